@@ -1,0 +1,2 @@
+//! Sign in with MAX by QR code.
+pub fn run() {}

@@ -1,0 +1,1 @@
+fn main(){max_auth::run()}
