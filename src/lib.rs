@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking"))]
 
 mod base;
+mod config;
 
 /// Placeholder while the parts are being put together.
 pub fn run() {}
