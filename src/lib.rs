@@ -6,6 +6,12 @@
 
 mod base;
 mod config;
+mod login;
+mod max;
+mod server;
+mod session;
+mod transport;
+mod upstream;
 
 /// Placeholder while the parts are being put together.
 pub fn run() {}
