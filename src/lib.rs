@@ -1,2 +1,5 @@
 //! Sign in with MAX by QR code.
+
+mod max;
+
 pub fn run() {}
