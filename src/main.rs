@@ -1,1 +1,3 @@
-fn main(){max_auth::run()}
+fn main() {
+    max_auth::run()
+}

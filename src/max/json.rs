@@ -39,13 +39,7 @@ pub(super) fn encode(frame: &Frame) -> Result<String, EncodeError> {
         (None, Cmd::Request) => Some(&nothing),
         (payload, _) => payload.as_ref(),
     };
-    let outgoing = Outgoing {
-        ver: VERSION,
-        cmd: frame.cmd as u8,
-        seq: frame.seq,
-        opcode: frame.opcode.0,
-        payload,
-    };
+    let outgoing = Outgoing { ver: VERSION, cmd: frame.cmd as u8, seq: frame.seq, opcode: frame.opcode.0, payload };
     let text = serde_json::to_string(&outgoing).map_err(EncodeError::Json)?;
     if text.len() > MAX_FRAME_BYTES {
         return Err(EncodeError::TooLarge(text.len()));

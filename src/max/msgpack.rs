@@ -30,9 +30,7 @@ fn pack(value: &Value, wrapped: Wrapped) -> Result<Packed, EncodeError> {
         Value::Bool(value) => Packed::Boolean(*value),
         Value::Number(number) => pack_number(number, wrapped)?,
         Value::String(text) => Packed::from(text.as_str()),
-        Value::Array(items) => {
-            Packed::Array(items.iter().map(|item| pack(item, wrapped)).collect::<Result<_, _>>()?)
-        }
+        Value::Array(items) => Packed::Array(items.iter().map(|item| pack(item, wrapped)).collect::<Result<_, _>>()?),
         Value::Object(map) => {
             let pairs = map.iter().map(|(key, item)| Ok((Packed::from(key.as_str()), pack(item, wrapped)?)));
             Packed::Map(pairs.collect::<Result<_, EncodeError>>()?)

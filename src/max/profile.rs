@@ -57,7 +57,8 @@ impl Profile {
         let (first_name, last_name) = (part("firstName"), part("lastName"));
         let full = [first_name.as_deref(), last_name.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
         // MAX's `name` holds the first name alone where both are known, so the parts are the better display name.
-        let name = Some(full).filter(|full| !full.is_empty()).or_else(|| part("name")).unwrap_or_else(|| id.to_string());
+        let name =
+            Some(full).filter(|full| !full.is_empty()).or_else(|| part("name")).unwrap_or_else(|| id.to_string());
 
         Some(Self {
             id,

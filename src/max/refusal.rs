@@ -57,10 +57,14 @@ impl RefusalKind {
             }
             Self::CodeGone => "the code is expired or used: a new login gets a new one",
             Self::WrongOrder => "MAX did not expect this request on this connection: a new connection usually cures it",
-            Self::OurBug => "MAX does not speak as this version of max-auth expects: look for a newer one, or report it",
+            Self::OurBug => {
+                "MAX does not speak as this version of max-auth expects: look for a newer one, or report it"
+            }
             Self::PasswordWrong => "the visitor's MAX cloud password was wrong",
             Self::PasswordExhausted => "MAX takes no more passwords for this login: the visitor may begin another one",
-            Self::PasswordRequired => "the account has a cloud password: login.password = \"ask\" would pass it through",
+            Self::PasswordRequired => {
+                "the account has a cloud password: login.password = \"ask\" would pass it through"
+            }
             Self::NeedsTwoFactor => "MAX demands that this account sets a cloud password in the app first",
             Self::Blocked => "MAX has blocked this account, or no longer knows it",
             Self::TokenGone => "MAX has already ended this login",
@@ -80,11 +84,9 @@ impl RefusalKind {
             | Self::TooMany
             | Self::MaxTrouble
             | Self::Unknown => true,
-            Self::AppVersionTooOld
-            | Self::OurBug
-            | Self::PasswordRequired
-            | Self::NeedsTwoFactor
-            | Self::Blocked => false,
+            Self::AppVersionTooOld | Self::OurBug | Self::PasswordRequired | Self::NeedsTwoFactor | Self::Blocked => {
+                false
+            }
         }
     }
 

@@ -1,5 +1,4 @@
 //! Any order of frames, commands and time, and what must hold after each of them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -16,7 +15,12 @@ enum Happening {
     Answer(Value),
     Refusal(&'static str),
     /// A frame that has nothing to do with what was asked.
-    Stray { cmd: u8, seq: u16, opcode: u16, payload: Value },
+    Stray {
+        cmd: u8,
+        seq: u16,
+        opcode: u16,
+        payload: Value,
+    },
     Deadline,
     Wait(u64),
     Wake,
@@ -138,7 +142,10 @@ impl Watch {
                     self.mono = self.mono.max(deadline);
                     self.session.on_deadline(now(self.mono));
                     self.settle();
-                    assert!(self.session.deadline().is_none_or(|next| next > self.mono), "a deadline that never passes");
+                    assert!(
+                        self.session.deadline().is_none_or(|next| next > self.mono),
+                        "a deadline that never passes"
+                    );
                 }
             }
             Happening::Wait(ms) => {

@@ -1,5 +1,4 @@
 //! Transcripts: what MAX says, in JSON, and what must come out.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use serde_json::{Value, json};
 
@@ -138,10 +137,13 @@ fn a_sign_in() {
     let mut story = Story::begin(SETTINGS);
     story.expect(6).answer(json!({})).expect(288).answer(code(3000, 90_000)).quiet();
     let ttl = Duration::from_secs(90);
-    assert_eq!(story.news, [
-        News::Initialised,
-        News::Code { link: "https://max.ru/:auth/t1".into(), ttl, unix_expires_ms: UNIX_MS + 90_000 },
-    ]);
+    assert_eq!(
+        story.news,
+        [
+            News::Initialised,
+            News::Code { link: "https://max.ru/:auth/t1".into(), ttl, unix_expires_ms: UNIX_MS + 90_000 },
+        ]
+    );
     // MAX's interval, the first question after one of them.
     assert_eq!(story.session.deadline(), Some(Duration::from_secs(3)));
     story.after(2999).quiet();

@@ -37,7 +37,8 @@ fn json_payloads_may_be_empty_null_or_missing() {
 
 #[test]
 fn json_keys_may_be_added() {
-    let frame = json_frame(r#"{"ver":11,"cmd":2,"seq":9,"opcode":9999,"payload":{"a":1},"trace":[{}],"x":"y"}"#).unwrap();
+    let frame =
+        json_frame(r#"{"ver":11,"cmd":2,"seq":9,"opcode":9999,"payload":{"a":1},"trace":[{}],"x":"y"}"#).unwrap();
     assert_eq!((frame.cmd, frame.seq, frame.opcode), (Cmd::Event, 9, Opcode(9999)));
 }
 
@@ -55,7 +56,10 @@ fn json_refusals_say_where_and_never_what_was_there() {
     assert!(error.to_string().contains("line 1, column"), "{error}");
     assert!(!format!("{error} {error:?}").contains("secret"));
 
-    assert!(matches!(json_frame(r#"{"ver":12,"cmd":1,"seq":0,"opcode":1}"#), Err(DecodeError::Version { got: 12, .. })));
+    assert!(matches!(
+        json_frame(r#"{"ver":12,"cmd":1,"seq":0,"opcode":1}"#),
+        Err(DecodeError::Version { got: 12, .. })
+    ));
     assert!(matches!(json_frame(r#"{"ver":11,"cmd":7,"seq":0,"opcode":1}"#), Err(DecodeError::Cmd(7))));
     assert!(matches!(json_frame(&" ".repeat(MAX_FRAME_BYTES + 1)), Err(DecodeError::TooLarge { .. })));
     assert!(matches!(json_frame(&",".repeat(200_000)), Err(DecodeError::TooManyValues)));
@@ -101,7 +105,10 @@ fn what_json_cannot_say_gets_a_fixed_meaning() {
 
 #[test]
 fn binary_refusals_say_what_and_where() {
-    assert_eq!(text_of(body(&[0x92, 0x01])), "not MessagePack: a list or map longer than the body at byte 1 of the body");
+    assert_eq!(
+        text_of(body(&[0x92, 0x01])),
+        "not MessagePack: a list or map longer than the body at byte 1 of the body"
+    );
     assert_eq!(text_of(body(&[0xa5, b'a'])), "not MessagePack: an early end at byte 2 of the body");
     assert_eq!(text_of(body(&[0x01, 0x01])), "not MessagePack: more bytes after the value at byte 1 of the body");
     assert_eq!(text_of(body(&[0xc1])), "not MessagePack: the reserved marker 0xc1 at byte 0 of the body");

@@ -42,7 +42,8 @@ fn init_says_what_the_web_client_says() {
 
 #[test]
 fn a_code_needs_only_link_and_track() {
-    let full = json!({"qrLink":"https://max.ru/:auth/t","trackId":"t","pollingInterval":5000,"ttl":119_994,"expiresAt":7});
+    let full =
+        json!({"qrLink":"https://max.ru/:auth/t","trackId":"t","pollingInterval":5000,"ttl":119_994,"expiresAt":7});
     let code = message::code(Some(&full)).unwrap_or_else(|refusal| panic!("{refusal:?}"));
     assert_eq!((code.interval, code.ttl), (Some(Duration::from_secs(5)), Some(Duration::from_millis(119_994))));
     assert_eq!(code.expires_at_unix_ms, Some(7));
@@ -96,7 +97,8 @@ fn only_true_is_approval() {
 #[test]
 fn the_token_moves_out_of_the_answer() {
     let mut payload = json!({"tokenAttrs":{"LOGIN":{"token":"An_x"}},"profile":{"contact":{"id":5}}});
-    let LoginAnswer::Open { token: Some(token), profile: Some(profile) } = message::login_answer(Some(&mut payload), "t")
+    let LoginAnswer::Open { token: Some(token), profile: Some(profile) } =
+        message::login_answer(Some(&mut payload), "t")
     else {
         panic!("a login was expected")
     };
@@ -150,7 +152,8 @@ fn a_person_as_max_describes_them() {
 
 #[test]
 fn a_person_of_whom_little_is_known() {
-    let only_name = person(json!({"id":1,"names":[{"name":"Анна","lastName":""}],"phone":"7 (999) 123-45-67"})).unwrap();
+    let only_name =
+        person(json!({"id":1,"names":[{"name":"Анна","lastName":""}],"phone":"7 (999) 123-45-67"})).unwrap();
     assert_eq!((only_name.name.as_str(), only_name.first_name, only_name.last_name), ("Анна", None, None));
     assert_eq!(only_name.phone.as_deref(), Some("+79991234567"));
 

@@ -1,0 +1,47 @@
+# What people run. Every target works from a fresh clone on Debian 12 with Rust, Node 20 and Python 3.
+
+CARGO ?= cargo
+NODE ?= node
+LISTEN ?= 127.0.0.1:3001
+
+.PHONY: help demo test setup lint unit web e2e limits build
+
+help:
+	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=127.0.0.1:3001)'
+	@echo 'make test     everything CI runs, set-up included'
+	@echo 'make lint     formatting and clippy'
+	@echo 'make unit     the Rust tests'
+	@echo 'make web      the tests of the browser side, with its type check'
+	@echo 'make e2e      the end-to-end tests: real nginx, a real browser, real MAX clients (ONLY=session for one file)'
+	@echo 'make limits   what a release build costs: time, memory, size'
+
+demo:
+	@scripts/setup demo
+	$(CARGO) build
+	target/debug/max-auth serve --demo --listen $(LISTEN)
+
+test: setup lint unit web e2e
+
+setup:
+	@scripts/setup
+
+build:
+	$(CARGO) build
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+unit:
+	$(CARGO) test
+
+web:
+	@scripts/setup web
+	@if [ -f tests/web/package.json ]; then cd tests/web && npm test; else echo 'no tests/web here'; fi
+
+ONLY ?= *
+e2e: setup build
+	cd tests/e2e && $(NODE) --test --test-reporter=spec --test-concurrency=2 --test-timeout=300000 $(ONLY).test.mjs
+
+limits:
+	$(CARGO) build --release

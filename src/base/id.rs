@@ -1,0 +1,76 @@
+//! Identifiers and one-time secrets as text: base64url without padding (RFC 4648 §5).
+
+use super::rng::Rng;
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq as _;
+
+pub fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub fn decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// The name of one login in URLs: 128 random bits, 22 characters. Not a secret by itself: the flow cookie is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LoginId([u8; 16]);
+
+impl LoginId {
+    pub fn new(rng: &Rng) -> Self {
+        Self(rng.bytes())
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 22 {
+            return None;
+        }
+        decode(text)?.try_into().ok().map(Self)
+    }
+
+    pub fn text(self) -> String {
+        encode(&self.0)
+    }
+
+    /// Six characters for logs: enough to follow one login, useless to resume it.
+    pub fn short(self) -> String {
+        encode(&self.0[..6])
+    }
+}
+
+/// SHA-256 of a secret: what the server keeps of cookies and one-time tokens, so that memory holds nothing usable.
+#[derive(Clone, Copy)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    pub fn of(secret: &[u8]) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest::digest(&digest::SHA256, secret).as_ref());
+        Self(bytes)
+    }
+
+    /// Compares in constant time.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_id_survives_its_text_and_nothing_else_parses() {
+        let id = LoginId::new(&Rng::seeded(1));
+        assert!(LoginId::parse(&id.text()) == Some(id));
+        for bad in ["", "abc", "!!!!!!!!!!!!!!!!!!!!!!", "AAAAAAAAAAAAAAAAAAAAAAA", "ААААААААААА"] {
+            assert!(LoginId::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

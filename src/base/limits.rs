@@ -1,0 +1,63 @@
+//! Every limit that is not a setting, with its unit and reason.
+
+use std::time::Duration;
+
+/// A browser's message (bytes): `userAgent`, `returnTo` and room to spare; `contract`: frames 4 KiB.
+pub const BROWSER_MESSAGE: usize = 4 * 1024;
+
+/// A request body (bytes): the same object as the first message, by POST.
+pub const REQUEST_BODY: usize = 8 * 1024;
+
+/// Request head (bytes): cookies of other parts of the site travel with ours; browsers and proxies stop at 16 to 32 KiB.
+pub const REQUEST_HEAD: usize = 32 * 1024;
+
+/// How long a client may take to send a request head: a browser sends it in one packet.
+pub const REQUEST_HEAD_TIME: Duration = Duration::from_secs(15);
+
+/// Open connections on the public listener: logins in flight (20 000) with two transports each, and pages.
+pub const CONNECTIONS: usize = 50_000;
+
+/// Addresses the rate limiter remembers: 100 000 entries are about 6 MiB.
+pub const RATE_KEYS: usize = 100_000;
+
+/// Messages a browser may send on one WebSocket per minute: `wake` at most one a second.
+pub const BROWSER_MESSAGES_PER_MINUTE: u32 = 90;
+
+/// Events of one login: about ten, and two for each fresh code (login.ttl / shortest code).
+pub const EVENTS: usize = 256;
+
+/// Bytes of events of one login: a drawn code is about 3 KiB and a login shows six of them; 4 times that.
+pub const EVENT_BYTES: usize = 96 * 1024;
+
+/// Readers of one login at once: a browser has one or two, tabs share a login never.
+pub const READERS: usize = 8;
+
+/// Heartbeat of every stream: below the shortest idle cut seen (15 s, `streaming.md` 0.8).
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Longest hold of a page: below the shortest gateway timeout seen with room for the round trip.
+pub const PAGE_WAIT: Duration = Duration::from_secs(10);
+
+/// One write to a browser: a peer that takes nothing for so long is gone.
+pub const BROWSER_WRITE: Duration = Duration::from_secs(20);
+
+/// A success token's life (contract).
+pub const GRANT_LIFE: Duration = Duration::from_secs(60);
+
+/// How long a finished login stays readable, for a visitor who is away when it ends: the grant's life.
+pub const SEALED_LIFE: Duration = GRANT_LIFE;
+
+/// `returnTo`, in bytes.
+pub const RETURN_TO: usize = 1024;
+
+/// Longest cloud password passed on, in bytes (MAX says at most 64 characters).
+pub const PASSWORD: usize = 256;
+
+/// Sessions ended before their time that are remembered: 1 million are 40 MiB on disk and in memory.
+pub const REVOCATIONS: usize = 1_000_000;
+
+/// A message from MAX (bytes, decoded): the answers of a sign-in are below 4 KiB; LOGIN's, read only to be dropped, may be large.
+pub const UPSTREAM_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// Read buffer of a WebSocket (bytes): frames of a sign-in are a few hundred bytes, and every waiting login has two of them.
+pub const WEBSOCKET_READ_BUFFER: usize = 512;

@@ -1,0 +1,14 @@
+//! What every other module may use; imports nothing of ours.
+
+pub mod backoff;
+pub mod client_address;
+pub mod clock;
+pub mod id;
+pub mod limits;
+pub mod origin;
+pub mod problem;
+pub mod rate;
+pub mod rng;
+pub mod secret;
+pub mod tasks;
+pub mod websocket;

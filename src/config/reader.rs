@@ -1,0 +1,195 @@
+//! Three sources, one table: the embedded defaults, a file over them, the environment over both, flags over all.
+//! Every value remembers where it came from, so that an error can name the line or the variable.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+/// Defaults and documentation in one.
+pub const DEFAULTS: &str = include_str!("../../max-auth.toml");
+
+const ENVIRONMENT_PREFIX: &str = "MAX_AUTH_";
+
+/// Where a value was written.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Source {
+    Default,
+    File { name: String, line: usize },
+    Environment(String),
+    Flag(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { name, line } => write!(f, "{name}, line {line}"),
+            Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+pub struct Entry {
+    pub value: Value,
+    pub source: Source,
+}
+
+/// All keys as `section.key`, and what was wrong so far.
+pub struct Reader {
+    entries: BTreeMap<String, Entry>,
+    errors: Vec<String>,
+}
+
+impl Reader {
+    /// The embedded defaults.
+    pub fn with_defaults() -> Self {
+        let mut reader = Self { entries: BTreeMap::new(), errors: Vec::new() };
+        match toml::from_str::<toml::Table>(DEFAULTS) {
+            Ok(table) => {
+                for (section, keys) in table {
+                    let Value::Table(keys) = keys else { continue };
+                    for (key, value) in keys {
+                        reader.entries.insert(format!("{section}.{key}"), Entry { value, source: Source::Default });
+                    }
+                }
+            }
+            Err(error) => reader.errors.push(format!("the embedded defaults: {error}")),
+        }
+        reader
+    }
+
+    /// Lays a file over what is there.
+    pub fn add_file(&mut self, name: &str, text: &str) {
+        let table = match DeTable::parse(text) {
+            Ok(table) => table,
+            Err(error) => {
+                let line = line_of(text, error.span().map_or(0, |span| span.start));
+                return self.errors.push(format!("{name}, line {line}: {}", error.message()));
+            }
+        };
+        let whole: toml::Table = match toml::from_str(text) {
+            Ok(whole) => whole,
+            Err(error) => return self.errors.push(format!("{name}: {error}")),
+        };
+        for (section, keys) in table.get_ref() {
+            let source = |start| Source::File { name: name.to_owned(), line: line_of(text, start) };
+            let section_name = section.get_ref().to_string();
+            let DeValue::Table(keys) = keys.get_ref() else {
+                self.unknown(&section_name, &source(section.span().start));
+                continue;
+            };
+            for key in keys.keys() {
+                let path = format!("{section_name}.{}", key.get_ref());
+                let value = whole.get(&section_name).and_then(|section| section.get(key.get_ref().as_ref()));
+                if let Some(value) = value {
+                    self.set(&path, value.clone(), source(key.span().start));
+                }
+            }
+        }
+    }
+
+    /// Lays `MAX_AUTH_<SECTION>_<KEY>` over what is there. Text that is a TOML value is read as one.
+    pub fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
+        let sections: Vec<String> = self.sections();
+        for (name, text) in variables {
+            let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
+            let rest = rest.to_ascii_lowercase();
+            let Some(section) = sections.iter().find(|section| rest.starts_with(&format!("{section}_"))) else {
+                // Not ours to refuse: Kubernetes sets MAX_AUTH_PORT and the like for a service of that name.
+                continue;
+            };
+            let path = format!("{section}.{}", &rest[section.len() + 1..]);
+            let value = toml::from_str::<toml::Table>(&format!("value = {text}"))
+                .ok()
+                .and_then(|mut table| table.remove("value"))
+                .unwrap_or(Value::String(text));
+            self.set(&path, value, Source::Environment(name));
+        }
+    }
+
+    pub fn add_flag(&mut self, path: &str, value: Option<String>, flag: &'static str) {
+        if let Some(value) = value {
+            self.set(path, Value::String(value), Source::Flag(flag));
+        }
+    }
+
+    fn set(&mut self, path: &str, value: Value, source: Source) {
+        if self.entries.contains_key(path) {
+            self.entries.insert(path.to_owned(), Entry { value, source });
+        } else {
+            self.unknown(path, &source);
+        }
+    }
+
+    fn unknown(&mut self, path: &str, source: &Source) {
+        let known = self.entries.keys().map(String::as_str);
+        let nearest = known.max_by(|a, b| strsim::jaro_winkler(path, a).total_cmp(&strsim::jaro_winkler(path, b)));
+        let nearest = nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
+        self.errors.push(format!("{source}: unknown key `{path}`{nearest}"));
+    }
+
+    fn sections(&self) -> Vec<String> {
+        let mut sections: Vec<String> = self
+            .entries
+            .keys()
+            .filter_map(|path| path.split_once('.'))
+            .map(|(section, _)| section.to_owned())
+            .collect();
+        sections.dedup();
+        sections
+    }
+
+    /// Reads one key. What cannot be read is remembered as an error and answered with `None`.
+    pub fn read<T>(&mut self, path: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+        let Some(entry) = self.entries.get(path) else {
+            self.errors.push(format!("the embedded defaults lack `{path}`"));
+            return None;
+        };
+        match parse(&entry.value) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.errors.push(format!("{}: `{path}`: {why}", entry.source));
+                None
+            }
+        }
+    }
+
+    pub fn source(&self, path: &str) -> Option<&Source> {
+        self.entries.get(path).map(|entry| &entry.source)
+    }
+
+    pub fn error(&mut self, path: &str, why: &str) {
+        let source = self.source(path).cloned().unwrap_or(Source::Default);
+        self.errors.push(format!("{source}: `{path}`: {why}"));
+    }
+
+    pub fn into_errors(self) -> Vec<String> {
+        self.errors
+    }
+
+    pub fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// The table in force, as TOML with a comment that says where each value came from.
+    pub fn show(&self) -> String {
+        let mut text = String::new();
+        let mut current = "";
+        for (path, entry) in &self.entries {
+            let Some((section, key)) = path.split_once('.') else { continue };
+            if section != current {
+                let gap = if current.is_empty() { "" } else { "\n" };
+                text += &format!("{gap}[{section}]\n");
+                current = section;
+            }
+            text += &format!("{key} = {}  # {}\n", entry.value, entry.source);
+        }
+        text
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
