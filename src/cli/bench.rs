@@ -1,0 +1,1 @@
+//! `max-auth bench`: how much a waiting and a finished login cost.

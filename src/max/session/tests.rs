@@ -1,0 +1,440 @@
+//! Transcripts: what MAX says, in JSON, and what must come out.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::max::frame::Frame;
+use crate::max::profile::Profile;
+use crate::max::refusal::RefusalKind;
+use crate::max::tests::hello;
+
+const UNIX_MS: i64 = 1_787_333_000_000;
+
+pub(super) const SETTINGS: Settings = Settings {
+    password: PasswordPolicy::Ask,
+    poll_interval: Duration::from_secs(5),
+    answer_timeout: Duration::from_secs(10),
+    logout_timeout: Duration::from_secs(15),
+};
+
+/// One session and a clock that only moves when told.
+struct Story {
+    session: Session,
+    mono: Duration,
+    /// The last request that came out: what answers refer to.
+    asked: (u16, Opcode),
+    news: Vec<News>,
+    end: Option<End>,
+}
+
+impl Story {
+    fn begin(settings: Settings) -> Self {
+        Self::of(Session::begin(settings, hello(), now(Duration::ZERO)))
+    }
+
+    fn of(session: Session) -> Self {
+        Self { session, mono: Duration::ZERO, asked: (0, Opcode(0)), news: Vec::new(), end: None }
+    }
+
+    /// Drains the outputs and gives the frames as `opcode` and payload.
+    fn sent(&mut self) -> Vec<(u16, Option<Value>)> {
+        let mut sent = Vec::new();
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Send(mut frame) => {
+                    if frame.cmd == Cmd::Request && frame.opcode != Opcode::PING {
+                        self.asked = (frame.seq, frame.opcode);
+                    }
+                    sent.push((frame.opcode.0, frame.payload.take()));
+                }
+                Output::News(news) => self.news.push(news),
+                Output::End(end) => {
+                    assert!(self.end.is_none());
+                    self.end = Some(end);
+                }
+            }
+        }
+        sent
+    }
+
+    #[track_caller]
+    fn expect(&mut self, opcode: u16) -> &mut Self {
+        let sent = self.sent();
+        assert_eq!(sent.iter().map(|(opcode, _)| *opcode).collect::<Vec<_>>(), [opcode]);
+        self
+    }
+
+    #[track_caller]
+    fn quiet(&mut self) -> &mut Self {
+        assert_eq!(self.sent(), []);
+        self
+    }
+
+    fn frame(&mut self, frame: Frame) -> &mut Self {
+        self.session.on_frame(frame, now(self.mono));
+        self
+    }
+
+    fn answer(&mut self, payload: Value) -> &mut Self {
+        let (seq, opcode) = self.asked;
+        self.frame(Frame::answer(seq, opcode, Some(payload)))
+    }
+
+    fn refuse(&mut self, code: &str) -> &mut Self {
+        let (seq, opcode) = self.asked;
+        self.frame(Frame::error(seq, opcode, json!({ "error": code })))
+    }
+
+    fn after(&mut self, ms: u64) -> &mut Self {
+        self.mono += Duration::from_millis(ms);
+        self.session.on_deadline(now(self.mono));
+        self
+    }
+
+    /// To the code on the screen.
+    #[track_caller]
+    fn with_code() -> Self {
+        let mut story = Self::begin(SETTINGS);
+        story.expect(6).answer(json!({"lang":true})).expect(288).answer(code(5000, 120_000)).quiet();
+        story
+    }
+
+    /// To LOGIN_BY_QR in flight.
+    #[track_caller]
+    fn approved() -> Self {
+        let mut story = Self::with_code();
+        story.after(5000).expect(289).answer(json!({"status":{"loginAvailable":true}})).expect(291);
+        story
+    }
+
+    #[track_caller]
+    fn ended(&mut self) -> End {
+        self.quiet();
+        assert_eq!(self.session.deadline(), None);
+        self.end.take().expect("the session has not ended")
+    }
+}
+
+pub(super) fn now(mono: Duration) -> Now {
+    Now { mono, unix_ms: UNIX_MS + i64::try_from(mono.as_millis()).unwrap() }
+}
+
+fn code(interval: u64, ttl: u64) -> Value {
+    json!({"qrLink":"https://max.ru/:auth/t1","trackId":"t1","pollingInterval":interval,"ttl":ttl,"expiresAt":1})
+}
+
+fn login() -> Value {
+    json!({"tokenAttrs":{"LOGIN":{"token":"An_canary"}},
+           "profile":{"contact":{"id":401,"names":[{"name":"Иван","type":"ONEME"}]}}})
+}
+
+fn is_ivan(profile: &Profile) -> bool {
+    profile.id == 401 && profile.name == "Иван"
+}
+
+#[test]
+fn a_sign_in() {
+    let mut story = Story::begin(SETTINGS);
+    story.expect(6).answer(json!({})).expect(288).answer(code(3000, 90_000)).quiet();
+    let ttl = Duration::from_secs(90);
+    assert_eq!(
+        story.news,
+        [
+            News::Initialised,
+            News::Code { link: "https://max.ru/:auth/t1".into(), ttl, unix_expires_ms: UNIX_MS + 90_000 },
+        ]
+    );
+    // MAX's interval, the first question after one of them.
+    assert_eq!(story.session.deadline(), Some(Duration::from_secs(3)));
+    story.after(2999).quiet();
+    assert_eq!(story.after(1).sent(), [(289, Some(json!({"trackId":"t1"})))]);
+    story.answer(json!({"status":{"expiresAt":1}})).quiet();
+    story.after(3000).expect(289).answer(json!({"status":{"loginAvailable":true}}));
+    assert_eq!(story.sent(), [(291, Some(json!({"trackId":"t1"})))]);
+    assert!(story.session.login_in_flight());
+
+    assert_eq!(story.answer(login()).sent(), [(20, None)]);
+    assert!(!story.session.login_in_flight());
+    story.answer(json!({}));
+    let End::SignedIn { profile, logout: Logout::Confirmed } = story.ended() else { panic!() };
+    assert!(is_ivan(&profile));
+    assert_eq!(story.news[2..], [News::Approved, News::Identified]);
+    assert!(story.session.take_token().is_none(), "wiped with the confirmation");
+}
+
+#[test]
+fn a_logout_that_needs_a_login_first() {
+    let mut story = Story::approved();
+    story.answer(login()).expect(20).refuse("proto.state");
+    let sent = story.sent();
+    let expected = json!({"token":"An_canary","interactive":false,"chatsCount":0,
+                          "chatsSync":-1,"contactsSync":-1,"presenceSync":-1,"draftsSync":-1});
+    assert_eq!(sent, [(19, Some(expected))]);
+    story.answer(json!({"chats":[{"id":1}]})).expect(20).answer(json!({}));
+    assert!(matches!(story.ended(), End::SignedIn { logout: Logout::Confirmed, .. }));
+}
+
+#[test]
+fn a_logout_that_fails_leaves_the_token() {
+    let mut story = Story::approved();
+    story.answer(login()).expect(20).refuse("proto.state").expect(19).answer(json!({})).expect(20).refuse("internal");
+    assert!(matches!(story.ended(), End::SignedIn { logout: Logout::Failed, .. }));
+    assert_eq!(story.session.take_token().unwrap().expose(), "An_canary");
+    assert!(story.session.take_token().is_none());
+}
+
+#[test]
+fn a_token_that_is_gone_is_a_login_that_has_ended() {
+    let mut story = Story::approved();
+    story.answer(login()).expect(20).refuse("session.state").expect(19).refuse("login.token");
+    assert!(matches!(story.ended(), End::SignedIn { logout: Logout::Confirmed, .. }));
+}
+
+#[test]
+fn logout_is_bounded_as_a_whole() {
+    let mut story = Story::approved();
+    story.answer(login()).expect(20).after(14_000).refuse("proto.state").expect(19).after(1000);
+    assert!(matches!(story.ended(), End::SignedIn { logout: Logout::Failed, .. }));
+}
+
+#[test]
+fn a_password_is_asked_for() {
+    let mut story = Story::approved();
+    let challenge = json!({"passwordChallenge":{"trackId":"p1","hint":"кот"},"tokenAttrs":{}});
+    story.answer(challenge).quiet();
+    let wanted = |wrong| News::PasswordWanted { hint: Some("кот".into()), wrong };
+    assert_eq!(story.news.last(), Some(&wanted(false)));
+
+    story.session.password(Zeroizing::new("nope".into()), now(story.mono)).unwrap();
+    assert_eq!(story.sent(), [(115, Some(json!({"trackId":"p1","password":"nope"})))]);
+    assert!(story.session.login_in_flight());
+    let again = story.session.password(Zeroizing::new("twice".into()), now(story.mono));
+    assert_eq!(again, Err(NotAsked));
+    story.refuse("password2fa.wrong").quiet();
+    assert_eq!(story.news.last(), Some(&wanted(true)));
+
+    story.session.password(Zeroizing::new("correct horse".into()), now(story.mono)).unwrap();
+    story.expect(115).answer(login()).expect(20).answer(json!({}));
+    assert!(matches!(story.ended(), End::SignedIn { logout: Logout::Confirmed, .. }));
+}
+
+#[test]
+fn passwords_run_out() {
+    let mut story = Story::approved();
+    story.answer(json!({"passwordChallenge":{"trackId":"p1"}})).quiet();
+    story.session.password(Zeroizing::new("nope".into()), now(story.mono)).unwrap();
+    story.expect(115).refuse("password2fa.no.attempts");
+    let End::Refused { refusal, logout: Logout::NotNeeded } = story.ended() else { panic!() };
+    assert_eq!(refusal.kind, RefusalKind::PasswordExhausted);
+}
+
+#[test]
+fn a_password_is_refused_where_the_site_does_not_ask() {
+    let mut story = Story::begin(Settings { password: PasswordPolicy::Refuse, ..SETTINGS });
+    story.expect(6).answer(json!({})).expect(288).answer(code(5000, 120_000)).quiet();
+    story.after(5000).expect(289).answer(json!({"status":{"loginAvailable":true}})).expect(291);
+    story.answer(json!({"passwordChallenge":{"trackId":"p1"}}));
+    let End::Refused { refusal, logout: Logout::NotNeeded } = story.ended() else { panic!() };
+    assert_eq!(refusal.kind, RefusalKind::PasswordRequired);
+}
+
+#[test]
+fn an_expired_code_is_replaced() {
+    let mut story = Story::with_code();
+    story.after(5000).expect(289).answer(json!({"status":{}})).quiet();
+    story.session.phase = Phase::Waiting(Waiting {
+        track: "t1".into(),
+        interval: Duration::from_secs(60),
+        expires: Duration::from_secs(120),
+        next_question: Duration::from_secs(125),
+        troubles: 0,
+    });
+    story.session.next_ping = None;
+    story.after(115_000).expect(288).answer(code(5000, 500)).quiet();
+    assert!(matches!(story.news.last(), Some(News::Code { ttl, .. }) if *ttl == Duration::from_millis(500)));
+    story.after(500).expect(288);
+}
+
+#[test]
+fn a_code_that_max_forgot_is_replaced_a_second_later_at_most_thrice() {
+    let mut story = Story::begin(SETTINGS);
+    story.expect(6).answer(json!({})).expect(288).answer(code(100, 120_000)).quiet();
+    story.after(100).expect(289).refuse("track.not.found").quiet();
+    story.after(899).quiet().after(1).expect(288).answer(code(100, 120_000)).quiet();
+    story.after(100).expect(289).refuse("track.not.found").quiet().after(900).expect(288);
+    // One answered question, and the count begins anew.
+    story.answer(code(100, 120_000)).after(100).expect(289).answer(json!({"status":{}})).quiet();
+    for _ in 0..2 {
+        story.after(100).expect(289).refuse("track.not.found").quiet();
+        story.after(1000).expect(288).answer(code(100, 120_000)).quiet();
+    }
+    story.after(100).expect(289).refuse("track.not.found");
+    let End::Refused { refusal, logout: Logout::NotNeeded } = story.ended() else { panic!() };
+    assert_eq!(refusal.kind, RefusalKind::CodeGone);
+}
+
+#[test]
+fn a_returning_visitor_is_not_kept_waiting() {
+    let mut story = Story::with_code();
+    story.after(200);
+    story.session.wake(now(story.mono));
+    story.expect(289).answer(json!({"status":{}})).quiet();
+    story.after(300);
+    story.session.wake(now(story.mono));
+    story.quiet().after(699).quiet().after(1).expect(289);
+}
+
+#[test]
+fn trouble_at_max_is_waited_out_for_a_while() {
+    let mut story = Story::with_code();
+    story.after(5000).expect(289).refuse("service.timeout").quiet();
+    story.after(9999).quiet().after(1).expect(289).answer(json!({"status":{}})).quiet();
+    for wait in [5000, 10_000, 20_000] {
+        story.session.next_ping = None;
+        story.after(wait).expect(289).refuse("too.many.requests").quiet();
+    }
+    story.session.next_ping = None;
+    story.after(40_000).expect(289).refuse("too.many.requests");
+    let End::Refused { refusal, .. } = story.ended() else { panic!() };
+    assert_eq!(refusal.kind, RefusalKind::TooMany);
+}
+
+#[test]
+fn answers_are_matched_by_seq_cmd_and_opcode() {
+    let mut story = Story::with_code();
+    story.after(5000).expect(289);
+    let (seq, opcode) = story.asked;
+    let yes = || Some(json!({"status":{"loginAvailable":true}}));
+    story.frame(Frame::request(seq, opcode, yes())).quiet();
+    story.frame(Frame::request(seq, Opcode(128), yes())).quiet();
+    story.frame(Frame { cmd: Cmd::Event, seq, opcode, payload: yes() }).quiet();
+    story.frame(Frame::answer(seq + 1, opcode, yes())).quiet();
+    story.frame(Frame::answer(seq, Opcode(290), yes())).quiet();
+    story.frame(Frame::answer(seq, opcode, yes())).expect(291);
+    // A second answer to the same question.
+    story.frame(Frame::answer(seq, opcode, yes())).quiet();
+}
+
+#[test]
+fn pings_go_both_ways() {
+    let mut story = Story::with_code();
+    story.frame(Frame::request(7, Opcode::PING, Some(json!({}))));
+    let Some(Output::Send(frame)) = story.session.poll_output() else { panic!() };
+    assert!(frame == Frame::answer(7, Opcode::PING, None));
+
+    let mut story = Story::approved();
+    story.answer(json!({"passwordChallenge":{"trackId":"p1"}})).quiet();
+    assert_eq!(story.session.deadline(), Some(Duration::from_secs(30)));
+    assert_eq!(story.after(25_000).sent(), [(1, Some(json!({"interactive":true})))]);
+    assert_eq!(story.session.deadline(), Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn stopping_is_immediate_while_nothing_is_open() {
+    for mut story in [Story::begin(SETTINGS), Story::with_code()] {
+        story.sent();
+        story.session.stop(now(story.mono));
+        assert_eq!(story.ended(), End::Stopped { logout: Logout::NotNeeded });
+    }
+}
+
+#[test]
+fn stopping_ends_a_login_in_flight() {
+    let mut story = Story::approved();
+    story.session.stop(now(story.mono));
+    story.quiet().answer(login()).expect(20).answer(json!({}));
+    assert_eq!(story.ended(), End::Stopped { logout: Logout::Confirmed });
+    assert_eq!(story.news.last(), Some(&News::Approved), "nobody is left to be told who it was");
+}
+
+#[test]
+fn a_login_that_is_late_is_logged_out_behind_its_back() {
+    let mut story = Story::approved();
+    let (seq, opcode) = story.asked;
+    story.after(10_000).expect(20);
+    let logout = story.asked;
+    story.frame(Frame::answer(seq, opcode, Some(login()))).quiet();
+    story.asked = logout;
+    story.answer(json!({}));
+    assert_eq!(story.ended(), End::Lost { why: Lost::AnswerTimeout { opcode: Opcode::LOGIN_BY_QR } });
+    assert!(story.session.take_token().is_none());
+    assert!(!story.session.login_in_flight());
+}
+
+#[test]
+fn a_login_that_is_never_answered_is_reported() {
+    let mut story = Story::approved();
+    story.after(10_000).expect(20).after(15_000);
+    assert_eq!(story.ended(), End::Lost { why: Lost::AnswerTimeout { opcode: Opcode::LOGIN_BY_QR } });
+    assert!(story.session.login_in_flight());
+}
+
+#[test]
+fn a_lost_connection_keeps_what_was_learned() {
+    let mut story = Story::approved();
+    story.answer(login()).expect(20);
+    story.session.on_closed(now(story.mono));
+    let End::SignedIn { profile, logout: Logout::Failed } = story.ended() else { panic!() };
+    assert!(is_ivan(&profile));
+
+    let token = story.session.take_token().unwrap();
+    let mut rescue = Story::of(Session::end_login(SETTINGS, hello(), token, now(Duration::ZERO)));
+    rescue.expect(6).answer(json!({})).expect(19).answer(json!({})).expect(20).answer(json!({}));
+    assert_eq!(rescue.ended(), End::Stopped { logout: Logout::Confirmed });
+    assert_eq!(rescue.news, []);
+}
+
+#[test]
+fn connections_are_lost_in_several_ways() {
+    let mut story = Story::with_code();
+    story.frame(Frame::request(0, Opcode::RECONNECT, Some(json!({"redirectHost":"evil.example"}))));
+    assert_eq!(story.ended(), End::Lost { why: Lost::Reconnect });
+
+    let mut story = Story::begin(SETTINGS);
+    story.expect(6).after(10_000);
+    assert_eq!(story.ended(), End::Lost { why: Lost::AnswerTimeout { opcode: Opcode::SESSION_INIT } });
+
+    let mut story = Story::begin(SETTINGS);
+    story.expect(6).answer(json!({})).expect(288).refuse("proto.state");
+    let why = Lost::WrongOrder { opcode: Opcode::GET_QR, code: "proto.state".into() };
+    assert_eq!(story.ended(), End::Lost { why });
+}
+
+#[test]
+fn refusals_of_max_end_the_session() {
+    let mut story = Story::begin(SETTINGS);
+    story.expect(6).answer(json!({})).expect(288).refuse("qr_login.disabled");
+    let End::Refused { refusal, .. } = story.ended() else { panic!() };
+    assert_eq!((refusal.kind, refusal.retry), (RefusalKind::AppVersionTooOld, false));
+
+    let mut story = Story::begin(SETTINGS);
+    story.expect(6).answer(json!({"error":{"code":"client.unsupported-version"}}));
+    let End::Refused { refusal, .. } = story.ended() else { panic!() };
+    assert_eq!(refusal.code, "client.unsupported-version");
+}
+
+#[test]
+fn a_login_without_a_person_is_ended_all_the_same() {
+    let mut story = Story::approved();
+    story.answer(json!({"tokenAttrs":{"LOGIN":{"token":"An_canary"}}})).expect(20).answer(json!({}));
+    let End::Refused { refusal, logout: Logout::Confirmed } = story.ended() else { panic!() };
+    assert_eq!(refusal.kind, RefusalKind::OurBug);
+}
+
+#[test]
+fn lifetimes_are_kept_within_reason() {
+    for (answer, expected) in [
+        (json!({"ttl": 1}), 100),
+        (json!({"ttl": 86_400_000}), 600_000),
+        (json!({}), 120_000),
+        (json!({"expiresAt": UNIX_MS + 60_000}), 60_000),
+        (json!({"expiresAt": UNIX_MS - 60_000}), 120_000),
+    ] {
+        let mut story = Story::begin(SETTINGS);
+        let mut code = json!({"qrLink":"https://max.ru/:auth/t1","trackId":"t1"});
+        code.as_object_mut().unwrap().extend(answer.as_object().unwrap().clone());
+        story.expect(6).answer(json!({})).expect(288).answer(code).quiet();
+        let Some(News::Code { ttl, .. }) = story.news.last() else { panic!() };
+        assert_eq!(*ttl, Duration::from_millis(expected), "{answer}");
+    }
+}
