@@ -62,6 +62,17 @@ enum Failure {
     CannotRun(String),
 }
 
+/// "Could not run", with the whole chain of causes.
+fn cannot_run(error: &dyn std::error::Error) -> Failure {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    Failure::CannotRun(text)
+}
+
 impl From<Invalid> for Failure {
     fn from(invalid: Invalid) -> Self {
         Self::No(invalid.to_string())

@@ -1,11 +1,11 @@
 //! `max-auth serve`: puts the parts together, runs them, and takes them down in order.
 
-use super::{Failure, block_on, say, stop_signal};
+use super::{Failure, block_on, cannot_run, say, stop_signal};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Flags};
-use crate::emulator::{Emulator, Options};
+use crate::emulator::{self, Emulator, Options};
 use crate::login::{Grants, Registry, Settings};
 use crate::observe;
 use crate::server::{self, Bound, Extra, Ops, Parts};
@@ -15,7 +15,11 @@ use crate::upstream::{AccountQr, Roots};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::sleep;
+
+/// How often the pretended MAX wants to be asked; the real one says 5 s.
+const DEMO_POLL: Duration = Duration::from_secs(1);
 
 pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
     let config = Config::load(flags)?.config;
@@ -42,23 +46,22 @@ fn harden() {
 }
 
 async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
-    let cannot = |error: &dyn std::fmt::Display| Failure::CannotRun(error.to_string());
-    let metrics = observe::metrics().map_err(|error| cannot(&error))?;
+    let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
 
-    let public = server::bind(config.server.listen, "server.listen").await.map_err(|error| cannot(&error))?;
-    let ops = server::bind(config.server.ops_listen, "server.ops_listen").await.map_err(|error| cannot(&error))?;
+    let public = server::bind(config.server.listen, "server.listen").await.map_err(|error| cannot_run(&error))?;
+    let ops = server::bind(config.server.ops_listen, "server.ops_listen").await.map_err(|error| cannot_run(&error))?;
     let extra = match demo {
         true => Some(begin_demo(&mut config, &clock, &rng, &tasks).await?),
         false => None,
     };
 
-    let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot(&error))?;
+    let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot_run(&error))?;
     let driver: Arc<dyn Driver> =
         Arc::new(AccountQr::new(&config.upstream, &config.login, roots, clock.clone(), rng.clone(), tasks.clone()));
     let sessions =
         Sessions::open(&config.store.path, clock.clone(), rng.clone(), config.session.ttl, config.session.phone)
-            .map_err(|error| cannot(&error))?;
+            .map_err(|error| cannot_run(&error))?;
     let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), config.login.max_active.max(1)));
     let settings = Settings {
         ttl: config.login.ttl,
@@ -71,14 +74,8 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
             config.server.base_path
         ),
     };
-    let registry = Arc::new(Registry::new(
-        settings,
-        driver,
-        Arc::clone(&grants),
-        clock.clone(),
-        rng.clone(),
-        tasks.clone(),
-    ));
+    let registry =
+        Arc::new(Registry::new(settings, driver, Arc::clone(&grants), clock.clone(), rng.clone(), tasks.clone()));
     let operator =
         Ops { metrics, registry: Arc::clone(&registry), tasks: tasks.clone(), max_active: config.login.max_active };
     let parts = Parts { registry, grants, sessions, tasks: tasks.clone(), clock, rng, extra };
@@ -109,15 +106,17 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
 
 /// The pretended MAX on a port of its own, its phone and the demo site on the public address.
 async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks) -> Result<Extra, Failure> {
-    let emulator = Arc::new(Emulator::new(Options::default(), clock.clone(), rng.clone(), tasks.clone()));
+    let options = Options { poll: DEMO_POLL, ..Options::default() };
+    let emulator = Emulator::new(options, clock.clone(), rng.clone(), tasks.clone());
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let bound = server::bind(anywhere, "the emulator").await.map_err(|error| Failure::CannotRun(error.to_string()))?;
-    let address = bound.address().map_err(|error| Failure::CannotRun(error.to_string()))?;
+    let listener = emulator::listen(anywhere, false).await.map_err(|error| cannot_run(&error))?;
+    let address = listener.local_addr().map_err(|error| cannot_run(&error))?;
     let url = format!("ws://{address}/websocket").parse();
     let url = url.map_err(|_| Failure::CannotRun("the emulator has no address".to_owned()))?;
     config.upstream.endpoints = vec![Endpoint { url, dialect: Dialect::Binary }];
-    tasks.spawn("emulator", bound.serve(emulator.router(), tasks.clone()));
-    Ok(Extra(server::demo().merge(emulator.phone_router())))
+    let phone = emulator.phone_router();
+    tasks.spawn("emulator", async move { emulator.serve(listener).await });
+    Ok(Extra(server::demo().merge(phone)))
 }
 
 /// Says where it is, and what it is.
@@ -133,7 +132,8 @@ fn greet(config: &Config, public: &Bound, demo: bool) {
         "driver: account QR. It speaks the unofficial protocol of web.max.ru and holds a full token of each account \
          for about a second; MAX shows the visitor \"new web login\". See README, \"What this is\"."
     );
-    let local = config.server.public_url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    let local =
+        config.server.public_url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
     if config.server.public_url.scheme() != "https" && !local {
         tracing::warn!("server.public_url is not https: cookies and QR codes can be read on the way");
     }

@@ -21,7 +21,7 @@ pub use event::Event;
 pub use grant::Grants;
 pub use log::{Gone, Log, Page};
 pub use position::Position;
-pub use registry::{Busy, Registry, Settings, Start};
+pub use registry::{Registry, Settings, Start};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

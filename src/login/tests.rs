@@ -1,6 +1,7 @@
 //! The life of a login on a paused clock, with a driver that does what the test says.
 
 use super::event::Kind;
+use super::registry::Busy;
 use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;

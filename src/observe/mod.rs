@@ -25,7 +25,8 @@ pub fn log(log: &Log) {
         }
         LogFormat::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false).with_writer(std::io::stderr);
+            let lines =
+                tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false).with_writer(std::io::stderr);
             tracing::subscriber::set_global_default(registry.with(lines.with_filter(ours)))
         }
     };
@@ -61,7 +62,10 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("max_auth_streams_total", "Streams and pages begun, by transport");
     describe_counter!("max_auth_upgrades_stripped_total", "WebSocket requests whose Upgrade header a proxy dropped");
     describe_counter!("max_auth_origin_refused_total", "Requests from origins that are not listed");
-    describe_counter!("max_auth_grants_refused_total", "Callbacks with a token that was used, late or of another browser");
+    describe_counter!(
+        "max_auth_grants_refused_total",
+        "Callbacks with a token that was used, late or of another browser"
+    );
     describe_counter!("max_auth_requests_total", "HTTP requests, by method, route and status");
     describe_counter!("max_auth_connections_refused_total", "Connections refused because too many were open");
     describe_counter!("max_auth_tasks_crashed_total", "Tasks that crashed; each is a defect of max-auth");

@@ -12,6 +12,6 @@ mod sign_in;
 mod upgrade;
 
 pub use files::{Extra, demo};
-pub use listener::{Bound, ListenError, bind};
+pub use listener::{Bound, bind};
 pub use ops::Ops;
 pub use router::{Parts, router};

@@ -13,6 +13,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
@@ -26,6 +27,10 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// The heartbeat that a page can see; sent only to those who asked for it with `beat=1`.
 const BEAT: &str = r#"{"event":"beat"}"#;
 
+/// What a WebSocket runs over: an upgraded connection, or a pipe in a test.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
 /// What the first message is judged by.
 pub struct Context {
     pub door: Arc<Door>,
@@ -38,7 +43,7 @@ pub struct Context {
 }
 
 /// A WebSocket whose first message will say what it wants.
-pub async fn begin(mut socket: ServerSocket, context: Context) {
+pub async fn begin<S: Stream>(mut socket: ServerSocket<S>, context: Context) {
     let tasks = context.tasks.clone();
     match first(&mut socket, context).await {
         Ok((reader, after)) => resume(socket, reader, after, false, tasks).await,
@@ -47,14 +52,20 @@ pub async fn begin(mut socket: ServerSocket, context: Context) {
 }
 
 /// A WebSocket that goes on from a position. `beat`: heartbeats that a page can see.
-pub async fn resume(mut socket: ServerSocket, reader: Reader, after: Option<Position>, beat: bool, tasks: Tasks) {
+pub async fn resume<S: Stream>(
+    mut socket: ServerSocket<S>,
+    reader: Reader,
+    after: Option<Position>,
+    beat: bool,
+    tasks: Tasks,
+) {
     let (pump, now) = (Pump::new(reader, after, tasks), Instant::now());
-    let stream = Stream { socket: &mut socket, pump, beat, last_heard: now, messages: 0, minute: now };
+    let stream = Open { socket: &mut socket, pump, beat, last_heard: now, messages: 0, minute: now };
     let ended = stream.run().await;
     finish(socket, ended).await;
 }
 
-async fn finish(mut socket: ServerSocket, ended: Ended) {
+async fn finish<S: Stream>(mut socket: ServerSocket<S>, ended: Ended) {
     let Ended::Close(close) = ended else { return };
     let closing = async {
         if socket.close(Some(close.frame())).await.is_ok() {
@@ -71,7 +82,7 @@ enum Ended {
 }
 
 /// Waits for the first message; its timer ends with it.
-async fn first(socket: &mut ServerSocket, context: Context) -> Result<(Reader, Option<Position>), Ended> {
+async fn first<S: Stream>(socket: &mut ServerSocket<S>, context: Context) -> Result<(Reader, Option<Position>), Ended> {
     let message = tokio::select! {
         message = timeout(context.first_message_timeout, message(socket)) => message,
         () = context.tasks.stopping() => return Err(Ended::Close(Close::Restarting)),
@@ -93,7 +104,11 @@ async fn first(socket: &mut ServerSocket, context: Context) -> Result<(Reader, O
     }
 }
 
-async fn start(socket: &mut ServerSocket, wish: Wish, context: &Context) -> Result<(Reader, Option<Position>), Ended> {
+async fn start<S: Stream>(
+    socket: &mut ServerSocket<S>,
+    wish: Wish,
+    context: &Context,
+) -> Result<(Reader, Option<Position>), Ended> {
     match context.door.begin(wish, context.who, context.flow, context.is_phone) {
         Ok(login) => Ok((attach_first(&login)?, None)),
         Err(NotBegun::ReturnTo) => Err(Ended::Close(Close::InvalidInitialMessage)),
@@ -107,7 +122,7 @@ fn attach_first(login: &Arc<Login>) -> Result<Reader, Ended> {
 }
 
 /// An error event without a login, then the close.
-async fn refuse(socket: &mut ServerSocket, code: &str, retry_after: Duration) -> Ended {
+async fn refuse<S: Stream>(socket: &mut ServerSocket<S>, code: &str, retry_after: Duration) -> Ended {
     let message =
         "Слишком много входов сейчас. Попробуйте чуть позже. / Too many sign-ins right now. Try again shortly.";
     let data = json!({"code": code, "message": message, "retry": true, "retryAfter": retry_after.as_millis() as u64});
@@ -117,7 +132,7 @@ async fn refuse(socket: &mut ServerSocket, code: &str, retry_after: Duration) ->
 }
 
 /// The next message that is not protocol housekeeping.
-async fn message(socket: &mut ServerSocket) -> Result<Message, Ended> {
+async fn message<S: Stream>(socket: &mut ServerSocket<S>) -> Result<Message, Ended> {
     loop {
         match socket.next().await {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -137,8 +152,8 @@ fn ended_by(error: &Error) -> Ended {
     }
 }
 
-struct Stream<'a> {
-    socket: &'a mut ServerSocket,
+struct Open<'a, S> {
+    socket: &'a mut ServerSocket<S>,
     pump: Pump,
     beat: bool,
     last_heard: Instant,
@@ -147,7 +162,7 @@ struct Stream<'a> {
     minute: Instant,
 }
 
-impl Stream<'_> {
+impl<S: Stream> Open<'_, S> {
     /// Three inputs: what the log says next, what the browser says, and time, which the pump keeps.
     async fn run(mut self) -> Ended {
         if self.beat && !self.send(Message::Text(Utf8Bytes::from_static(BEAT))).await {
@@ -220,3 +235,6 @@ impl Stream<'_> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;
