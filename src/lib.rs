@@ -6,6 +6,7 @@
 
 mod base;
 mod config;
+mod emulator;
 mod max;
 
 /// Placeholder while the parts are being put together.
