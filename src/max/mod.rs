@@ -26,4 +26,4 @@ pub mod session;
 pub mod token;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use crate::max::message::{self, Hello, LoginAnswer, UserAgent};
 use crate::max::opcode::Opcode;
 use crate::max::profile::Profile;
 
-pub(in crate::max) fn hello() -> Hello {
+pub(crate) fn hello() -> Hello {
     Hello {
         user_agent: UserAgent {
             locale: "ru".into(),

@@ -3,6 +3,6 @@
 mod golden;
 mod liberal;
 mod messages;
-pub(in crate::max) use messages::hello;
+pub(crate) use messages::hello;
 mod properties;
 mod refusals;

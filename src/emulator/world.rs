@@ -1,0 +1,222 @@
+//! What the emulated MAX remembers: codes, open logins, counters, the fault script. Bounded in every direction.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::fault::Faults;
+use crate::max::frame::Dialect;
+
+/// Codes that are remembered; past it the oldest goes. Each is about half a KiB.
+const MAX_CODES: usize = 10_000;
+
+/// Logins that nobody ended and that are remembered; past it the oldest is forgotten, and still counted as open.
+const MAX_LOGINS: usize = 10_000;
+
+/// How long a declined or expired code stays in the list, for the person who pressed the button.
+const SHOWN_AFTER_END: Duration = Duration::from_secs(5);
+
+/// A number that grows with every code, login and connection: the order they came in.
+pub(super) type Serial = u64;
+
+#[derive(Default)]
+pub(super) struct World {
+    codes: BTreeMap<Serial, Code>,
+    by_track: HashMap<String, Serial>,
+    logins: BTreeMap<Serial, String>,
+    serial: Serial,
+    pub(super) faults: Faults,
+    pub(super) stats: Stats,
+}
+
+#[derive(Default)]
+pub(super) struct Stats {
+    pub(super) codes: u64,
+    /// Tokens handed out.
+    pub(super) logins: u64,
+    pub(super) logouts: u64,
+    /// Logins that ended because another session closed them.
+    pub(super) closed_by_others: u64,
+    pub(super) max_logins_at_once: u64,
+    pub(super) questions: u64,
+    pub(super) connections: usize,
+    pub(super) total_connections: u64,
+    /// Times a client sent SESSIONS_CLOSE.
+    pub(super) sessions_closed: u64,
+    /// Connections that MAX would have refused for their `Origin`.
+    pub(super) foreign_origins: u64,
+}
+
+impl Stats {
+    pub(super) fn open_logins(&self) -> u64 {
+        self.logins.saturating_sub(self.logouts).saturating_sub(self.closed_by_others)
+    }
+}
+
+/// A QR code, bound to the connection that asked for it.
+pub(super) struct Code {
+    pub(super) track: String,
+    pub(super) connection: Serial,
+    pub(super) state: State,
+    pub(super) polls: u32,
+    pub(super) wrong_passwords: u32,
+    /// On the monotonic clock, and in Unix ms as MAX says it.
+    pub(super) expires: Duration,
+    pub(super) expires_unix_ms: i64,
+    pub(super) dialect: Dialect,
+    pub(super) device_name: String,
+    pub(super) os_version: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Open,
+    Approved,
+    /// LOGIN_BY_QR was sent, and the account has a password.
+    Password,
+    Declined,
+    Expired,
+}
+
+impl State {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Approved => "approved",
+            Self::Password => "password",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+        }
+    }
+
+    fn is_over(self) -> bool {
+        matches!(self, Self::Declined | Self::Expired)
+    }
+}
+
+impl Code {
+    pub(super) fn link(&self) -> String {
+        format!("https://max.ru/:auth/{}", self.track)
+    }
+}
+
+impl World {
+    pub(super) fn next_serial(&mut self) -> Serial {
+        self.serial += 1;
+        self.serial
+    }
+
+    pub(super) fn add_code(&mut self, code: Code, now: Duration) {
+        self.forget_expired(now);
+        while self.codes.len() >= MAX_CODES {
+            self.codes.pop_first().map(|(_, oldest)| self.by_track.remove(&oldest.track));
+        }
+        let serial = self.next_serial();
+        self.by_track.insert(code.track.clone(), serial);
+        self.codes.insert(serial, code);
+        self.stats.codes += 1;
+    }
+
+    fn forget_expired(&mut self, now: Duration) {
+        self.forget(|code| code.expires < now);
+    }
+
+    fn forget(&mut self, gone: impl Fn(&Code) -> bool) {
+        let by_track = &mut self.by_track;
+        self.codes.retain(|_, code| {
+            let gone = gone(code);
+            if gone {
+                by_track.remove(&code.track);
+            }
+            !gone
+        });
+    }
+
+    /// The codes to list, oldest first.
+    pub(super) fn codes(&mut self, now: Duration) -> impl Iterator<Item = &Code> {
+        self.forget_expired(now);
+        self.codes.values()
+    }
+
+    /// A code that a phone can still act on.
+    pub(super) fn live_code(&mut self, track: &str, now: Duration) -> Option<&mut Code> {
+        let code = self.codes.get_mut(self.by_track.get(track)?)?;
+        (code.expires >= now && !code.state.is_over()).then_some(code)
+    }
+
+    /// The same, as a client sees it: a track of another connection does not exist.
+    pub(super) fn code_of(&mut self, connection: Serial, track: &str, now: Duration) -> Option<&mut Code> {
+        self.live_code(track, now).filter(|code| code.connection == connection)
+    }
+
+    /// The phone says yes; once or twice is the same.
+    pub(super) fn approve(&mut self, track: &str, now: Duration) -> bool {
+        let Some(code) = self.live_code(track, now) else { return false };
+        if code.state == State::Open {
+            code.state = State::Approved;
+        }
+        true
+    }
+
+    /// Declined or expired: the client learns it at its next question.
+    pub(super) fn end_code(&mut self, track: &str, state: State, now: Duration) -> bool {
+        let Some(code) = self.live_code(track, now) else { return false };
+        code.state = state;
+        code.expires = now + SHOWN_AFTER_END;
+        true
+    }
+
+    pub(super) fn use_code(&mut self, track: &str) {
+        if let Some(serial) = self.by_track.remove(track) {
+            self.codes.remove(&serial);
+        }
+    }
+
+    /// Opens a login and gives its token.
+    pub(super) fn open_login(&mut self, prefix: &str) -> (Serial, String) {
+        while self.logins.len() >= MAX_LOGINS {
+            self.logins.pop_first();
+        }
+        let serial = self.next_serial();
+        let token = format!("{prefix}_{serial}");
+        self.logins.insert(serial, token.clone());
+        self.stats.logins += 1;
+        self.stats.max_logins_at_once = self.stats.max_logins_at_once.max(self.stats.open_logins());
+        (serial, token)
+    }
+
+    pub(super) fn login_of(&self, token: &str) -> Option<Serial> {
+        self.logins.iter().find(|(_, open)| *open == token).map(|(serial, _)| *serial)
+    }
+
+    /// The token of an open login.
+    pub(super) fn token_of(&self, login: Serial) -> Option<&str> {
+        self.logins.get(&login).map(String::as_str)
+    }
+
+    /// Ends a login once, whichever connection says so.
+    pub(super) fn end_login(&mut self, login: Serial) {
+        if self.logins.remove(&login).is_some() {
+            self.stats.logouts += 1;
+        }
+    }
+
+    /// SESSIONS_CLOSE: all other logins of the account are ended.
+    pub(super) fn close_others(&mut self, own: Option<Serial>) {
+        self.stats.sessions_closed += 1;
+        let before = self.logins.len();
+        self.logins.retain(|serial, _| Some(*serial) == own);
+        self.stats.closed_by_others += (before - self.logins.len()) as u64;
+    }
+
+    pub(super) fn connected(&mut self) -> Serial {
+        self.stats.connections += 1;
+        self.stats.total_connections += 1;
+        self.next_serial()
+    }
+
+    /// Codes die with their connection; logins do not.
+    pub(super) fn disconnected(&mut self, connection: Serial) {
+        self.stats.connections = self.stats.connections.saturating_sub(1);
+        self.forget(|code| code.connection == connection);
+    }
+}
