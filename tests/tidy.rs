@@ -1,0 +1,187 @@
+//! The source tests itself: layers, file lengths, dependencies with a reason, documents that speak of what exists.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines of a file, tests in files of their own not counted. A longer one has two subjects.
+const LONGEST: usize = 460;
+
+/// Each module and the modules of ours that it may use.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("base", &[]),
+    ("config", &["base"]),
+    ("observe", &["base", "config"]),
+    ("max", &[]),
+    ("upstream", &["base", "config", "max"]),
+    ("session", &["base", "upstream"]),
+    ("emulator", &["base", "max"]),
+    ("login", &["base", "max", "upstream"]),
+    ("transport", &["base", "login", "upstream"]),
+    ("server", &["base", "config", "login", "session", "transport"]),
+    ("cli", &["base", "config", "emulator", "login", "observe", "server", "session", "upstream"]),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn source() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    rust_files(&root().join("src"), &mut files);
+    let name = |path: &PathBuf| path.strip_prefix(root().join("src")).unwrap().display().to_string();
+    files.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+fn is_test(name: &str) -> bool {
+    name.contains("tests") || name.ends_with("properties.rs")
+}
+
+/// The part of a file before its inline tests.
+fn production(text: &str) -> &str {
+    text.split("\n#[cfg(test)]\nmod tests {").next().unwrap()
+}
+
+#[test]
+fn modules_use_only_what_is_below_them() {
+    let mut seen = BTreeSet::new();
+    for (name, text) in source() {
+        if is_test(&name) || !name.contains('/') {
+            continue;
+        }
+        let module = name.split('/').next().unwrap().to_owned();
+        let allowed = LAYERS.iter().find(|(layer, _)| *layer == module);
+        let (_, allowed) =
+            allowed.unwrap_or_else(|| panic!("{module} has no layer; give it one here and in ARCHITECTURE.md"));
+        for used in production(&text).split("crate::").skip(1) {
+            let used: String = used.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            let fine = used == module || allowed.contains(&used.as_str());
+            assert!(fine, "src/{name} uses crate::{used}, which is not below {module}");
+        }
+        seen.insert(module);
+    }
+    assert_eq!(seen.len(), LAYERS.len(), "every layer exists: {seen:?}");
+}
+
+#[test]
+fn the_protocol_is_pure() {
+    for (name, text) in source() {
+        if !name.starts_with("max/") || is_test(&name) {
+            continue;
+        }
+        for impure in ["tokio", "std::net", "std::time::Instant", "SystemTime", "aws_lc_rs", "tracing", "std::fs"] {
+            assert!(!production(&text).contains(impure), "src/{name} uses {impure}; max has no I/O, clock or chance");
+        }
+    }
+}
+
+#[test]
+fn nothing_on_our_side_can_close_a_visitors_other_sessions() {
+    for (name, text) in source() {
+        if is_test(&name) || name.starts_with("emulator/") {
+            continue;
+        }
+        let text = production(&text);
+        assert!(!text.contains("Opcode(97)") && !text.contains("= Self(97)"), "src/{name} names opcode 97");
+    }
+}
+
+#[test]
+fn files_have_one_subject_and_say_it() {
+    for (name, text) in source() {
+        let lines = if is_test(&name) { 0 } else { production(&text).lines().count() };
+        assert!(lines <= LONGEST, "src/{name} has {lines} lines; {LONGEST} at most");
+        assert!(text.starts_with("//!"), "src/{name} does not begin by saying what it is for");
+    }
+}
+
+/// Names of `[dependencies]` and `[dev-dependencies]`.
+fn dependencies() -> BTreeSet<String> {
+    let manifest = read("Cargo.toml");
+    let mut inside = false;
+    let mut names = BTreeSet::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line == "[dependencies]" || line == "[dev-dependencies]";
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| inside) {
+            names.insert(name.to_owned());
+        }
+    }
+    names
+}
+
+#[test]
+fn every_dependency_has_its_paragraph() {
+    let text = read("DEPS.md");
+    let named: BTreeSet<String> = text.split("**").skip(1).step_by(2).map(str::to_owned).collect();
+    let browser_side = ["ws", "playwright-core", "typescript"];
+    for name in dependencies() {
+        assert!(named.contains(&name), "DEPS.md says nothing of {name}");
+    }
+    for name in named {
+        let known = dependencies().contains(&name) || browser_side.contains(&name.as_str());
+        assert!(known, "DEPS.md speaks of {name}, which is not a dependency");
+    }
+}
+
+#[test]
+fn neither_rsa_nor_openssl_is_in_the_tree() {
+    let lock = read("Cargo.lock");
+    for banned in ["rsa", "openssl", "openssl-sys", "native-tls"] {
+        assert!(!lock.contains(&format!("name = \"{banned}\"\n")), "{banned} is in Cargo.lock");
+    }
+}
+
+#[test]
+fn the_architecture_page_names_every_module_and_only_files_that_exist() {
+    let text = read("ARCHITECTURE.md");
+    for (module, _) in LAYERS {
+        assert!(
+            text.contains(&format!("| `{module}` |")) || text.contains(&format!("`{module}`")),
+            "{module} is missing"
+        );
+    }
+    for word in text.split('`').skip(1).step_by(2) {
+        let is_file = word.contains('/') && [".rs", ".js", ".md", ".mjs"].iter().any(|end| word.ends_with(end));
+        if is_file && !word.contains(' ') {
+            let found = [word.to_owned(), format!("src/{word}")].iter().any(|path| root().join(path).exists());
+            assert!(found, "ARCHITECTURE.md names {word}, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn every_problem_and_error_code_is_documented() {
+    let text = read("docs/http.md");
+    let codes = |file: &str| -> Vec<String> {
+        let source = read(file);
+        let quoted = source.split('"').skip(1).step_by(2);
+        quoted
+            .filter(|word| word.contains('-') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'))
+            .filter(|word| !word.starts_with("x-") && !word.contains("--"))
+            .map(str::to_owned)
+            .collect()
+    };
+    for file in ["src/login/text.rs", "src/server/logins.rs", "src/server/sign_in.rs", "src/server/origin.rs"] {
+        for code in codes(file) {
+            let is_header =
+                ["last-event-id", "sec-fetch-site", "same-origin", "no-store", "cross-site"].contains(&code.as_str());
+            assert!(is_header || text.contains(&code), "{file} has the code {code}, docs/http.md does not");
+        }
+    }
+}
