@@ -1,3 +1,5 @@
+//! Every source and every error of the settings.
+
 use super::*;
 
 fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, String> {

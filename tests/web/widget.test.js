@@ -1,0 +1,247 @@
+// @ts-check
+/**
+ * The widget and the pages in a real Chromium, under the strict policy that the server sends, against the fake server.
+ * Skipped where there is no Chromium, unless MAX_AUTH_NEED_BROWSER is set; CHROMIUM names another binary.
+ */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { startFakeServer } from './fake-server.js';
+
+const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  (path) => path && existsSync(path),
+);
+const skip = executablePath || process.env.MAX_AUTH_NEED_BROWSER ? false : 'no Chromium here';
+const ARGS = [
+  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync',
+];
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+/** @type {import('playwright-core').Page} */
+let page;
+/** @type {Awaited<ReturnType<typeof startFakeServer>>} */
+let server;
+/** @type {string[]} */
+let complaints = [];
+
+before(async () => {
+  if (!skip) browser = await chromium.launch({ executablePath, args: ARGS });
+});
+after(async () => {
+  await browser?.close();
+});
+beforeEach(async () => {
+  if (skip) return;
+  server = await startFakeServer({ codeAfter: 30 });
+  page = await open({});
+});
+afterEach(async () => {
+  if (skip) return;
+  await page.context().close();
+  await server.close();
+});
+
+/** @param {import('playwright-core').BrowserContextOptions} options */
+async function open(options) {
+  complaints = [];
+  const context = await browser.newContext({ locale: 'en-US', ...options });
+  const made = await context.newPage();
+  made.setDefaultTimeout(8000);
+  made.on('pageerror', (error) => complaints.push(String(error)));
+  made.on('console', (message) => {
+    if (/Content.Security.Policy|violates/i.test(message.text())) complaints.push(message.text());
+  });
+  return made;
+}
+
+/** @param {() => unknown} condition @param {string} what */
+async function eventually(condition, what) {
+  for (let i = 0; i < 300; i++) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.fail(`never: ${what}`);
+}
+
+const login = () => {
+  const found = [...server.logins.values()].at(-1);
+  assert.ok(found);
+  return found;
+};
+const pressButton = async () => {
+  await page.goto(server.origin);
+  await page.getByRole('button', { name: 'Sign in with MAX' }).click();
+};
+const openDialog = async () => {
+  await pressButton();
+  await page.getByRole('img', { name: 'QR code to sign in with MAX' }).waitFor();
+};
+
+test('the dialog shows a code, names the site, and Escape gives the login up', { skip }, async () => {
+  await openDialog();
+  const dialog = page.getByRole('dialog', { name: 'Sign in with MAX' });
+  await dialog.getByText(new URL(server.origin).host).waitFor();
+  await dialog.getByText(/never send QR codes/).waitFor();
+  await dialog.getByText(/valid for [01]:\d\d/).waitFor();
+  await eventually(() => server.seen.ws === 1, 'the WebSocket');
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'hidden' });
+  await eventually(() => server.seen.delete === 1, 'DELETE');
+  await eventually(() => server.seen.closeReasons.includes('1000 Client closed'), 'close 1000');
+  const focused = await page.evaluate(() => document.activeElement?.localName);
+  assert.equal(focused, 'max-auth-button', 'focus is back where it was');
+  assert.deepEqual(complaints, []);
+});
+
+test('a whole sign-in on the demo site, approved on the pretend phone', { skip }, async () => {
+  await openDialog();
+  const phone = await page.context().newPage();
+  await phone.goto(`${server.origin}/phone`);
+  await phone.getByRole('button', { name: /^Подтвердить/ }).click();
+  await page.getByText('Анна Смирнова').waitFor();
+  await page.getByText('+79001234567').waitFor();
+  await page.getByText('Signed in', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Sign in with MAX' }).waitFor();
+  assert.deepEqual(complaints, []);
+});
+
+test('the ready page begins by itself and comes back to return_to', { skip }, async () => {
+  await page.goto(`${server.base}/login?return_to=/phone&locale=ru`);
+  await page.getByRole('img', { name: 'QR-код для входа через MAX' }).waitFor();
+  assert.equal(login().start.returnTo, '/phone');
+  assert.equal(login().start.locale, 'ru');
+  login().approve();
+  await page.waitForURL('**/phone');
+  assert.deepEqual(complaints, []);
+});
+
+test('preventDefault on success keeps the page, and the dialog closes', { skip }, async () => {
+  await page.goto(server.origin);
+  await page.evaluate(() => {
+    document.addEventListener('max-auth-success', (event) => {
+      event.preventDefault();
+      document.title = /** @type {CustomEvent} */ (event).detail.redirect;
+    });
+  });
+  await page.getByRole('button', { name: 'Sign in with MAX' }).click();
+  await page.getByRole('img', { name: /QR/ }).waitFor();
+  login().approve();
+  await eventually(async () => (await page.title()).includes('/callback?token='), 'the event');
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  assert.equal(new URL(page.url()).pathname, '/');
+});
+
+test('an error says what to do, and its button begins again', { skip }, async () => {
+  server.fault.stage = 'error';
+  server.fault.code = 'max-trouble';
+  await pressButton();
+  await page.getByRole('heading', { name: 'MAX is having trouble' }).waitFor();
+  delete server.fault.stage;
+  const again = page.getByRole('button', { name: 'Try again' });
+  await eventually(() => again.evaluate((button) => button.matches(':focus')), 'focus on the way out');
+  await page.keyboard.press('Enter');
+  await page.getByText(/valid for/).waitFor();
+  assert.equal(server.seen.post, 2);
+});
+
+test('busy counts down before it lets one try again', { skip }, async () => {
+  server.fault.post = 'busy';
+  await pressButton();
+  const again = page.getByRole('button', { name: /Try again in 1\d s/ });
+  await again.waitFor();
+  assert.equal(await again.isDisabled(), true);
+});
+
+test('an error without retry offers none', { skip }, async () => {
+  Object.assign(server.fault, { stage: 'error', code: 'password-not-supported', retry: '0', message: 'Use another way.' });
+  await pressButton();
+  await page.getByRole('dialog').getByText('Use another way.', { exact: true }).waitFor();
+  assert.equal(await page.getByRole('button', { name: /Try again/ }).count(), 0);
+});
+
+test('the password form comes only when asked, survives a wrong one, and keeps nothing', { skip }, async () => {
+  server.fault.stage = 'password';
+  await page.goto(server.origin);
+  assert.equal(await page.getByLabel('Password').count(), 0);
+  await page.getByRole('button', { name: 'Sign in with MAX' }).click();
+  const field = page.getByLabel('Password');
+  await field.waitFor();
+  await page.getByText(/^Your account .* is not kept anywhere/).waitFor();
+  await field.fill('wrong');
+  await page.keyboard.press('Enter');
+  await page.getByText('That password did not work. Please try again.').waitFor();
+  assert.equal(await field.inputValue(), '');
+  await field.fill('right');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByText('Анна Смирнова').waitFor();
+  const kept = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }]));
+  assert.ok(!kept.includes('right'));
+});
+
+test('on a phone the link into MAX comes first; on a desktop it is a small one', { skip }, async () => {
+  await openDialog();
+  const link = page.getByRole('link', { name: 'Open in MAX' });
+  assert.equal(await link.count(), 1);
+  assert.equal(await link.getAttribute('href'), login().link);
+  assert.equal(await link.getAttribute('rel'), 'noopener noreferrer');
+  const desktop = await link.boundingBox();
+  await page.context().close();
+
+  page = await open({ viewport: { width: 320, height: 568 }, hasTouch: true, isMobile: true });
+  await openDialog();
+  const phone = await page.getByRole('link', { name: 'Open in MAX' }).boundingBox();
+  const code = await page.getByRole('img', { name: /QR/ }).boundingBox();
+  assert.ok(phone && code && desktop && phone.width > 240 && phone.height >= 44 && phone.y < code.y && desktop.width < 200);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  assert.equal(wide, false, 'nothing is wider than 320');
+});
+
+test('of a drawing only shapes survive', { skip }, async () => {
+  await page.goto(server.origin);
+  const result = await page.evaluate(async () => {
+    const address = '/api/auth/max/widget.js';
+    const { adoptDrawing } = await import(address);
+    const evil = `<svg xmlns="http://www.w3.org/2000/svg" xmlns:x="http://www.w3.org/1999/xlink" viewBox="0 0 9 9" onload="alert(1)" style="color:red">
+      <script>alert(1)</script><style>*{}</style><foreignObject><b xmlns="http://www.w3.org/1999/xhtml">b</b></foreignObject>
+      <image href="https://evil.test/a.png"/><use x:href="#a"/><a href="javascript:alert(1)"><path d="M0 0h1"/></a>
+      <path d="M0 0h9" fill="url(https://evil.test/#a)" stroke="#000" onclick="alert(1)" class="c" id="i"/><rect width="9px" height="9px" fill="#fff"/></svg>`;
+    return [adoptDrawing(evil)?.outerHTML, adoptDrawing('<svg><path'), adoptDrawing('<p>hi</p>'), adoptDrawing(7)];
+  });
+  assert.equal(
+    result[0],
+    '<svg viewBox="0 0 9 9"><path d="M0 0h9" stroke="#000"></path><rect width="9px" height="9px" fill="#fff"></rect></svg>',
+  );
+  assert.deepEqual(result.slice(1), [null, null, null]);
+});
+
+for (const fault of /** @type {Record<string, string>[]} */ ([{}, { ws: 'refuse' }, { ws: 'refuse', sse: 'held' }, { ws: 'hang' }, { cut: '400' }])) {
+  test(`in a browser with ${JSON.stringify(fault)}: cuts all along, the story is whole`, { skip }, async () => {
+    Object.assign(server.fault, fault);
+    await openDialog();
+    for (const stage of ['waiting', 'approved', 'finishing', 'waiting', 'approved']) {
+      server.cutAll();
+      login().stage(stage);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    login().approve();
+    await page.getByText('Анна Смирнова').waitFor();
+    const story = await page.locator('#story code').allTextContents();
+    const sent = login().events.map(({ event, data }) => (event === 'status' ? `status · ${data.stage}` : event));
+    assert.deepEqual(story.map((line) => (line.startsWith('qr') ? 'qr' : line)), sent);
+    assert.equal(server.seen.post, 1);
+  });
+}
+
+test('a server that forgot everything is answered by a fresh code, not by an error', { skip }, async () => {
+  await openDialog();
+  server.logins.clear();
+  server.cutAll();
+  await eventually(() => server.logins.size === 1, 'a fresh login');
+  await page.getByRole('img', { name: /QR/ }).waitFor();
+  login().approve();
+  await page.getByText('Анна Смирнова').waitFor();
+});

@@ -1,0 +1,452 @@
+// @ts-check
+/**
+ * The wire, seen from a browser: positions, problem bodies and the three transports. A WebSocket and an SSE stream look
+ * the same from outside: they say `onDelivered` when the first byte of ours has really come through, `onEvent` for each
+ * event, and `onEnd` once when they are over. Pages work everywhere and go on until they are closed. What to do about
+ * all of it is decided in client.js.
+ */
+
+/** @typedef {{ id?: string, event: string, data?: any }} Wire */
+/** @typedef {{ status: number, code: string, message: string, retryAfter: number | null }} Problem */
+/** @typedef {{ now(): number, setTimeout(f: () => void, ms: number): any, clearTimeout(id: any): void }} Clock */
+/**
+ * @typedef {object} StreamHandlers
+ * @property {() => void} onDelivered the first message or comment is in: this transport works
+ * @property {(wire: Wire) => void} onEvent
+ * @property {(why: string, problem?: Problem) => void} onEnd at most once, and never after `close()`
+ */
+/**
+ * @typedef {object} Stream
+ * @property {() => boolean} isOpen
+ * @property {(message: object) => boolean} send false where the transport cannot send
+ * @property {(code?: number, reason?: string) => void} close
+ */
+
+/** A stream in which nothing moved for this long is dead, whatever it says of itself (the server beats every 10 s). */
+export const SILENCE_MS = 25_000;
+
+/**
+ * "EPOCH-OFFSET"; the epoch may itself hold dashes.
+ * @param {unknown} id
+ * @returns {{ epoch: string, offset: number } | null}
+ */
+export function parsePosition(id) {
+  if (typeof id !== 'string') return null;
+  const cut = id.lastIndexOf('-');
+  const tail = id.slice(cut + 1);
+  if (cut < 1 || !/^\d{1,15}$/.test(tail)) return null;
+  return { epoch: id.slice(0, cut), offset: Number(tail) };
+}
+
+/**
+ * Reads an answer that is not the wished one. A body that is no problem document (a proxy's HTML page) gives code "".
+ * @param {Response} response
+ * @param {number} now
+ * @returns {Promise<Problem>}
+ */
+export async function readProblem(response, now) {
+  const body = await readJson(response);
+  const text = (/** @type {unknown} */ value) => (typeof value === 'string' ? value : '');
+  return {
+    status: response.status,
+    code: text(body?.code),
+    message: text(body?.detail) || text(body?.title),
+    retryAfter: parseRetryAfter(response.headers.get('retry-after'), now),
+  };
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<any>} null when the body is not a JSON object
+ */
+export async function readJson(response) {
+  try {
+    const body = JSON.parse(await response.text());
+    return body && typeof body === 'object' ? body : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {string | null} header seconds, or an HTTP date
+ * @param {number} now
+ */
+function parseRetryAfter(header, now) {
+  if (!header) return null;
+  const seconds = Number(header);
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - now;
+  return Number.isFinite(ms) ? Math.max(0, ms) : null;
+}
+
+const GONE = new Set(['position-gone', 'login-not-found']);
+const OVERLOAD = new Set(['rate-limited', 'busy']);
+
+/** @param {unknown} code */
+export function isGoneCode(code) {
+  return GONE.has(/** @type {string} */ (code));
+}
+
+/** @param {Problem | null} problem */
+export function isGone(problem) {
+  return problem !== null && (problem.status === 404 || problem.status === 410) && GONE.has(problem.code);
+}
+
+/**
+ * "Not now" said by the server itself, as against a proxy that cannot reach it.
+ * @param {Problem | null} problem
+ */
+export function overloadCode(problem) {
+  if (!problem) return '';
+  if (OVERLOAD.has(problem.code)) return problem.code;
+  if (problem.status === 429) return 'rate-limited';
+  return problem.status === 503 && problem.retryAfter !== null ? 'busy' : '';
+}
+
+/** @param {unknown} error */
+export function nameOf(error) {
+  return error instanceof Error ? error.name : '';
+}
+
+/** 0.5 s × 2^n, at most 10 s, the upper half of it by chance. @param {() => number} random @param {number} n */
+export function backoff(random, n) {
+  return Math.min(10_000, 500 * 2 ** n) * (0.5 + random() / 2);
+}
+
+/** Makes an address unique, against caches that do not ask whether they may. @param {() => number} random */
+export function nonce(random) {
+  return Math.floor(random() * 2 ** 40).toString(36);
+}
+
+/**
+ * Two timers in one: nothing delivered in time ("hang"), then nothing heard for too long ("silent").
+ * @param {Clock} clock
+ * @param {number} deliverWithin
+ * @param {(why: string) => void} expired
+ */
+function watchdog(clock, deliverWithin, expired) {
+  let lastAt = clock.now();
+  let timer = clock.setTimeout(() => expired('hang'), deliverWithin);
+  const listen = () => {
+    const left = lastAt + SILENCE_MS - clock.now();
+    if (left <= 0) return expired('silent');
+    timer = clock.setTimeout(listen, left);
+  };
+  return {
+    /** @param {boolean} first */
+    heard(first) {
+      lastAt = clock.now();
+      if (!first) return;
+      clock.clearTimeout(timer);
+      timer = clock.setTimeout(listen, SILENCE_MS);
+    },
+    stop: () => clock.clearTimeout(timer),
+  };
+}
+
+/**
+ * @param {{ clock: Clock, WebSocket: any }} env
+ * @param {string} url
+ * @param {number} deliverWithin ms
+ * @param {StreamHandlers} handlers
+ * @returns {Stream}
+ */
+export function openSocket(env, url, deliverWithin, handlers) {
+  let over = false;
+  let delivered = false;
+  /** @type {any} */
+  let socket = null;
+
+  const dog = watchdog(env.clock, deliverWithin, (why) => end(why));
+  /** @param {string} why */
+  const end = (why) => {
+    if (over) return;
+    release(4000, 'Resuming elsewhere');
+    handlers.onEnd(why);
+  };
+  /** @param {number} code @param {string} reason */
+  const release = (code, reason) => {
+    over = true;
+    dog.stop();
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {}; // the ws package throws an error that nobody hears
+    try {
+      socket.close(code, reason);
+    } catch {
+      // already closed
+    }
+  };
+
+  try {
+    socket = new env.WebSocket(url);
+  } catch {
+    // A policy of the page (CSP, mixed content) refuses: report it like any other failure, never inside this call.
+    env.clock.setTimeout(() => end('refused'), 0);
+  }
+  if (socket) {
+    socket.onmessage = (/** @type {{ data: unknown }} */ message) => {
+      if (over) return;
+      const wire = parseWire(message.data);
+      if (!wire) return;
+      const first = !delivered;
+      delivered = true;
+      dog.heard(first);
+      if (first) handlers.onDelivered();
+      if (!over && wire.event !== 'beat') handlers.onEvent(wire);
+    };
+    socket.onclose = (/** @type {{ code: number }} */ event) => end(`closed ${event.code}`);
+    socket.onerror = () => {}; // a close always follows
+  }
+
+  return {
+    isOpen: () => !over && socket?.readyState === 1,
+    send(message) {
+      if (over || socket?.readyState !== 1) return false;
+      socket.send(JSON.stringify(message));
+      return true;
+    },
+    close: (code = 1000, reason = 'Client closed') => {
+      if (!over) release(code, reason);
+    },
+  };
+}
+
+/**
+ * Server-sent events by `fetch`, because an EventSource hides what a broken answer was.
+ * @param {{ clock: Clock, fetch: typeof fetch }} env
+ * @param {string} url
+ * @param {number} deliverWithin ms
+ * @param {StreamHandlers} handlers
+ * @returns {Stream}
+ */
+export function openSse(env, url, deliverWithin, handlers) {
+  let over = false;
+  let delivered = false;
+  const abort = new AbortController();
+  const dog = watchdog(env.clock, deliverWithin, (why) => end(why));
+  const release = () => {
+    over = true;
+    dog.stop();
+    abort.abort();
+  };
+  /** @param {string} why @param {Problem} [problem] */
+  const end = (why, problem) => {
+    if (over) return;
+    release();
+    handlers.onEnd(why, problem);
+  };
+  const heard = () => {
+    const first = !delivered;
+    delivered = true;
+    dog.heard(first);
+    if (first) handlers.onDelivered();
+  };
+  const parser = sseParser(heard, (wire) => {
+    if (!over) handlers.onEvent(wire);
+  });
+
+  const read = async () => {
+    const response = await env.fetch(url, {
+      headers: { Accept: 'text/event-stream' },
+      credentials: 'include',
+      cache: 'no-store',
+      signal: abort.signal,
+    });
+    if (!response.ok) return end(`http ${response.status}`, await readProblem(response, env.clock.now()));
+    const type = response.headers.get('content-type') ?? '';
+    if (!type.startsWith('text/event-stream') || !response.body) return end('not a stream');
+    const reader = response.body.getReader();
+    const decoder = new TextDecoder();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (over) return;
+      if (done) return end('ended');
+      parser(decoder.decode(value, { stream: true }));
+    }
+  };
+  read().catch((error) => end(`failed ${nameOf(error)}`));
+
+  return { isOpen: () => !over && delivered, send: () => false, close: () => { if (!over) release(); } };
+}
+
+/**
+ * An incremental parser of text/event-stream. Comments are proof of life, as events are.
+ * @param {() => void} heard called for each complete line that shows the stream delivers
+ * @param {(wire: Wire) => void} onEvent
+ * @returns {(text: string) => void}
+ */
+export function sseParser(heard, onEvent) {
+  let rest = '';
+  let id = '';
+  let event = '';
+  /** @type {string[]} */
+  let data = [];
+
+  /** @param {string} line */
+  const take = (line) => {
+    if (line === '') {
+      const body = data.length ? parseBody(data.join('\n')) : undefined;
+      if (event && body !== undefined) onEvent({ id, event, data: body });
+      event = '';
+      data = [];
+      return;
+    }
+    heard();
+    if (line.startsWith(':')) return;
+    const cut = line.indexOf(':');
+    const field = cut < 0 ? line : line.slice(0, cut);
+    const value = cut < 0 ? '' : line.slice(cut + (line[cut + 1] === ' ' ? 2 : 1));
+    if (field === 'id') id = value;
+    else if (field === 'event') event = value;
+    else if (field === 'data') data.push(value);
+  };
+
+  return (text) => {
+    rest += text;
+    for (;;) {
+      const cut = rest.search(/[\r\n]/);
+      // A CR at the very end may be the first half of a CRLF: wait for what follows.
+      if (cut < 0 || (rest[cut] === '\r' && cut === rest.length - 1)) return;
+      const line = rest.slice(0, cut);
+      rest = rest.slice(cut + (rest.startsWith('\r\n', cut) ? 2 : 1));
+      take(line);
+    }
+  };
+}
+
+/** @param {string} text */
+function parseBody(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {unknown} text
+ * @returns {Wire | null}
+ */
+export function parseWire(text) {
+  if (typeof text !== 'string') return null;
+  const wire = parseBody(text);
+  return wire && typeof wire.event === 'string' ? wire : null;
+}
+
+// ---- pages ------------------------------------------------------------------------------------------------------------
+
+const HOLD_MAX = 10; // seconds; shorter than every known default cut of a proxy
+const HOLD_BESIDE = 2; // while a stream is being tried
+const GRACE_MS = 5000; // a page that has no answer so long after its hold is stuck
+const QUICK_RETRIES = 4; // 10, 5, 2, 1: after that it is not the hold
+
+/** How long the server may hold a page: halved when something cuts it, and slowly up again. Outlives a single loop. */
+export class Pace {
+  #hold = HOLD_MAX;
+  #full = 0;
+
+  /** @param {boolean} beside a stream is being tried */
+  next(beside) {
+    return Math.min(this.#hold, beside ? HOLD_BESIDE : HOLD_MAX);
+  }
+  /** @param {number} hold */
+  cut(hold) {
+    this.#hold = Math.max(1, Math.floor(hold / 2));
+    this.#full = 0;
+  }
+  /** A page was held to its end. @param {number} hold */
+  full(hold) {
+    if (hold < this.#hold || ++this.#full < 3) return;
+    this.#hold = Math.min(HOLD_MAX, this.#hold + 1);
+    this.#full = 0;
+  }
+}
+
+/**
+ * @typedef {object} PageHandlers
+ * @property {(query: Record<string, string>) => string} url
+ * @property {() => boolean} beside
+ * @property {(page: any) => number} onPage says how many events it held
+ * @property {() => void} onGone the login or the position is no more
+ * @property {(why: string) => void} onFault
+ */
+
+/**
+ * Asks for one page after another, one at a time, until it is closed.
+ * @param {{ clock: Clock, fetch: typeof fetch, random: () => number }} env
+ * @param {Pace} pace
+ * @param {boolean} wake the first page says that the visitor is back
+ * @param {PageHandlers} handlers
+ * @returns {{ close(): void }}
+ */
+export function openPages(env, pace, wake, handlers) {
+  const { clock, random } = env;
+  let over = false;
+  let failures = 0;
+  let abort = new AbortController();
+  /** @type {any} */
+  let timer = null;
+
+  /** @param {number} hold @returns {Promise<{ body?: any, why?: string, problem?: Problem | null }>} */
+  const fetchPage = async (hold) => {
+    abort = new AbortController();
+    const stuck = clock.setTimeout(() => abort.abort(), hold * 1000 + GRACE_MS);
+    try {
+      const url = handlers.url({ wait: String(hold), wake: wake ? '1' : '', n: nonce(random) });
+      const response = await env.fetch(url, { headers: { Accept: 'application/json' }, signal: abort.signal });
+      if (!response.ok) {
+        const problem = await readProblem(response, clock.now());
+        return { why: `http ${problem.status} ${problem.code}`, problem };
+      }
+      const body = await readJson(response);
+      return Array.isArray(body?.events) ? { body } : { why: 'not a page', problem: null };
+    } catch (error) {
+      return { why: `failed ${nameOf(error)}`, problem: null };
+    } finally {
+      clock.clearTimeout(stuck);
+    }
+  };
+
+  /** What a good page says about the next one. @param {any} body @param {number} hold @param {number} took @returns {number} ms to wait */
+  const arrived = (body, hold, took) => {
+    failures = 0;
+    if (handlers.onPage(body) > 0) return 0;
+    if (took >= hold * 800) pace.full(hold);
+    return took < 500 ? 1000 : 0; // something answers empty pages without holding them: do not spin
+  };
+
+  /** @param {Problem | null} problem @param {number} hold @param {number} took @returns {number} ms to wait */
+  const failed = (problem, hold, took) => {
+    const before = failures++;
+    if (!problem || problem.status >= 502) pace.cut(hold);
+    if (problem?.retryAfter != null) return Math.min(problem.retryAfter, 30_000);
+    // Cut in the middle of a hold: the hold was too long, the server is there. Ask again at once.
+    const cut = took >= 1000 && before < QUICK_RETRIES && !overloadCode(problem);
+    return 1;
+  };
+
+  const ask = async () => {
+    const hold = pace.next(handlers.beside());
+    const askedAt = clock.now();
+    const { body, why, problem = null } = await fetchPage(hold);
+    if (over) return;
+    wake = false;
+    const took = clock.now() - askedAt;
+    if (why !== undefined) handlers.onFault(why);
+    if (isGone(problem)) return handlers.onGone();
+    const pause = body ? arrived(body, hold, took) : failed(problem, hold, took);
+    if (over) return;
+    if (pause > 0) timer = clock.setTimeout(() => void ask(), pause);
+    else void ask();
+  };
+  void ask();
+
+  return {
+    close() {
+      over = true;
+      clock.clearTimeout(timer);
+      abort.abort();
+    },
+  };
+}

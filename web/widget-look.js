@@ -1,0 +1,304 @@
+// @ts-check
+/** What the widget says (Russian and English) and how it looks. No behaviour lives here. */
+
+const ru = {
+  button: 'Войти через MAX',
+  title: 'Вход через MAX',
+  forSite: 'Вы входите на сайт',
+  forClient: 'Вы входите в',
+  close: 'Закрыть',
+  connecting: 'Подключение к серверу…',
+  code: 'Получаем QR-код...',
+  waiting: 'Ждём подтверждения в MAX',
+  refreshing: 'Обновляем код…',
+  left: 'Код действует ещё',
+  qrLabel: 'QR-код для входа через MAX',
+  howto: 'Как войти',
+  step1: 'Откройте MAX на телефоне',
+  step2: 'Профиль → Устройства → Войти по QR',
+  step3: 'Наведите камеру и подтвердите вход на новом устройстве',
+  warning: 'Сканируйте, только если вы сами открыли эту страницу. Сотрудники сайта никогда не присылают QR-коды.',
+  open: 'Открыть в MAX',
+  openHere: 'MAX установлен на этом устройстве?',
+  orScan: 'или отсканируйте код другим телефоном',
+  approved: 'Подтверждено',
+  approvedText: 'Телефон подтвердил вход, осталось мгновение.',
+  finishing: 'Завершаем вход…',
+  finishingText: 'Закрываем временный сеанс MAX.',
+  success: 'Готово!',
+  successText: 'Возвращаем вас на сайт…',
+  successStay: 'Вы вошли.',
+  successNote: 'Сайт получил только ваш профиль. Временный сеанс MAX завершён.',
+  retry: 'Попробовать ещё раз',
+  retryIn: 'Повторить через',
+  second: 'с',
+  passwordTitle: 'Облачный пароль MAX',
+  passwordText: 'Ваш аккаунт защищён паролем. Мы передадим его в MAX один раз и нигде не сохраним.',
+  passwordLabel: 'Пароль',
+  passwordHint: 'Подсказка',
+  passwordSend: 'Продолжить',
+  passwordWrong: 'Пароль не подошёл. Попробуйте ещё раз.',
+  errors: {
+    network: ['Нет связи с сервером', 'Проверьте интернет и попробуйте ещё раз.'],
+    busy: ['Сейчас много входов', 'Подождите немного и попробуйте ещё раз.'],
+    'rate-limited': ['Слишком много попыток', 'Подождите немного, затем попробуйте снова.'],
+    'max-rate-limited': ['Слишком много попыток', 'MAX просит подождать. Попробуйте чуть позже.'],
+    'cookies-blocked': ['Браузер не хранит cookie', 'Разрешите cookie для этого сайта и попробуйте ещё раз.'],
+    'login-expired': ['Время вышло', 'Код никто не подтвердил. Получите новый и отсканируйте его.'],
+    'visitor-left': ['Вход остановлен', 'Страница была закрыта слишком долго. Начните ещё раз.'],
+    cancelled: ['Вход отменён', 'Если это были не вы, ничего делать не нужно: вход не состоялся.'],
+    'upstream-unreachable': ['MAX сейчас недоступен', 'Такое бывает. Попробуйте через минуту.'],
+    'max-trouble': ['MAX не отвечает как надо', 'Это временно. Попробуйте ещё раз.'],
+    'qr-login-disabled': ['Вход недоступен', 'MAX не выдаёт код этому сайту. Сообщите его администратору.'],
+    'password-not-supported': ['Нужен другой способ входа', ''],
+    'password-wrong': ['Пароль не подошёл', 'Попыток больше нет. Начните вход заново.'],
+    'two-factor-needed': ['Включите облачный пароль', ''],
+    'account-blocked': ['MAX не пускает этот аккаунт', 'Проверьте его в приложении MAX.'],
+    'origin-refused': ['Сайт не настроен', 'Этому адресу не разрешён вход через MAX. Сообщите администратору сайта.'],
+  },
+  errorTitle: 'Не получилось войти',
+};
+
+/** @type {typeof ru} */
+const en = {
+  button: 'Sign in with MAX',
+  title: 'Sign in with MAX',
+  forSite: 'You are signing in to',
+  forClient: 'You are signing in to',
+  close: 'Close',
+  connecting: 'Connecting to the server…',
+  code: 'Getting the QR code...',
+  waiting: 'Waiting for MAX',
+  refreshing: 'Getting a fresh code…',
+  left: 'This code is valid for',
+  qrLabel: 'QR code to sign in with MAX',
+  howto: 'How to sign in',
+  step1: 'Open MAX on your phone',
+  step2: 'Profile → Devices → Sign in with QR',
+  step3: 'Point the camera here and confirm the sign-in on a new device',
+  warning: 'Scan only if you opened this page yourself. Staff of this site never send QR codes.',
+  open: 'Open in MAX',
+  openHere: 'Is MAX on this device?',
+  orScan: 'or scan the code with another phone',
+  approved: 'Approved',
+  approvedText: 'Your phone has confirmed, just a moment.',
+  finishing: 'Finishing…',
+  finishingText: 'Closing the temporary MAX session.',
+  success: 'Done!',
+  successText: 'Taking you back to the site…',
+  successStay: 'You are signed in.',
+  successNote: 'The site received your profile only. The temporary MAX session has ended.',
+  retry: 'Try again',
+  retryIn: 'Try again in',
+  second: 's',
+  passwordTitle: 'MAX cloud password',
+  passwordText: 'Your account is protected by a password. It is passed to MAX once and is not kept anywhere.',
+  passwordLabel: 'Password',
+  passwordHint: 'Hint',
+  passwordSend: 'Continue',
+  passwordWrong: 'That password did not work. Please try again.',
+  errors: {
+    network: ['The server cannot be reached', 'Check your connection and try again.'],
+    busy: ['Many people are signing in', 'Wait a little and try again.'],
+    'rate-limited': ['Too many attempts', 'Wait a little, then try again.'],
+    'max-rate-limited': ['Too many attempts', 'MAX asks to wait. Please try a little later.'],
+    'cookies-blocked': ['Cookies are blocked', 'Allow cookies for this site and try again.'],
+    'login-expired': ['Time is up', 'Nobody confirmed the code. Get a new one and scan it.'],
+    'visitor-left': ['The sign-in stopped', 'This page was closed for too long. Please start again.'],
+    cancelled: ['The sign-in was cancelled', 'If that was not you, nothing needs to be done: nobody signed in.'],
+    'upstream-unreachable': ['MAX cannot be reached', 'This happens. Please try again in a minute.'],
+    'max-trouble': ['MAX is having trouble', 'It will pass. Please try again.'],
+    'qr-login-disabled': ['Sign-in is unavailable', "MAX gives this site no code. Please tell its administrator."],
+    'password-not-supported': ['Another way to sign in is needed', ''],
+    'password-wrong': ['That password did not work', 'No tries are left. Please start again.'],
+    'two-factor-needed': ['Set a cloud password', ''],
+    'account-blocked': ['MAX refuses this account', 'Please check it in the MAX app.'],
+    'origin-refused': ['The site is not set up', 'This address may not sign in with MAX. Please tell the administrator.'],
+  },
+  errorTitle: 'Could not sign in',
+};
+
+/** @typedef {typeof ru} Words */
+
+/** @param {'ru' | 'en'} locale @returns {Words} */
+export function words(locale) {
+  return locale === 'en' ? en : ru;
+}
+
+/** Icons as path data on a 24 × 24 grid, drawn by strokes. */
+export const ICONS = {
+  scan: 'M4 8V6a2 2 0 0 1 2-2h2M16 4h2a2 2 0 0 1 2 2v2M20 16v2a2 2 0 0 1-2 2h-2M8 20H6a2 2 0 0 1-2-2v-2M9 9h2v2H9zM14 9h1M14 14h1v1M9 14v1',
+  close: 'M6 6l12 12M18 6L6 18',
+  shield: 'M12 3l7 3v5c0 4.6-2.9 8.2-7 10-4.1-1.8-7-5.4-7-10V6zM12 8.5v4M12 15.6v.1',
+  check: 'M5.5 12.5l4.2 4.2L18.5 8',
+  alert: 'M12 7v6M12 16.8v.1',
+  lock: 'M8 11V8.2a4 4 0 0 1 8 0V11M6.5 11h11a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1h-11a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1zM12 14.5v2',
+};
+
+const DARK = `
+  color-scheme: dark;
+  --surface: #1c1b27; --ink: #f4f3fb; --muted: #aaa7bf; --line: #343246; --soft: #262433;
+  --accent: #a58bff; --note: #2a2735; --note-ink: #d9d4ea; --bad: #ff8f8f; --bad-soft: #3a2229; --good: #5bd69b;
+  --good-soft: #1d3329; --shadow: 0 24px 70px rgb(0 0 0 / .55);`;
+
+const BASE = `
+  :host {
+    color-scheme: light;
+    --surface: #fff; --ink: #17152b; --muted: #66637c; --line: #e7e5f1; --soft: #f5f4fb;
+    --accent: #6439e0; --note: #f6f4ff; --note-ink: #4a4663; --bad: #c42b3c; --bad-soft: #fdecee; --good: #16845a;
+    --good-soft: #e6f6ee; --shadow: 0 24px 70px rgb(31 22 77 / .22);
+    --gradient: linear-gradient(100deg, #7c3aed, #5155f2 55%, #2c68ee);
+    font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
+    font-size: 16px; line-height: 1.45; text-align: start;
+  }
+  @media (prefers-color-scheme: dark) { :host(:not([theme="light"])) { ${DARK} } }
+  :host([theme="dark"]) { ${DARK} }
+  *, *::before, *::after { box-sizing: border-box; }
+  [hidden] { display: none !important; }
+  :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+  .icon { width: 1.25em; height: 1.25em; fill: none; stroke: currentColor; stroke-width: 2; flex: none;
+    stroke-linecap: round; stroke-linejoin: round; }
+  .primary {
+    display: inline-flex; align-items: center; justify-content: center; gap: .6em;
+    font-family: inherit; font-size: 1rem; font-weight: 600; line-height: 1.2; text-decoration: none; cursor: pointer;
+    min-height: 3rem; padding: .7em 1.4em; border: 0; border-radius: 14px;
+    color: #fff; background: var(--max-auth-button, var(--gradient));
+    box-shadow: 0 1px 0 rgb(255 255 255 / .25) inset, 0 6px 18px rgb(86 70 220 / .28);
+    transition: filter .15s, transform .15s, box-shadow .15s;
+  }
+  .primary:hover { filter: brightness(1.07); box-shadow: 0 1px 0 rgb(255 255 255 / .25) inset, 0 8px 24px rgb(86 70 220 / .38); }
+  .primary:active { transform: translateY(1px); }
+  .primary:disabled { filter: saturate(.25) opacity(.75); cursor: default; box-shadow: none; transform: none; }
+  @media (prefers-reduced-motion: reduce) { *, *::before, *::after { animation: none !important; transition: none !important; } }
+  @media (forced-colors: active) { .primary { border: 2px solid ButtonText; } }
+`;
+
+export const BUTTON_CSS = `${BASE}
+  :host { display: inline-block; max-width: 100%; }
+  :host([hidden]) { display: none; }
+  .open { width: 100%; }
+  dialog {
+    width: min(26rem, calc(100vw - 2rem)); max-height: calc(100dvh - 2rem); padding: 0; border: 0;
+    border-radius: 28px; color: var(--ink); background: var(--surface); box-shadow: var(--shadow);
+    overflow: auto; overscroll-behavior: contain;
+  }
+  dialog::backdrop { background: rgb(18 14 38 / .5); backdrop-filter: blur(3px); }
+  dialog[open] { animation: rise .22s cubic-bezier(.2, .8, .3, 1); }
+  dialog[open]::backdrop { animation: fade .2s; }
+  dialog:focus-visible { outline: none; }
+  .close {
+    position: absolute; inset-block-start: .9rem; inset-inline-end: .9rem; width: 2.75rem; height: 2.75rem;
+    display: grid; place-items: center; padding: 0; border: 0; border-radius: 50%;
+    color: var(--muted); background: transparent; cursor: pointer;
+  }
+  .close:hover { color: var(--ink); background: var(--soft); }
+  @keyframes rise { from { opacity: 0; transform: translateY(14px) scale(.98); } }
+  @keyframes fade { from { opacity: 0; } }
+  @media (max-width: 480px) {
+    dialog { width: 100vw; max-width: 100vw; margin-block-end: 0; border-radius: 26px 26px 0 0; max-height: calc(100dvh - 1rem); }
+    @keyframes rise { from { transform: translateY(40px); opacity: 0; } }
+  }
+`;
+
+export const PANEL_CSS = `${BASE}
+  :host { display: block; container-type: inline-size; color: var(--ink); background: var(--surface); }
+  :host([hidden]) { display: none; }
+  .panel { display: flex; flex-direction: column; padding: 1.75rem 1.75rem 1.5rem; }
+  header { text-align: center; padding-inline: 1.5rem; }
+  h2 { margin: 0; font-size: 1.375rem; font-weight: 700; letter-spacing: -.015em; line-height: 1.25; }
+  .site { margin: .3rem 0 0; font-size: .9375rem; color: var(--muted); overflow-wrap: anywhere; }
+  .site b { color: var(--ink); font-weight: 600; }
+
+  /* Both views share one cell, so that the dialog keeps its size when one takes the other's place. */
+  .views { flex: 1; display: grid; }
+  .views > * { grid-area: 1 / 1; min-width: 0; }
+  .off { visibility: hidden; }
+  .code { display: flex; flex-direction: column; align-items: center; gap: 1rem; padding-top: 1.25rem; }
+  .frame { position: relative; width: 15.5rem; aspect-ratio: 1; max-width: 100%; }
+  .card {
+    position: absolute; inset: 6px; border-radius: 20px; overflow: hidden;
+    background: #fff; display: grid; place-items: center;
+  }
+  .card svg { display: block; width: 100%; height: 100%; }
+  .card .ghost { color: #e6e3f2; animation: breathe 1.6s ease-in-out infinite; }
+  .stale .card > svg { opacity: .12; }
+  .outline { position: absolute; inset: 0; width: 100%; height: 100%; fill: none; stroke-width: 3; }
+  .outline .track { stroke: var(--line); }
+  .outline .rest { stroke: var(--accent); stroke-linecap: round; transition: stroke-dashoffset 1s linear; }
+  .low .outline .rest { stroke: #e08a1e; }
+  .line { display: flex; flex-direction: column; align-items: center; gap: .1rem; min-height: 2.9rem; text-align: center; }
+  .status { margin: 0; font-weight: 600; display: inline-flex; align-items: center; gap: .55em; }
+  .status::before {
+    content: ""; width: .5em; height: .5em; border-radius: 50%; background: var(--accent); flex: none;
+    animation: breathe 1.6s ease-in-out infinite;
+  }
+  .left { margin: 0; font-size: .875rem; color: var(--muted); font-variant-numeric: tabular-nums; }
+
+  ol { list-style: none; margin: 0; padding: 0; display: grid; gap: .55rem; width: 100%; counter-reset: step; font-size: .9375rem; }
+  ol li { display: flex; gap: .7rem; align-items: baseline; counter-increment: step; }
+  ol li::before {
+    content: counter(step); flex: none; width: 1.5rem; height: 1.5rem; border-radius: 50%; display: inline-grid; place-items: center;
+    font-size: .8125rem; font-weight: 700; color: var(--accent); background: var(--note);
+  }
+  .note {
+    display: flex; gap: .65rem; align-items: flex-start; width: 100%; margin: 0; padding: .75rem .9rem; border-radius: 14px;
+    font-size: .8125rem; line-height: 1.4; color: var(--note-ink); background: var(--note);
+  }
+  .note .icon { color: var(--accent); margin-top: .05em; font-size: 1rem; }
+  .here { margin: 0; font-size: .8125rem; color: var(--muted); }
+  a.text { color: var(--accent); font-weight: 600; text-underline-offset: .15em; }
+  .app { display: none; width: 100%; flex-direction: column; align-items: center; gap: .6rem; }
+  .app .primary { width: 100%; }
+  .app p { margin: 0; font-size: .875rem; color: var(--muted); text-align: center; }
+
+  .stage {
+    display: flex; flex-direction: column; align-items: center; justify-content: center; text-align: center;
+    gap: .75rem; padding-block: 1.5rem;
+  }
+  .stage:not(.off) { animation: appear .25s; }
+  .badge { position: relative; width: 5.5rem; height: 5.5rem; border-radius: 50%; display: grid; place-items: center; margin-bottom: .5rem;
+    color: var(--accent); background: var(--note); }
+  .badge .icon { width: 2.6rem; height: 2.6rem; }
+  .badge.busy::after {
+    content: ""; position: absolute; inset: -5px; border-radius: 50%; border: 3px solid transparent;
+    border-block-start-color: var(--accent); animation: turn .9s linear infinite;
+  }
+  .badge.good { color: var(--good); background: var(--good-soft); }
+  .badge.good .icon path { stroke-dasharray: 24; animation: draw .35s .08s backwards ease-out; }
+  .badge.bad { color: var(--bad); background: var(--bad-soft); }
+  h3 { margin: 0; font-size: 1.25rem; font-weight: 700; letter-spacing: -.01em; line-height: 1.3; text-wrap: balance; }
+  h3:focus { outline: none; }
+  .stage p { margin: 0; color: var(--muted); max-width: 21rem; text-wrap: pretty; }
+  .stage .small { font-size: .8125rem; }
+  .stage .primary { margin-top: .75rem; min-width: 13rem; font-variant-numeric: tabular-nums; }
+  .again { margin-top: .25rem; }
+
+  form { display: grid; gap: .6rem; width: 100%; text-align: start; margin-top: .75rem; }
+  form[hidden] { display: none; }
+  label { font-size: .875rem; font-weight: 600; }
+  input {
+    font: inherit; width: 100%; min-height: 3rem; padding: .6em .9em; color: var(--ink); background: var(--soft);
+    border: 1.5px solid var(--line); border-radius: 12px;
+  }
+  input:focus-visible { outline: 3px solid var(--accent); outline-offset: 0; border-color: transparent; }
+  input[aria-invalid="true"] { border-color: var(--bad); }
+  .wrong { margin: 0; font-size: .875rem; color: var(--bad); }
+  .stage form .wrong { color: var(--bad); max-width: none; }
+  form .primary { width: 100%; }
+  .hush { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+
+  @keyframes breathe { 50% { opacity: .45; } }
+  @keyframes turn { to { transform: rotate(1turn); } }
+  @keyframes draw { from { stroke-dashoffset: 24; } to { stroke-dashoffset: 0; } }
+  @keyframes appear { from { opacity: 0; transform: translateY(6px); } }
+
+  @container (max-width: 24rem) { .panel { padding: 1.5rem 1.25rem 1.25rem; } }
+  @media (pointer: coarse) and (max-width: 900px), (max-width: 480px) {
+    .app { display: flex; }
+    .here { display: none; }
+    .frame { width: 12.5rem; }
+    .steps { display: none; }
+  }
+  @media (max-width: 480px) and (max-height: 700px) { .frame { width: 10rem; } .code { gap: .7rem; padding-top: 1rem; } }
+  @media (pointer: fine) and (max-height: 760px) {   .frame { width: 13rem; } .code { gap: .75rem; } }
+`;
