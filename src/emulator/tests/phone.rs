@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 
 use super::{Run, SETTINGS, connect, emulator, phone, stat};
@@ -86,6 +87,21 @@ async fn the_page_brings_its_own_things() {
     }
     let plain = Request::get("/websocket").body(Body::empty()).unwrap();
     assert_eq!(emulator.router().oneshot(plain).await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
+}
+
+/// As one client library sends it.
+#[tokio::test]
+async fn two_host_headers_do_not_matter() {
+    let emulator = emulator(patient());
+    let (mut ours, theirs) = tokio::io::duplex(4096);
+    let (serving, router) = (std::sync::Arc::clone(&emulator), emulator.router());
+    emulator.tasks.spawn("test-http", async move { serving.serve_connection(router, theirs).await });
+    let request = "GET /websocket HTTP/1.1\r\nHost: a\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    ours.write_all(request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    ours.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 101");
 }
 
 #[tokio::test]
