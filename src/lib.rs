@@ -5,9 +5,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking"))]
 
 mod base;
+mod cli;
 mod config;
 mod emulator;
+mod login;
 mod max;
+mod observe;
+mod server;
+mod session;
+mod transport;
+mod upstream;
 
-/// Placeholder while the parts are being put together.
-pub fn run() {}
+pub use cli::run;

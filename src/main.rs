@@ -1,3 +1,5 @@
-fn main() {
+//! The binary; everything is in the library.
+
+fn main() -> std::process::ExitCode {
     max_auth::run()
 }

@@ -20,19 +20,17 @@ enum Source {
 }
 
 impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
     pub fn system() -> Self {
         Self { started: Instant::now(), source: Source::System }
     }
 
     #[cfg(test)]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
     pub fn fixed(unix_ms: i64) -> Self {
         Self { started: Instant::now(), source: Source::Fixed(unix_ms) }
     }
 
     /// Milliseconds since the Unix epoch.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub fn unix_ms(&self) -> i64 {
         match self.source {
             Source::System => SystemTime::now()

@@ -11,8 +11,12 @@ pub const REQUEST_BODY: usize = 8 * 1024;
 /// Request head (bytes): cookies of other parts of the site travel with ours; browsers and proxies stop at 16 to 32 KiB.
 pub const REQUEST_HEAD: usize = 32 * 1024;
 
-/// How long a client may take to send a request head: a browser sends it in one packet.
-pub const REQUEST_HEAD_TIME: Duration = Duration::from_secs(15);
+/// How long a connection may wait for, or send, a request head. Longer than a proxy keeps an idle connection (nginx: 60
+/// s), so that it is the proxy that closes and no request meets a connection just closed by us.
+pub const REQUEST_HEAD_TIME: Duration = Duration::from_secs(65);
+
+/// How long a client may take to send a body: it fits in two packets.
+pub const REQUEST_BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Open connections on the public listener: logins in flight (20 000) with two transports each, and pages.
 pub const CONNECTIONS: usize = 50_000;

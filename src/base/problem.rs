@@ -32,10 +32,6 @@ impl Problem {
         self.headers.push((name, value));
         self
     }
-
-    pub fn code(&self) -> &'static str {
-        self.code
-    }
 }
 
 impl IntoResponse for Problem {

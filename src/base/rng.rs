@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 /// A source of random bytes.
 #[derive(Clone)]
-pub struct Rng(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+pub struct Rng(Arc<Fill>);
+
+/// Fills with random bytes.
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Rng {
     /// The generator of aws-lc, seeded by the operating system.

@@ -55,10 +55,6 @@ impl Tasks {
         self.0.soft.is_cancelled()
     }
 
-    pub fn ask_to_stop(&self) {
-        self.0.soft.cancel();
-    }
-
     /// Waits for the tasks; when `deadline` completes first, drops what is left. True when all ended by themselves.
     pub async fn stopped(&self, deadline: impl Future<Output = ()>) -> bool {
         self.0.soft.cancel();

@@ -13,11 +13,12 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 /// A browser's connection once the handshake is done.
-pub type ServerSocket = WebSocketStream<TokioIo<Upgraded>>;
+pub type ServerSocket<S = TokioIo<Upgraded>> = WebSocketStream<S>;
 
 /// Appended to the key before hashing (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -72,9 +73,16 @@ impl Pending {
     /// Completes once the answer has gone out. `None` when the peer left before.
     pub async fn socket(self) -> Option<ServerSocket> {
         let upgraded = self.on_upgrade.await.ok()?;
-        let config = config(self.max_message);
-        Some(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await)
+        Some(server_socket(TokioIo::new(upgraded), self.max_message).await)
     }
+}
+
+/// The server's end of a WebSocket whose handshake is done.
+pub async fn server_socket<S>(stream: S, max_message: usize) -> ServerSocket<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config(max_message))).await
 }
 
 /// Small buffers (a waiting login holds two sockets), nothing kept back on write, no message above `max_message` bytes.

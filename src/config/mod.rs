@@ -7,8 +7,7 @@ mod value;
 
 use crate::base::origin::Origin;
 use ipnet::IpNet;
-pub use reader::DEFAULTS;
-use reader::{Reader, Source};
+use reader::Reader;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -315,9 +314,4 @@ fn log(reader: &mut Reader) -> Option<Log> {
     let format = reader
         .read("log.format", |value| value::choice(value, &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
     Some(Log { level: level?, format: format? })
-}
-
-/// Whether the operator named the public address, or it was made from the listener's.
-pub fn public_url_is_derived(source: Option<&Source>) -> bool {
-    matches!(source, None | Some(Source::Default))
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use axum::Router;
 
 pub use self::account::Account;
-pub use self::serve::{ServeError, listen};
+pub use self::serve::listen;
 use self::world::World;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;

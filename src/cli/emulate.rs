@@ -1,0 +1,89 @@
+//! `max-auth emulate`: a stand-in for MAX, for people and for tests.
+
+use super::{Failure, block_on, cannot_run, say, stop_signal};
+use crate::base::clock::Clock;
+use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
+use crate::config::{Log, LogFormat};
+use crate::emulator::{self, Account, Emulator, Options};
+use crate::observe;
+use clap::Args;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How long open connections may take to end at a stop.
+const STOP_TIME: Duration = Duration::from_secs(3);
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Where to listen; loopback only, unless --allow-remote is given too
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8791")]
+    listen: SocketAddr,
+    /// Approve every code at its Nth status question; 0: only when somebody presses the phone
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    approve_after: u32,
+    /// The interval that clients are told, in milliseconds
+    #[arg(long, value_name = "N", default_value_t = 5000)]
+    poll_ms: u64,
+    /// The lifetime of a code that clients are told, in milliseconds
+    #[arg(long, value_name = "N", default_value_t = 120_000)]
+    ttl_ms: u64,
+    /// Accounts have this cloud password
+    #[arg(long, value_name = "PW")]
+    password: Option<String>,
+    /// Below this version clients get `qr_login.disabled`
+    #[arg(long, value_name = "V")]
+    min_app_version: Option<String>,
+    /// Ping clients this often
+    #[arg(long, value_name = "SECONDS")]
+    server_ping: Option<f64>,
+    /// Wrap every integer of binary answers in ext type 1
+    #[arg(long)]
+    wrap_all: bool,
+    /// The login token that is handed out, for tests that look for leaks
+    #[arg(long, value_name = "TOKEN", hide = true)]
+    token: Option<String>,
+    /// Serve others than this machine: anybody can press the phone
+    #[arg(long)]
+    allow_remote: bool,
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    observe::log(&Log { level: tracing::Level::INFO, format: LogFormat::Text });
+    let server_ping = match arguments.server_ping {
+        None => None,
+        Some(seconds) => match Duration::try_from_secs_f64(seconds) {
+            Ok(every) if every >= Duration::from_millis(10) => Some(every),
+            _ => return Err(Failure::No("--server-ping: at least 0.01 seconds".to_owned())),
+        },
+    };
+    let usual = Options::default();
+    let account = match arguments.token {
+        Some(token) => Account { token, ..usual.account },
+        None => usual.account,
+    };
+    let options = Options {
+        approve_after: arguments.approve_after,
+        poll: Duration::from_millis(arguments.poll_ms),
+        ttl: Duration::from_millis(arguments.ttl_ms),
+        password: arguments.password,
+        min_app_version: arguments.min_app_version,
+        server_ping,
+        wrap_all_ints: arguments.wrap_all,
+        account,
+    };
+    block_on(emulate(options, arguments.listen, arguments.allow_remote))
+}
+
+async fn emulate(options: Options, listen: SocketAddr, allow_remote: bool) -> Result<(), Failure> {
+    let tasks = Tasks::new();
+    let emulator = Emulator::new(options, Clock::system(), Rng::system(), tasks.clone());
+    let listener = emulator::listen(listen, allow_remote).await.map_err(|error| cannot_run(&error))?;
+    let address = listener.local_addr().map_err(|error| cannot_run(&error))?;
+    say(&format!("a stand-in for MAX: ws://{address}/websocket (the phone is at http://{address}/phone)"));
+    tasks.spawn("emulator", async move { emulator.serve(listener).await });
+    stop_signal().await;
+    tasks.stopped(sleep(STOP_TIME)).await;
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! The command line. Exit codes: 0 fine, 1 the answer is "no" (a configuration is wrong), 2 could not run at all.
+
+mod bench;
+mod emulate;
+mod serve;
+
+use crate::config::{Config, Flags, Invalid};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Sign in with MAX by QR code, on any site, behind any proxy.
+#[derive(Parser)]
+#[command(name = "max-auth", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The server
+    Serve {
+        #[command(flatten)]
+        configuration: Configuration,
+        /// Public address; wins over file and environment
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<String>,
+        /// A demo site and a pretended MAX with a phone: no network and no configuration needed
+        #[arg(long)]
+        demo: bool,
+    },
+    /// A stand-in for MAX, with a phone to press
+    Emulate(emulate::Arguments),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Load against a running server: memory, processor time and waiting times
+    Bench(bench::Arguments),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Say what is wrong; exit 1 if anything is
+    Check(Configuration),
+    /// Show what is in force and where each value came from
+    Show(Configuration),
+}
+
+#[derive(Args)]
+struct Configuration {
+    /// A TOML file; keys that it leaves out keep their defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// How a command failed.
+enum Failure {
+    /// The answer is "no".
+    No(String),
+    /// It could not run at all.
+    CannotRun(String),
+}
+
+/// "Could not run", with the whole chain of causes.
+fn cannot_run(error: &dyn std::error::Error) -> Failure {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    Failure::CannotRun(text)
+}
+
+impl From<Invalid> for Failure {
+    fn from(invalid: Invalid) -> Self {
+        Self::No(invalid.to_string())
+    }
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve { configuration, listen, demo } => {
+            serve::run(&Flags { config: configuration.config, listen }, demo)
+        }
+        Command::Emulate(arguments) => emulate::run(arguments),
+        Command::Config(ConfigCommand::Check(configuration)) => check(configuration),
+        Command::Config(ConfigCommand::Show(configuration)) => show(configuration),
+        Command::Bench(arguments) => bench::run(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::No(why)) => {
+            complain(&why);
+            ExitCode::from(1)
+        }
+        Err(Failure::CannotRun(why)) => {
+            complain(&why);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn check(configuration: Configuration) -> Result<(), Failure> {
+    Config::load(&Flags { config: configuration.config, listen: None })?;
+    say("the configuration is fine");
+    Ok(())
+}
+
+fn show(configuration: Configuration) -> Result<(), Failure> {
+    let loaded = Config::load(&Flags { config: configuration.config, listen: None })?;
+    say(loaded.shown.trim_end());
+    Ok(())
+}
+
+/// Starts the runtime for a command.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::CannotRun(format!("the runtime cannot start: {error}")))?;
+    runtime.block_on(command)
+}
+
+/// Completes when the operator asks to stop (SIGINT or SIGTERM).
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// A line for the person who typed the command.
+fn say(text: &str) {
+    use std::io::Write as _;
+    // Whoever closed our output does not want to hear more.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn complain(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "max-auth: {}", text.replace('\n', "\nmax-auth: "));
+}

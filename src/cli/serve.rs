@@ -1,0 +1,140 @@
+//! `max-auth serve`: puts the parts together, runs them, and takes them down in order.
+
+use super::{Failure, block_on, cannot_run, say, stop_signal};
+use crate::base::clock::Clock;
+use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
+use crate::config::{Config, Dialect, Endpoint, Flags};
+use crate::emulator::{self, Emulator, Options};
+use crate::login::{Grants, Registry, Settings};
+use crate::observe;
+use crate::server::{self, Bound, Extra, Ops, Parts};
+use crate::session::Sessions;
+use crate::upstream::driver::Driver;
+use crate::upstream::{AccountQr, Roots};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often the pretended MAX wants to be asked; the real one says 5 s.
+const DEMO_POLL: Duration = Duration::from_secs(1);
+
+pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
+    let config = Config::load(flags)?.config;
+    if demo && !config.server.listen.ip().is_loopback() {
+        return Err(Failure::No(
+            "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
+        ));
+    }
+    observe::log(&config.log);
+    harden();
+    block_on(serve(config, demo))
+}
+
+/// The MAX token passes through this process: no core dumps, no reading by neighbours. And two sockets per login.
+fn harden() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if setrlimit(Resource::Core, none).is_err() || set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err() {
+        tracing::warn!("core dumps could not be switched off; one could hold a MAX token");
+    }
+    let files = getrlimit(Resource::Nofile);
+    if setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum }).is_err() {
+        tracing::warn!("the limit of open files could not be raised; each login takes two");
+    }
+}
+
+async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
+    let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
+    let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
+
+    let public = server::bind(config.server.listen, "server.listen").await.map_err(|error| cannot_run(&error))?;
+    let ops = server::bind(config.server.ops_listen, "server.ops_listen").await.map_err(|error| cannot_run(&error))?;
+    let extra = match demo {
+        true => Some(begin_demo(&mut config, &clock, &rng, &tasks).await?),
+        false => None,
+    };
+
+    let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot_run(&error))?;
+    let driver: Arc<dyn Driver> =
+        Arc::new(AccountQr::new(&config.upstream, &config.login, roots, clock.clone(), rng.clone(), tasks.clone()));
+    let sessions =
+        Sessions::open(&config.store.path, clock.clone(), rng.clone(), config.session.ttl, config.session.phone)
+            .map_err(|error| cannot_run(&error))?;
+    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), config.login.max_active.max(1)));
+    let settings = Settings {
+        ttl: config.login.ttl,
+        grace: config.login.grace,
+        grace_phone: config.login.grace_phone,
+        max_active: config.login.max_active,
+        callback: format!(
+            "{}{}/callback",
+            config.server.public_url.as_str().trim_end_matches('/'),
+            config.server.base_path
+        ),
+    };
+    let registry =
+        Arc::new(Registry::new(settings, driver, Arc::clone(&grants), clock.clone(), rng.clone(), tasks.clone()));
+    let operator =
+        Ops { metrics, registry: Arc::clone(&registry), tasks: tasks.clone(), max_active: config.login.max_active };
+    let parts = Parts { registry, grants, sessions, tasks: tasks.clone(), clock, rng, extra };
+    let routes = server::router(&config.server, &config.login, parts);
+
+    greet(&config, &public, demo);
+    tasks.spawn("public listener", public.serve(routes, tasks.clone()));
+    tasks.spawn("ops listener", ops.serve(operator.router(), tasks.clone()));
+
+    stop_signal().await;
+    tracing::info!("stopping: MAX sessions are being ended");
+    let deadline = async {
+        tokio::select! {
+            () = sleep(config.server.stop_timeout) => {}
+            // A second signal: now.
+            () = stop_signal() => {}
+        }
+    };
+    let clean = tasks.stopped(deadline).await;
+    if !clean {
+        tracing::warn!("some work had not ended when server.stop_timeout was over");
+    }
+    match tasks.crashed() {
+        0 => Ok(()),
+        crashed => Err(Failure::No(format!("{crashed} tasks had crashed; see the log"))),
+    }
+}
+
+/// The pretended MAX on a port of its own, its phone and the demo site on the public address.
+async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks) -> Result<Extra, Failure> {
+    let options = Options { poll: DEMO_POLL, ..Options::default() };
+    let emulator = Emulator::new(options, clock.clone(), rng.clone(), tasks.clone());
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = emulator::listen(anywhere, false).await.map_err(|error| cannot_run(&error))?;
+    let address = listener.local_addr().map_err(|error| cannot_run(&error))?;
+    let url = format!("ws://{address}/websocket").parse();
+    let url = url.map_err(|_| Failure::CannotRun("the emulator has no address".to_owned()))?;
+    config.upstream.endpoints = vec![Endpoint { url, dialect: Dialect::Binary }];
+    let phone = emulator.phone_router();
+    tasks.spawn("emulator", async move { emulator.serve(listener).await });
+    Ok(Extra(server::demo().merge(phone)))
+}
+
+/// Says where it is, and what it is.
+fn greet(config: &Config, public: &Bound, demo: bool) {
+    let address = public.address().map_or_else(|_| config.server.listen.to_string(), |address| address.to_string());
+    let site = config.server.public_url.as_str().trim_end_matches('/');
+    if demo {
+        say(&format!("max-auth demo: open {site}/ in a browser (the phone is at {site}/phone)"));
+        return;
+    }
+    tracing::info!(listen = address, public_url = site, base_path = config.server.base_path, "max-auth is ready");
+    tracing::info!(
+        "driver: account QR. It speaks the unofficial protocol of web.max.ru and holds a full token of each account \
+         for about a second; MAX shows the visitor \"new web login\". See README, \"What this is\"."
+    );
+    let local =
+        config.server.public_url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    if config.server.public_url.scheme() != "https" && !local {
+        tracing::warn!("server.public_url is not https: cookies and QR codes can be read on the way");
+    }
+}

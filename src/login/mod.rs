@@ -1,0 +1,166 @@
+//! A login is an append-only log of events with one writer, the task that talks to MAX, and any number of readers,
+//! the browser's connections. Knows neither HTTP nor transports.
+
+mod drawing;
+mod event;
+mod grant;
+mod log;
+mod position;
+mod registry;
+mod task;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use crate::base::clock::Clock;
+use crate::base::id::{Fingerprint, LoginId};
+use crate::base::limits::READERS;
+use crate::base::secret::Secret;
+use crate::upstream::driver::Inbox;
+pub use event::Event;
+pub use grant::Grants;
+pub use log::{Gone, Log, Page};
+pub use position::Position;
+pub use registry::{Registry, Settings, Start};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+pub use text::Locale;
+use text::Stage;
+use tokio::sync::Notify;
+
+/// A page request that comes later than this after the last reader left is a visitor coming back, not the next poll.
+const AWAY: Duration = Duration::from_secs(2);
+
+/// One attempt to sign in.
+pub struct Login {
+    pub id: LoginId,
+    pub log: Log,
+    flow: Fingerprint,
+    locale: Locale,
+    return_to: String,
+    grace: Duration,
+    clock: Clock,
+    inbox: Inbox,
+    readers: AtomicUsize,
+    /// When the last reader left, in milliseconds of the monotonic clock.
+    left_at: AtomicU64,
+    presence: Notify,
+    cancelled: Notify,
+    password_asked: AtomicBool,
+}
+
+/// How a reader attaches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attach {
+    /// It begins the login.
+    Begin,
+    /// The visitor is back: MAX is asked at once.
+    Resume,
+    /// The next of many pages: MAX is asked at once only if nobody was there for a while.
+    NextPage,
+}
+
+/// More connections read this login than a browser has.
+#[derive(Debug)]
+pub struct TooManyReaders;
+
+/// MAX has not asked for a password.
+#[derive(Debug)]
+pub struct PasswordNotAsked;
+
+impl Login {
+    fn new(id: LoginId, epoch: u32, start: &Start, grace: Duration, clock: Clock) -> Self {
+        let login = Self {
+            id,
+            log: Log::new(epoch),
+            flow: start.flow,
+            locale: start.locale,
+            return_to: start.return_to.clone(),
+            grace,
+            inbox: Inbox::default(),
+            readers: AtomicUsize::new(0),
+            left_at: AtomicU64::new(millis(clock.monotonic())),
+            clock,
+            presence: Notify::new(),
+            cancelled: Notify::new(),
+            password_asked: AtomicBool::new(false),
+        };
+        // Written before anybody can read, so that the first event takes one round trip. It alone says the login's id.
+        let stage = Stage::Connecting;
+        let data = json!({"stage": stage.name(), "message": stage.message(login.locale), "login": id.text()});
+        login.log.append(event::Kind::Status, &data);
+        login
+    }
+
+    /// Counts a connection as reading; the login waits for a while when the last one is gone.
+    pub fn attach(self: &Arc<Self>, attach: Attach) -> Result<Reader, TooManyReaders> {
+        let before = self.readers.fetch_add(1, Ordering::SeqCst);
+        let reader = Reader(Arc::clone(self));
+        if before >= READERS {
+            return Err(TooManyReaders);
+        }
+        let away = before == 0 && millis(self.clock.monotonic()) > self.left_at.load(Ordering::Relaxed) + millis(AWAY);
+        if attach == Attach::Resume || (attach == Attach::NextPage && away) {
+            self.wake();
+        }
+        self.presence.notify_one();
+        Ok(reader)
+    }
+
+    /// The visitor is looking: the next question to MAX comes at once (at most one a second).
+    pub fn wake(&self) {
+        self.inbox.wake();
+    }
+
+    /// Passes the MAX cloud password on, once.
+    pub fn password(&self, password: Secret) -> Result<(), PasswordNotAsked> {
+        if !self.password_asked.swap(false, Ordering::SeqCst) {
+            return Err(PasswordNotAsked);
+        }
+        self.inbox.password(password);
+        Ok(())
+    }
+
+    /// The visitor gave up.
+    pub fn cancel(&self) {
+        self.cancelled.notify_one();
+    }
+
+    /// Completes when nobody has been reading for the grace time.
+    async fn abandoned(&self) {
+        loop {
+            let changed = self.presence.notified();
+            if self.readers.load(Ordering::SeqCst) > 0 {
+                changed.await;
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.grace) => if self.readers.load(Ordering::SeqCst) == 0 { return },
+                () = changed => {}
+            }
+        }
+    }
+}
+
+/// A connection that reads a login, counted until it is dropped.
+pub struct Reader(Arc<Login>);
+
+impl Reader {
+    pub fn login(&self) -> &Arc<Login> {
+        &self.0
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.left_at.store(millis(self.0.clock.monotonic()), Ordering::Relaxed);
+        self.0.readers.fetch_sub(1, Ordering::SeqCst);
+        self.0.presence.notify_one();
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,104 @@
+//! The logins of this node: begins them up to a capacity, finds them for the browser that began.
+
+use super::grant::Grants;
+use super::{Locale, Login, task};
+use crate::base::clock::Clock;
+use crate::base::id::{Fingerprint, LoginId};
+use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
+use crate::upstream::driver::{Driver, Visitor};
+use metrics::{counter, gauge};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What begins a login, checked.
+pub struct Start {
+    pub visitor: Visitor,
+    /// Where to go afterwards: a path of this site or an address on a listed origin.
+    pub return_to: String,
+    pub locale: Locale,
+    /// Of the flow cookie of the browser that begins.
+    pub flow: Fingerprint,
+    /// A phone leaves the page to approve, so it is waited for longer.
+    pub phone: bool,
+}
+
+pub struct Settings {
+    pub ttl: Duration,
+    pub grace: Duration,
+    pub grace_phone: Duration,
+    pub max_active: usize,
+    /// Where `success` sends the browser; the token is added behind `?token=`.
+    pub callback: String,
+}
+
+/// `login.max_active` logins are in flight.
+#[derive(Debug)]
+pub struct Busy;
+
+pub struct Registry {
+    logins: Mutex<HashMap<LoginId, Arc<Login>>>,
+    active: AtomicUsize,
+    pub(super) settings: Settings,
+    pub(super) driver: Arc<dyn Driver>,
+    pub(super) grants: Arc<Grants>,
+    pub(super) clock: Clock,
+    pub(super) tasks: Tasks,
+    rng: Rng,
+}
+
+impl Registry {
+    pub fn new(
+        settings: Settings,
+        driver: Arc<dyn Driver>,
+        grants: Arc<Grants>,
+        clock: Clock,
+        rng: Rng,
+        tasks: Tasks,
+    ) -> Self {
+        let (logins, active) = (Mutex::default(), AtomicUsize::new(0));
+        Self { logins, active, settings, driver, grants, clock, tasks, rng }
+    }
+
+    /// Begins a login; its first event is there at once.
+    pub fn start(self: &Arc<Self>, start: Start) -> Result<Arc<Login>, Busy> {
+        if self.active.fetch_add(1, Ordering::SeqCst) >= self.settings.max_active {
+            self.active.fetch_sub(1, Ordering::SeqCst);
+            counter!("max_auth_logins_busy_total").increment(1);
+            return Err(Busy);
+        }
+        gauge!("max_auth_logins_active").increment(1);
+        counter!("max_auth_logins_started_total").increment(1);
+        let epoch = u32::from_be_bytes(self.rng.bytes());
+        let grace = if start.phone { self.settings.grace_phone } else { self.settings.grace };
+        let login = Arc::new(Login::new(LoginId::new(&self.rng), epoch, &start, grace, self.clock.clone()));
+        self.lock().insert(login.id, Arc::clone(&login));
+        tracing::debug!(login = login.id.short(), "login begun");
+        self.tasks.spawn("login", task::run(Arc::clone(self), Arc::clone(&login), start.visitor));
+        Ok(login)
+    }
+
+    /// The login, for the browser that began it; for any other it does not exist.
+    pub fn find(&self, id: LoginId, flow: &Fingerprint) -> Option<Arc<Login>> {
+        self.lock().get(&id).filter(|login| login.flow.matches(flow)).cloned()
+    }
+
+    pub fn active(&self) -> usize {
+        self.active.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn ended(&self) {
+        self.active.fetch_sub(1, Ordering::SeqCst);
+        gauge!("max_auth_logins_active").decrement(1);
+    }
+
+    pub(super) fn forget(&self, id: LoginId) {
+        self.lock().remove(&id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<LoginId, Arc<Login>>> {
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,187 @@
+//! The one writer of a login's log: runs the driver, turns its news into events, ends it when its time has come.
+
+use super::event::Kind;
+use super::registry::Registry;
+use super::text::{Failure, Stage};
+use super::{Login, drawing};
+use crate::base::limits::SEALED_LIFE;
+use crate::base::tasks::Tasks;
+use crate::upstream::driver::{News, Outcome, Outlet, Person, Visitor};
+use metrics::{counter, histogram};
+use serde_json::json;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What a visitor who found MAX out of reach should wait before trying again.
+const UNREACHABLE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Why a login is ended from our side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reason {
+    Expired,
+    VisitorLeft,
+    Cancelled,
+    ServerStops,
+}
+
+pub async fn run(registry: Arc<Registry>, login: Arc<Login>, visitor: Visitor) {
+    {
+        let mut open = Open { registry: &registry, login: &login, leave_unsealed: false };
+        let (outcome, reason) = sign_in(&registry, &login, visitor).await;
+        open.leave_unsealed = !conclude(&registry, &login, outcome, reason);
+    }
+    // Readable for a while: the visitor may be away when it ends.
+    tokio::select! {
+        () = tokio::time::sleep(SEALED_LIFE) => {}
+        () = registry.tasks.stopping() => {}
+    }
+    registry.forget(login.id);
+}
+
+/// Runs the driver to its end, telling it to stop when there is a reason.
+async fn sign_in(registry: &Registry, login: &Login, visitor: Visitor) -> (Outcome, Option<Reason>) {
+    let outlet = LoginOutlet { login, stage: Mutex::new(Stage::Connecting), began: registry.clock.monotonic() };
+    let mut driver = registry.driver.run(visitor, &outlet, &login.inbox);
+    let ended = end_reason(login, registry.settings.ttl, &registry.tasks);
+    tokio::pin!(ended);
+    let mut reason = None;
+    loop {
+        tokio::select! {
+            outcome = &mut driver => return (outcome, reason),
+            why = &mut ended, if reason.is_none() => {
+                reason = Some(why);
+                login.inbox.stop();
+            }
+        }
+    }
+}
+
+async fn end_reason(login: &Login, ttl: Duration, tasks: &Tasks) -> Reason {
+    tokio::select! {
+        () = tokio::time::sleep(ttl) => Reason::Expired,
+        () = login.abandoned() => Reason::VisitorLeft,
+        () = login.cancelled.notified() => Reason::Cancelled,
+        () = tasks.stopping() => Reason::ServerStops,
+    }
+}
+
+/// Writes the last event. False when the log stays open because the server stops: the visitor's page begins a new
+/// login at the next server by itself.
+fn conclude(registry: &Registry, login: &Login, outcome: Outcome, reason: Option<Reason>) -> bool {
+    let result = match (outcome, reason) {
+        (_, Some(Reason::ServerStops)) => {
+            count("server-stopped");
+            return false;
+        }
+        (_, Some(Reason::Cancelled)) => Err((Failure::Cancelled, None)),
+        (Outcome::SignedIn(person), _) => Ok(person),
+        (Outcome::Refused(refusal), _) => {
+            tracing::warn!(
+                login = login.id.short(),
+                max_code = refusal.code,
+                "MAX refused a sign-in: {}",
+                refusal.kind.hint()
+            );
+            Err((Failure::of(&refusal), refusal.retry_after))
+        }
+        (Outcome::Unreachable, _) => Err((Failure::UpstreamUnreachable, Some(UNREACHABLE_PAUSE))),
+        (Outcome::Stopped, Some(Reason::Expired)) => Err((Failure::Expired, None)),
+        (Outcome::Stopped, Some(Reason::VisitorLeft)) => Err((Failure::VisitorLeft, None)),
+        (Outcome::Stopped, None) => Err((Failure::Internal, None)),
+    };
+    match result {
+        Ok(person) => succeed(registry, login, person),
+        Err((failure, retry_after)) => fail(login, failure, retry_after),
+    }
+    true
+}
+
+fn succeed(registry: &Registry, login: &Login, person: Person) {
+    let token = registry.grants.issue(person, login.return_to.clone(), login.flow);
+    let redirect = format!("{}?token={token}", registry.settings.callback);
+    login.log.append(Kind::Success, &json!({"token": token, "redirect": redirect}));
+    count("success");
+    tracing::info!(login = login.id.short(), "signed in");
+}
+
+fn fail(login: &Login, failure: Failure, retry_after: Option<Duration>) {
+    login.log.append(Kind::Error, &failure.data(login.locale, retry_after.map(super::millis)));
+    count(failure.code());
+    tracing::info!(login = login.id.short(), outcome = failure.code(), "login ended");
+}
+
+fn count(outcome: &'static str) {
+    counter!("max_auth_logins_ended_total", "outcome" => outcome).increment(1);
+}
+
+/// Gives the place back and leaves no log open, whatever happens in the task, a panic included.
+struct Open<'a> {
+    registry: &'a Registry,
+    login: &'a Login,
+    leave_unsealed: bool,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.leave_unsealed && !self.login.log.is_sealed() {
+            fail(self.login, Failure::Internal, None);
+        }
+        self.registry.ended();
+    }
+}
+
+/// Turns a driver's news into events.
+struct LoginOutlet<'a> {
+    login: &'a Login,
+    stage: Mutex<Stage>,
+    began: Duration,
+}
+
+impl LoginOutlet<'_> {
+    /// Tells a stage, unless it is the one the visitor sees already.
+    fn stage(&self, stage: Stage) {
+        let mut seen = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen != stage {
+            *seen = stage;
+            let data = json!({"stage": stage.name(), "message": stage.message(self.login.locale)});
+            self.login.log.append(Kind::Status, &data);
+        }
+    }
+
+    fn is_at(&self, stage: Stage) -> bool {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) == stage
+    }
+
+    fn code(&self, link: &str, ttl: Duration, expires_unix_ms: i64) {
+        if self.is_at(Stage::Code) {
+            let waited = self.login.clock.monotonic() - self.began;
+            histogram!("max_auth_first_code_seconds").record(waited.as_secs_f64());
+        }
+        let svg = drawing::svg(link).unwrap_or_default();
+        let data = json!({"qrLink": link, "svg": svg, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)});
+        self.login.log.append(Kind::Qr, &data);
+        counter!("max_auth_codes_total").increment(1);
+        self.stage(Stage::Waiting);
+    }
+}
+
+impl Outlet for LoginOutlet<'_> {
+    fn tell(&self, news: News) {
+        match news {
+            // A lost upstream is ours to heal: the visitor sees only the new code.
+            News::Connected => {
+                if self.is_at(Stage::Connecting) {
+                    self.stage(Stage::Code);
+                }
+            }
+            News::Code { link, ttl, expires_unix_ms } => self.code(&link, ttl, expires_unix_ms),
+            News::Approved => self.stage(Stage::Approved),
+            News::Finishing => self.stage(Stage::Finishing),
+            News::Password { hint, wrong } => {
+                self.login.password_asked.store(true, Ordering::SeqCst);
+                self.login.log.append(Kind::Password, &json!({"hint": hint, "wrong": wrong}));
+            }
+        }
+    }
+}

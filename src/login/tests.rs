@@ -1,0 +1,267 @@
+//! The life of a login on a paused clock, with a driver that does what the test says.
+
+use super::event::Kind;
+use super::registry::Busy;
+use super::*;
+use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
+use crate::upstream::driver::{Driver, Letter, News, Outcome, Outlet, Person, Run, Visitor};
+use std::sync::Mutex;
+use tokio::time::sleep;
+
+/// Shows a code, then does `plan` until it is told to stop.
+struct Scripted {
+    plan: Plan,
+    letters: Mutex<Vec<&'static str>>,
+}
+
+#[derive(Clone, Copy)]
+enum Plan {
+    ApproveAfter(Duration),
+    WaitForever,
+    AskPassword,
+    Panic,
+}
+
+impl Driver for Scripted {
+    fn run<'a>(&'a self, _: Visitor, outlet: &'a dyn Outlet, inbox: &'a Inbox) -> Run<'a> {
+        Box::pin(async move {
+            outlet.tell(News::Connected);
+            let link = "https://max.ru/:auth/x".to_owned();
+            outlet.tell(News::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 120_000 });
+            match self.plan {
+                Plan::Panic => panic!("a defect"),
+                Plan::AskPassword => outlet.tell(News::Password { hint: Some("кот".into()), wrong: false }),
+                _ => {}
+            }
+            let approve = match self.plan {
+                Plan::ApproveAfter(after) => after,
+                _ => Duration::from_secs(1_000_000),
+            };
+            let approve = sleep(approve);
+            tokio::pin!(approve);
+            loop {
+                tokio::select! {
+                    () = &mut approve => break,
+                    letter = inbox.next() => {
+                        let name = match letter {
+                            Letter::Stop => return Outcome::Stopped,
+                            Letter::Wake => "wake",
+                            Letter::Password(_) => { outlet.tell(News::Finishing); break }
+                        };
+                        self.letters.lock().unwrap().push(name);
+                    }
+                }
+            }
+            let name = "Иван".to_owned();
+            Outcome::SignedIn(Person {
+                id: 7,
+                first_name: Some(name.clone()),
+                name,
+                last_name: None,
+                phone: None,
+                photo_url: None,
+            })
+        })
+    }
+}
+
+struct World {
+    registry: Arc<Registry>,
+    driver: Arc<Scripted>,
+    grants: Arc<Grants>,
+    tasks: Tasks,
+}
+
+const FLOW: &[u8] = b"flow";
+
+fn world(plan: Plan, max_active: usize) -> World {
+    let (clock, rng, tasks) = (Clock::fixed(0), Rng::seeded(5), Tasks::new());
+    let driver = Arc::new(Scripted { plan, letters: Mutex::default() });
+    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 100));
+    let settings = Settings {
+        ttl: Duration::from_secs(600),
+        grace: Duration::from_secs(30),
+        grace_phone: Duration::from_secs(150),
+        max_active,
+        callback: "https://example.ru/api/auth/max/callback".into(),
+    };
+    let asks: Arc<dyn Driver> = Arc::<Scripted>::clone(&driver);
+    let registry = Arc::new(Registry::new(settings, asks, Arc::clone(&grants), clock, rng, tasks.clone()));
+    World { registry, driver, grants, tasks }
+}
+
+impl World {
+    fn start(&self) -> Arc<Login> {
+        self.try_start(false).unwrap()
+    }
+
+    fn try_start(&self, phone: bool) -> Result<Arc<Login>, Busy> {
+        self.registry.start(Start {
+            visitor: Visitor::default(),
+            return_to: "/after".into(),
+            locale: Locale::En,
+            flow: Fingerprint::of(FLOW),
+            phone,
+        })
+    }
+}
+
+fn story(login: &Login) -> Vec<String> {
+    let page = login.log.read(None).unwrap();
+    let name = |event: &Event| {
+        let data: serde_json::Value = serde_json::from_slice(&event.data()).unwrap();
+        match event.kind {
+            Kind::Status => data["stage"].as_str().unwrap().to_owned(),
+            Kind::Error => data["code"].as_str().unwrap().to_owned(),
+            kind => kind.name().to_owned(),
+        }
+    };
+    page.events.iter().map(name).collect()
+}
+
+async fn sealed(login: &Login) {
+    while !login.log.is_sealed() {
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_tells_every_stage_and_ends_with_a_grant() {
+    let world = world(Plan::ApproveAfter(Duration::from_secs(9)), 10);
+    let login = world.start();
+    assert_eq!(story(&login), ["connecting"], "there before anything else happens");
+    let _reader = login.attach(Attach::Begin).unwrap();
+    sealed(&login).await;
+    assert_eq!(story(&login), ["connecting", "code", "qr", "waiting", "success"]);
+    let last = login.log.read(None).unwrap().events.pop().unwrap();
+    let data: serde_json::Value = serde_json::from_slice(&last.data()).unwrap();
+    let grant = world.grants.take(data["token"].as_str().unwrap(), &Fingerprint::of(FLOW)).unwrap();
+    assert_eq!((grant.person.id, grant.return_to.as_str()), (7, "/after"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_browser_does_not_find_it() {
+    let world = world(Plan::WaitForever, 10);
+    let login = world.start();
+    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).is_some());
+    assert!(world.registry.find(login.id, &Fingerprint::of(b"other")).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_when_its_time_is_over_and_is_forgotten_a_minute_later() {
+    let world = world(Plan::WaitForever, 10);
+    let login = world.start();
+    let _reader = login.attach(Attach::Begin).unwrap();
+    sleep(Duration::from_secs(601)).await;
+    assert_eq!(story(&login).last().unwrap(), "login-expired");
+    assert_eq!(world.registry.active(), 0);
+    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).is_some(), "still readable");
+    sleep(Duration::from_secs(61)).await;
+    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_visitor_who_comes_back_in_time_loses_nothing_and_one_who_stays_away_ends_it() {
+    let world = world(Plan::WaitForever, 10);
+    let login = world.start();
+    let reader = login.attach(Attach::Begin).unwrap();
+    sleep(Duration::from_secs(100)).await;
+    drop(reader);
+    sleep(Duration::from_secs(29)).await;
+    let reader = login.attach(Attach::Resume).unwrap();
+    sleep(Duration::from_secs(100)).await;
+    assert!(!login.log.is_sealed());
+    assert_eq!(*world.driver.letters.lock().unwrap(), ["wake"], "a resume asks MAX at once");
+    drop(reader);
+    sleep(Duration::from_secs(31)).await;
+    assert_eq!(story(&login).last().unwrap(), "visitor-left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_phone_is_waited_for_longer() {
+    let world = world(Plan::WaitForever, 10);
+    let login = world.try_start(true).unwrap();
+    drop(login.attach(Attach::Begin).unwrap());
+    sleep(Duration::from_secs(149)).await;
+    assert!(!login.log.is_sealed());
+    sleep(Duration::from_secs(2)).await;
+    assert!(login.log.is_sealed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_wake_max_only_after_an_absence() {
+    let world = world(Plan::WaitForever, 10);
+    let login = world.start();
+    drop(login.attach(Attach::Begin).unwrap());
+    for pause in [100, 1000, 3000] {
+        sleep(Duration::from_millis(pause)).await;
+        drop(login.attach(Attach::NextPage).unwrap());
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(*world.driver.letters.lock().unwrap(), ["wake"], "only the pause of 3 s was an absence");
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_up_ends_it_at_once() {
+    let world = world(Plan::WaitForever, 10);
+    let login = world.start();
+    login.cancel();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(story(&login).last().unwrap(), "cancelled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_the_capacity_it_is_busy_and_a_finished_login_gives_its_place_back() {
+    let world = world(Plan::WaitForever, 2);
+    let (first, _second) = (world.start(), world.start());
+    assert!(world.try_start(false).is_err());
+    first.cancel();
+    sleep(Duration::from_millis(1)).await;
+    assert!(world.try_start(false).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_is_taken_once_and_only_when_asked_for() {
+    let waiting = world(Plan::WaitForever, 2).start();
+    assert!(waiting.password(Secret::new("x".into())).is_err());
+
+    let world = world(Plan::AskPassword, 2);
+    let login = world.start();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(story(&login).last().unwrap(), "password");
+    login.password(Secret::new("x".into())).unwrap();
+    assert!(login.password(Secret::new("x".into())).is_err());
+    sealed(&login).await;
+    assert_eq!(story(&login)[4..], ["password", "finishing", "success"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_seals_the_log_and_gives_the_place_back() {
+    let world = world(Plan::Panic, 1);
+    let login = world.start();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(story(&login).last().unwrap(), "internal");
+    assert_eq!(world.tasks.crashed(), 1);
+    assert!(world.try_start(false).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_leaves_the_log_open_so_that_the_page_goes_on_elsewhere() {
+    let world = world(Plan::WaitForever, 1);
+    let login = world.start();
+    sleep(Duration::from_millis(1)).await;
+    assert!(world.tasks.stopped(sleep(Duration::from_secs(10))).await, "ended by itself");
+    assert!(!login.log.is_sealed());
+    assert_eq!(world.registry.active(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_are_bounded() {
+    let world = world(Plan::WaitForever, 1);
+    let login = world.start();
+    let readers: Vec<_> = (0..READERS).map(|_| login.attach(Attach::Begin).unwrap()).collect();
+    assert!(login.attach(Attach::Begin).is_err());
+    drop(readers);
+    assert!(login.attach(Attach::Begin).is_ok());
+}

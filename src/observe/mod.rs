@@ -1,0 +1,87 @@
+//! Logs and metrics.
+//!
+//! The log shows only what our own code says: other crates are capped at warnings, because at their lower levels some
+//! write out the frames they carry. Our own code has no way to print a secret: the types that hold one have no text.
+
+use crate::config::{Log, LogFormat};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+/// Sends the log to standard error, in the format asked for.
+pub fn log(log: &Log) {
+    let level = log.level;
+    let ours = FilterFn::new(move |metadata: &Metadata<'_>| is_shown(metadata.target(), *metadata.level(), level))
+        .with_max_level_hint(LevelFilter::from_level(level));
+    let registry = tracing_subscriber::registry();
+    let set = match log.format {
+        LogFormat::Json => {
+            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+            tracing::subscriber::set_global_default(registry.with(lines.with_filter(ours)))
+        }
+        LogFormat::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            let lines =
+                tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false).with_writer(std::io::stderr);
+            tracing::subscriber::set_global_default(registry.with(lines.with_filter(ours)))
+        }
+    };
+    if set.is_err() {
+        tracing::warn!("the log was set up twice");
+    }
+}
+
+fn is_shown(target: &str, level: Level, chosen: Level) -> bool {
+    let ours = target == "max_auth" || target.starts_with("max_auth::");
+    level <= if ours { chosen } else { chosen.min(Level::WARN) }
+}
+
+/// Begins to collect metrics; the handle renders them for `/metrics`.
+pub fn metrics() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        // Start to first code: 5 ms beside the emulator, a second over a bad line to MAX.
+        .set_buckets_for_metric(
+            Matcher::Full("max_auth_first_code_seconds".to_owned()),
+            &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0],
+        )?
+        .install_recorder()?;
+    describe_gauge!("max_auth_logins_active", "Logins in flight");
+    describe_counter!("max_auth_logins_started_total", "Logins begun");
+    describe_counter!("max_auth_logins_ended_total", "Logins ended, by outcome");
+    describe_counter!("max_auth_logins_busy_total", "Logins refused because login.max_active were in flight");
+    describe_counter!("max_auth_rate_limited_total", "Logins refused by login.starts_per_minute");
+    describe_counter!("max_auth_codes_total", "QR codes shown");
+    describe_histogram!("max_auth_first_code_seconds", Unit::Seconds, "From the start of a login to its first code");
+    describe_counter!("max_auth_logouts_total", "MAX sessions ended, by result");
+    describe_counter!("max_auth_upstream_connects_total", "Connections to MAX, by result");
+    describe_counter!("max_auth_upstream_lost_total", "Connections to MAX that were lost during a login");
+    describe_counter!("max_auth_streams_total", "Streams and pages begun, by transport");
+    describe_counter!("max_auth_upgrades_stripped_total", "WebSocket requests whose Upgrade header a proxy dropped");
+    describe_counter!("max_auth_origin_refused_total", "Requests from origins that are not listed");
+    describe_counter!(
+        "max_auth_grants_refused_total",
+        "Callbacks with a token that was used, late or of another browser"
+    );
+    describe_counter!("max_auth_requests_total", "HTTP requests, by method, route and status");
+    describe_counter!("max_auth_connections_refused_total", "Connections refused because too many were open");
+    describe_counter!("max_auth_tasks_crashed_total", "Tasks that crashed; each is a defect of max-auth");
+    Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_crates_never_show_more_than_warnings() {
+        assert!(is_shown("max_auth::login", Level::TRACE, Level::TRACE));
+        assert!(!is_shown("tungstenite::protocol", Level::TRACE, Level::TRACE));
+        assert!(!is_shown("max_authentic", Level::INFO, Level::TRACE));
+        assert!(is_shown("hyper", Level::WARN, Level::TRACE));
+        assert!(!is_shown("hyper", Level::WARN, Level::ERROR));
+    }
+}

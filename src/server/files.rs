@@ -1,0 +1,118 @@
+//! The browser's files: embedded, compressed once at the start, revalidated by hash.
+
+use crate::base::id::{self, Fingerprint};
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use std::io::Write as _;
+use std::sync::Arc;
+
+/// More routes beside the site's own: the demo and its phone.
+pub struct Extra(pub Router);
+
+struct File {
+    path: &'static str,
+    content_type: &'static str,
+    body: &'static [u8],
+}
+
+macro_rules! file {
+    ($path:literal, $content_type:literal, $name:literal) => {
+        File { path: $path, content_type: $content_type, body: include_bytes!(concat!("../../web/", $name)) }
+    };
+}
+
+/// Below the base path.
+const FILES: &[File] = &[
+    file!("/client.js", "text/javascript; charset=utf-8", "client.js"),
+    file!("/transports.js", "text/javascript; charset=utf-8", "transports.js"),
+    file!("/widget.js", "text/javascript; charset=utf-8", "widget.js"),
+    file!("/widget-look.js", "text/javascript; charset=utf-8", "widget-look.js"),
+    file!("/login", "text/html; charset=utf-8", "login.html"),
+    file!("/login.js", "text/javascript; charset=utf-8", "login.js"),
+    file!("/page.css", "text/css; charset=utf-8", "page.css"),
+];
+
+/// At the root, with `serve --demo`.
+const DEMO: &[File] = &[
+    file!("/", "text/html; charset=utf-8", "demo.html"),
+    file!("/demo.js", "text/javascript; charset=utf-8", "demo.js"),
+    file!("/page.css", "text/css; charset=utf-8", "page.css"),
+];
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+pub fn router(base_path: &str) -> Router {
+    routes(FILES, base_path)
+}
+
+pub fn demo() -> Router {
+    routes(DEMO, "")
+}
+
+fn routes(files: &'static [File], base_path: &str) -> Router {
+    files.iter().fold(Router::new(), |router, file| {
+        let ready = Arc::new(Ready::new(file));
+        let serve = move |headers: HeaderMap| {
+            let ready = Arc::clone(&ready);
+            async move { ready.answer(&headers) }
+        };
+        router.route(&format!("{base_path}{}", file.path), get(serve))
+    })
+}
+
+struct Ready {
+    content_type: &'static str,
+    body: Bytes,
+    gzip: Option<Bytes>,
+    etag: HeaderValue,
+}
+
+impl Ready {
+    fn new(file: &File) -> Self {
+        let hash = id::encode(&Fingerprint::of(file.body).bytes()[..12]);
+        let etag = HeaderValue::from_str(&format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""));
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let gzip = encoder.write_all(file.body).and_then(|()| encoder.finish()).ok().map(Bytes::from);
+        Self { content_type: file.content_type, body: Bytes::from_static(file.body), gzip, etag }
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let mut response = Response::new(Body::empty());
+        let answer = response.headers_mut();
+        answer.insert(ETAG, self.etag.clone());
+        // Asked for again each time, answered 304: a new release reaches every visitor at once.
+        answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        answer.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        answer.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        if !self.content_type.starts_with("text/html") {
+            // A listed origin may load the widget; pages stay where they are.
+            answer.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+        }
+        if headers.get(IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes().ends_with(self.etag.as_bytes())) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+        let takes_gzip = headers
+            .get(ACCEPT_ENCODING)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.contains("gzip"));
+        let body = match &self.gzip {
+            Some(gzip) if takes_gzip => {
+                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                gzip.clone()
+            }
+            _ => self.body.clone(),
+        };
+        *response.body_mut() = Body::from(body);
+        response
+    }
+}

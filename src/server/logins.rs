@@ -1,0 +1,412 @@
+//! The endpoints of a login: begin, stream, password, give up.
+
+use super::cookie::Cookies;
+use super::origin::AllowedOrigins;
+use super::upgrade::StrippedUpgrades;
+use crate::base::client_address::{ClientAddress, client_address};
+use crate::base::id::{Fingerprint, LoginId};
+use crate::base::limits::{BROWSER_MESSAGE, GRANT_LIFE, PAGE_WAIT, PASSWORD, REQUEST_BODY, REQUEST_BODY_TIME};
+use crate::base::problem::Problem;
+use crate::base::rng::Rng;
+use crate::base::secret::Secret;
+use crate::base::tasks::Tasks;
+use crate::base::websocket::{self, Asked, Pending, Refused, ServerSocket};
+use crate::login::{Attach, Gone, Login, Position, Registry, TooManyReaders};
+use crate::transport::begin::{Door, First, NotBegun, Wish, first_message};
+use crate::transport::{page, sse, ws};
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use http::header::{
+    ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, SET_COOKIE, USER_AGENT,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What the login endpoints need, and nothing else.
+pub struct Logins {
+    pub registry: Arc<Registry>,
+    pub door: Arc<Door>,
+    pub origins: AllowedOrigins,
+    pub cookies: Cookies,
+    pub trusted_proxies: Vec<IpNet>,
+    pub base_path: String,
+    pub first_message_timeout: Duration,
+    /// `login.ttl` and the grant's life: how long a flow cookie is of use.
+    pub flow_life: Duration,
+    pub stripped: StrippedUpgrades,
+    pub unlisted_proxy_told: AtomicBool,
+    pub tasks: Tasks,
+    pub rng: Rng,
+}
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// `GET` (or extended `CONNECT`) and `POST` of the base path.
+pub async fn base(
+    State(logins): State<Arc<Logins>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request<Body>,
+) -> Response {
+    let answer = match websocket::asked(&request) {
+        Some(asked) => logins.open_socket(asked, request, peer),
+        None if request.method() == Method::POST => logins.post(request, peer).await,
+        None if matches!(*request.method(), Method::GET | Method::HEAD) => Err(logins.stripped.answer(&request)),
+        None => Err(method_not_allowed("GET, POST")),
+    };
+    answer.unwrap_or_else(|problem| problem.into_response())
+}
+
+#[derive(Deserialize)]
+pub struct EventsQuery {
+    after: Option<String>,
+    wait: Option<String>,
+    once: Option<String>,
+    beat: Option<String>,
+    wake: Option<String>,
+}
+
+/// `GET /{login}/events`: the stream from a position, over whatever the request asks for.
+pub async fn events(
+    State(logins): State<Arc<Logins>>,
+    Path(id): Path<String>,
+    Query(query): Query<EventsQuery>,
+    request: Request<Body>,
+) -> Response {
+    logins.events(&id, &query, request).await.unwrap_or_else(|problem| problem.into_response())
+}
+
+/// `POST /{login}/password`
+pub async fn password(State(logins): State<Arc<Logins>>, Path(id): Path<String>, request: Request<Body>) -> Response {
+    logins.password(&id, request).await.unwrap_or_else(|problem| problem.into_response())
+}
+
+/// `DELETE /{login}`: the visitor gave up.
+pub async fn delete(State(logins): State<Arc<Logins>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let cancelled = logins.origins.check_request(&headers).and_then(|()| logins.find(&id, &headers));
+    match cancelled {
+        Ok(login) => {
+            login.cancel();
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Logins {
+    fn open_socket(&self, asked: Asked, mut request: Request<Body>, peer: SocketAddr) -> Result<Response, Problem> {
+        self.origins.check_upgrade(request.headers())?;
+        let flow = self.cookies.flow_or_new(request.headers(), &self.rng);
+        let (mut response, pending) = handshake(&mut request, asked)?;
+        if let Some(cookie) = self.cookies.set_flow(&flow, self.flow_life) {
+            response.headers_mut().insert(SET_COOKIE, cookie);
+        }
+        let context = self.context(request.headers(), peer, flow.fingerprint);
+        self.spawn_socket(pending, |socket| ws::begin(socket, context));
+        Ok(response)
+    }
+
+    fn context(&self, headers: &HeaderMap, peer: SocketAddr, flow: Fingerprint) -> ws::Context {
+        ws::Context {
+            door: Arc::clone(&self.door),
+            registry: Arc::clone(&self.registry),
+            tasks: self.tasks.clone(),
+            first_message_timeout: self.first_message_timeout,
+            who: self.who(headers, peer),
+            flow,
+            is_phone: is_phone(headers),
+        }
+    }
+
+    fn spawn_socket<F>(&self, pending: Pending, serve: impl FnOnce(ServerSocket) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn("websocket", async move {
+            if let Some(socket) = pending.socket().await {
+                metrics::counter!("max_auth_streams_total", "transport" => "websocket").increment(1);
+                // Boxed, so that the task is no larger than what it runs now.
+                Box::pin(serve(socket)).await;
+            }
+        });
+    }
+
+    async fn post(&self, request: Request<Body>, peer: SocketAddr) -> Result<Response, Problem> {
+        self.origins.check_request(request.headers())?;
+        let (parts, body) = request.into_parts();
+        let text = json_body(&parts.headers, body).await?;
+        let wish = match first_message(&text) {
+            Ok(First::Begin(wish)) => *wish,
+            Ok(First::Resume { .. }) => {
+                return Err(invalid("a POST begins a login; to resume one, GET {login}/events?after=POSITION"));
+            }
+            Err(why) => return Err(invalid(&why.to_string())),
+        };
+        let flow = self.cookies.flow_or_new(&parts.headers, &self.rng);
+        let login = self.begin(wish, &parts.headers, peer, &flow.fingerprint)?;
+        let reader = login.attach(Attach::Begin).map_err(too_many_readers)?;
+        let mut response = if wants_stream(&parts.headers) {
+            metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
+            sse::serve(reader, None, false, self.tasks.clone())
+        } else {
+            metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
+            page::serve(&reader, None, Duration::ZERO, &self.tasks).await.map_err(|Gone| position_gone())?
+        };
+        let headers = response.headers_mut();
+        if let Some(cookie) = self.cookies.set_flow(&flow, self.flow_life) {
+            headers.insert(SET_COOKIE, cookie);
+        }
+        // Where the stream goes on, for clients that read headers.
+        if let Ok(location) = HeaderValue::from_str(&format!("{}/{}/events", self.base_path, login.id.text())) {
+            headers.insert(LOCATION, location);
+        }
+        Ok(response)
+    }
+
+    fn begin(
+        &self,
+        wish: Wish,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        flow: &Fingerprint,
+    ) -> Result<Arc<Login>, Problem> {
+        let begun = self.door.begin(wish, self.who(headers, peer), *flow, is_phone(headers));
+        begun.map_err(|why| match why {
+            NotBegun::ReturnTo => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "return-to-refused",
+                "returnTo leads off the site",
+                "returnTo must be a path of this site that begins with one slash, or an address on a listed origin.",
+            ),
+            NotBegun::RateLimited { retry_after } => later(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate-limited",
+                "Too many sign-ins were begun from this address (login.starts_per_minute).",
+                retry_after,
+            ),
+            NotBegun::Busy { retry_after } => later(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "As many sign-ins as this server takes are in flight (login.max_active).",
+                retry_after,
+            ),
+        })
+    }
+
+    async fn events(&self, id: &str, query: &EventsQuery, mut request: Request<Body>) -> Result<Response, Problem> {
+        let asked = websocket::asked(&request);
+        match asked {
+            Some(_) => self.origins.check_upgrade(request.headers())?,
+            None if request.method() == Method::GET => self.origins.check_request(request.headers())?,
+            None => return Err(method_not_allowed("GET")),
+        }
+        let login = self.find(id, request.headers())?;
+        let after = position(query, request.headers())?;
+        login.log.read(after).map_err(|Gone| position_gone())?;
+        let on = |flag: &Option<String>| matches!(flag.as_deref(), Some("1" | "true"));
+        if let Some(asked) = asked {
+            let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
+            let (response, pending) = handshake(&mut request, asked)?;
+            let (tasks, beat) = (self.tasks.clone(), on(&query.beat));
+            self.spawn_socket(pending, move |socket| ws::resume(socket, reader, after, beat, tasks));
+            return Ok(response);
+        }
+        if query.wait.is_some() || !wants_stream(request.headers()) && prefers_json(request.headers()) {
+            let wait = seconds(query.wait.as_deref())?;
+            let attach = if on(&query.wake) { Attach::Resume } else { Attach::NextPage };
+            let reader = login.attach(attach).map_err(too_many_readers)?;
+            metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
+            return page::serve(&reader, after, wait, &self.tasks).await.map_err(|Gone| position_gone());
+        }
+        let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
+        metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
+        Ok(sse::serve(reader, after, on(&query.once), self.tasks.clone()))
+    }
+
+    async fn password(&self, id: &str, request: Request<Body>) -> Result<Response, Problem> {
+        self.origins.check_request(request.headers())?;
+        let login = self.find(id, request.headers())?;
+        let (parts, body) = request.into_parts();
+        let text = json_body(&parts.headers, body).await?;
+        #[derive(Deserialize)]
+        struct Body {
+            password: String,
+        }
+        let body: Body = serde_json::from_slice(&text).map_err(|_| invalid("the body must be {\"password\":\"…\"}"))?;
+        let password = Secret::new(body.password);
+        if password.expose().is_empty() || password.expose().len() > PASSWORD {
+            return Err(invalid("the password must have 1 to 256 bytes"));
+        }
+        login.password(password).map_err(|_| {
+            Problem::new(
+                StatusCode::CONFLICT,
+                "password-not-asked",
+                "No password is asked for",
+                "MAX has not asked this login for a password, or one is being checked.",
+            )
+        })?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    }
+
+    /// The login, for the browser that began it. For any other it does not exist.
+    fn find(&self, id: &str, headers: &HeaderMap) -> Result<Arc<Login>, Problem> {
+        let found = LoginId::parse(id).and_then(|id| self.registry.find(id, &self.cookies.flow(headers)?.fingerprint));
+        found.ok_or_else(|| {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "login-not-found",
+                "No such login",
+                "There is no such login, it is long over, or another browser began it (the flow cookie is missing).",
+            )
+        })
+    }
+
+    fn who(&self, headers: &HeaderMap, peer: SocketAddr) -> ClientAddress {
+        let who = client_address(peer.ip(), headers, &self.trusted_proxies);
+        if who.unlisted_proxy && !self.unlisted_proxy_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                proxy = %who.ip,
+                "a proxy that is not in server.trusted_proxies forwards visitors; until it is listed they share its \
+                 address, and the limit per address counts them together"
+            );
+        }
+        who
+    }
+}
+
+fn handshake(request: &mut Request<Body>, asked: Asked) -> Result<(Response, Pending), Problem> {
+    websocket::accept(request, asked, BROWSER_MESSAGE).map_err(|refused| match refused {
+        Refused::Version => Problem::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "websocket-version",
+            "Unknown WebSocket version",
+            "Only Sec-WebSocket-Version 13 (RFC 6455) is spoken here.",
+        )
+        .header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+        Refused::NoUpgrade => {
+            Problem::new(StatusCode::BAD_REQUEST, "upgrade-failed", "No upgrade", "This connection cannot be upgraded.")
+        }
+    })
+}
+
+/// `after=` in the query; else what an EventSource says it has seen.
+fn position(query: &EventsQuery, headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+    let text = match (&query.after, headers.get(LAST_EVENT_ID)) {
+        // An EventSource keeps the URL of its first connection: what it has seen since then is in the header.
+        (_, Some(seen)) if !seen.is_empty() => String::from_utf8_lossy(seen.as_bytes()).into_owned(),
+        (Some(after), _) if !after.is_empty() => after.clone(),
+        _ => return Ok(None),
+    };
+    Position::parse(&text).map(Some).ok_or_else(|| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "position-invalid",
+            "Not a position",
+            "A position is the id of the last event seen, such as 0a1b2c3d-4.",
+        )
+    })
+}
+
+fn seconds(text: Option<&str>) -> Result<Duration, Problem> {
+    let Some(text) = text else { return Ok(Duration::ZERO) };
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    let wait = seconds.map(|seconds| Duration::from_secs_f64(seconds).min(PAGE_WAIT));
+    wait.ok_or_else(|| invalid("wait must be a number of seconds, at most 10"))
+}
+
+async fn json_body(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Problem> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-type",
+            "JSON is expected",
+            "Send the body as Content-Type: application/json.",
+        ));
+    }
+    let read = timeout(REQUEST_BODY_TIME, to_bytes(body, REQUEST_BODY)).await;
+    let read = read.map_err(|_| {
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body did not arrive", "The body took too long.")
+    })?;
+    read.map_err(|_| {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "The body is too large",
+            format!("At most {REQUEST_BODY} bytes are read."),
+        )
+    })
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    accepts(headers, "text/event-stream")
+}
+
+fn prefers_json(headers: &HeaderMap) -> bool {
+    accepts(headers, "application/json")
+}
+
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.to_ascii_lowercase().contains(media_type))
+}
+
+/// Phones leave the page to approve in the MAX app.
+fn is_phone(headers: &HeaderMap) -> bool {
+    headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).is_some_and(|agent| agent.contains("Mobi"))
+}
+
+fn invalid(why: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid-request", "The request cannot be read", why)
+}
+
+fn position_gone() -> Problem {
+    Problem::new(
+        StatusCode::GONE,
+        "position-gone",
+        "That position is gone",
+        "The position belongs to another life of this login, or its events have been dropped. Begin a new login.",
+    )
+}
+
+fn too_many_readers(_: TooManyReaders) -> Problem {
+    later(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too-many-readers",
+        "More connections read this login than a browser has.",
+        Duration::from_secs(1),
+    )
+}
+
+fn later(status: StatusCode, code: &'static str, detail: &str, after: Duration) -> Problem {
+    let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
+    Problem::new(status, code, "Try again later", detail)
+        .with("retryAfter", after.as_millis() as u64)
+        .header(RETRY_AFTER, HeaderValue::from(seconds))
+}
+
+pub fn method_not_allowed(allowed: &'static str) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "Method not allowed",
+        format!("This address takes {allowed}."),
+    )
+    .header(ALLOW, HeaderValue::from_static(allowed))
+}
+
+/// How long the flow cookie is of use.
+pub fn flow_life(ttl: Duration) -> Duration {
+    ttl + GRANT_LIFE + Duration::from_secs(60)
+}

@@ -1,0 +1,102 @@
+//! What every request passes, in one place and one order.
+
+use super::origin::AllowedOrigins;
+use crate::base::problem::Problem;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_SECURITY_POLICY,
+    HeaderName, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderValue, Method, StatusCode};
+use std::panic::AssertUnwindSafe;
+use tokio::time::Instant;
+
+/// Nothing from elsewhere, nothing inline, no framing.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+pub fn wrap(routes: Router, origins: AllowedOrigins) -> Router {
+    routes
+        // Innermost: answers preflights before a route could refuse the method.
+        .layer(from_fn_with_state(origins, cross_origin))
+        // On every answer, errors and preflights included.
+        .layer(from_fn(security_headers))
+        // A panic in a handler becomes an answer that has the headers' protection missing but a status.
+        .layer(from_fn(no_panic))
+        // Outermost: sees the final status and the whole time.
+        .layer(from_fn(observe))
+}
+
+/// Listed origins get CORS with credentials; the others get nothing.
+async fn cross_origin(State(origins): State<AllowedOrigins>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let listed = origin.filter(|origin| origin.to_str().is_ok_and(|origin| origins.contains(origin)));
+    let preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = match (&listed, preflight) {
+        (Some(_), true) => StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = listed {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        if preflight {
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, last-event-id"));
+            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        }
+    }
+    response
+}
+
+async fn security_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(RESOURCE_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+    response
+}
+
+async fn no_panic(request: Request, next: Next) -> Response {
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a request handler crashed; this is a defect of max-auth");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "Please try again.")
+            .into_response()
+    })
+}
+
+/// Counts and, at debug level, logs: the route's pattern, never the path or the query, which can hold ids and tokens.
+async fn observe(request: Request<Body>, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = matched.unwrap_or_else(|| "(none)".to_owned());
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    let method = if matches!(method.as_str(), "GET" | "POST" | "DELETE" | "HEAD" | "OPTIONS" | "CONNECT") {
+        method.to_string()
+    } else {
+        "other".to_owned()
+    };
+    tracing::debug!(%method, route, status, ms = began.elapsed().as_millis() as u64, "request");
+    metrics::counter!("max_auth_requests_total", "method" => method, "route" => route, "status" => status.to_string())
+        .increment(1);
+    response
+}

@@ -1,0 +1,17 @@
+//! HTTP: the URL table, the middleware order, the listeners, the graceful stop.
+
+mod cookie;
+mod files;
+mod listener;
+mod logins;
+mod middleware;
+mod ops;
+mod origin;
+mod router;
+mod sign_in;
+mod upgrade;
+
+pub use files::{Extra, demo};
+pub use listener::{Bound, bind};
+pub use ops::Ops;
+pub use router::{Parts, router};

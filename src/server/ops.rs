@@ -1,0 +1,47 @@
+//! The operator's listener: metrics and health, never on the public address.
+
+use crate::base::tasks::Tasks;
+use crate::login::Registry;
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+
+/// What the operator's endpoints need.
+#[derive(Clone)]
+pub struct Ops {
+    pub metrics: PrometheusHandle,
+    pub registry: Arc<Registry>,
+    pub tasks: Tasks,
+    pub max_active: usize,
+}
+
+impl Ops {
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .with_state(self)
+    }
+}
+
+async fn metrics(State(ops): State<Ops>) -> Response {
+    ops.metrics.run_upkeep();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], ops.metrics.render()).into_response()
+}
+
+/// 503 while no new login would be taken.
+async fn ready(State(ops): State<Ops>) -> Response {
+    if ops.tasks.is_stopping() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    if ops.registry.active() >= ops.max_active {
+        return (StatusCode::SERVICE_UNAVAILABLE, "full: login.max_active\n").into_response();
+    }
+    "ready\n".into_response()
+}

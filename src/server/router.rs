@@ -1,0 +1,104 @@
+//! The whole URL table.
+
+use super::cookie::Cookies;
+use super::files::{self, Extra};
+use super::logins::{self, Logins, flow_life};
+use super::origin::AllowedOrigins;
+use super::sign_in::{self, SignIn};
+use super::{middleware, upgrade};
+use crate::base::clock::Clock;
+use crate::base::problem::Problem;
+use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
+use crate::config;
+use crate::login::{Grants, Registry};
+use crate::session::Sessions;
+use crate::transport::begin::Door;
+use axum::Router;
+use axum::routing::{any, delete, get, post};
+use http::StatusCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Everything the public listener is made of.
+pub struct Parts {
+    pub registry: Arc<Registry>,
+    pub grants: Arc<Grants>,
+    pub sessions: Sessions,
+    pub tasks: Tasks,
+    pub clock: Clock,
+    pub rng: Rng,
+    pub extra: Option<Extra>,
+}
+
+pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> Router {
+    let base = server.base_path.as_str();
+    let origins = AllowedOrigins::new(server.allowed_origins.clone());
+    let cookies = Cookies { secure: server.public_url.scheme() == "https" };
+    let door = Door::new(
+        Arc::clone(&parts.registry),
+        login.starts_per_minute,
+        server.public_url.clone(),
+        server.allowed_origins.clone(),
+        parts.clock.clone(),
+    );
+    let logins = Arc::new(Logins {
+        registry: parts.registry,
+        door: Arc::new(door),
+        origins: origins.clone(),
+        cookies,
+        trusted_proxies: server.trusted_proxies.clone(),
+        base_path: base.to_owned(),
+        first_message_timeout: login.first_message_timeout,
+        flow_life: flow_life(login.ttl),
+        stripped: upgrade::StrippedUpgrades::default(),
+        unlisted_proxy_told: AtomicBool::new(false),
+        tasks: parts.tasks,
+        rng: parts.rng,
+    });
+    let sign_in = Arc::new(SignIn {
+        grants: parts.grants,
+        sessions: parts.sessions,
+        cookies,
+        origins: origins.clone(),
+        base_path: base.to_owned(),
+    });
+
+    let login_routes = Router::new()
+        .route(base, any(logins::base))
+        .route(&format!("{base}/"), any(logins::base))
+        .route(&format!("{base}/{{login}}"), delete(logins::delete))
+        .route(&format!("{base}/{{login}}/events"), any(logins::events))
+        .route(&format!("{base}/{{login}}/password"), post(logins::password))
+        .with_state(logins);
+    let session_routes = Router::new()
+        .route(&format!("{base}/callback"), get(sign_in::callback))
+        .route(&format!("{base}/session"), get(sign_in::session))
+        .route(&format!("{base}/verify"), get(sign_in::verify))
+        .route(&format!("{base}/logout"), post(sign_in::logout))
+        .with_state(sign_in);
+    let mut routes = login_routes.merge(session_routes).merge(files::router(base));
+    if let Some(Extra(extra)) = parts.extra {
+        routes = routes.merge(extra);
+    }
+    let routes = routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
+    middleware::wrap(routes, origins)
+}
+
+async fn not_found() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "Nothing here",
+        "max-auth answers here, but not at this address. Its endpoints live below server.base_path.",
+    )
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "Method not allowed",
+        "The Allow header says which methods this address takes.",
+    )
+}

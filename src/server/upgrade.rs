@@ -1,0 +1,72 @@
+//! A WebSocket that lost its upgrade on the way: answered 426 with what did arrive, and told to the operator once.
+
+use crate::base::problem::Problem;
+use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, VIA};
+use http::{HeaderValue, Request, StatusCode, Version};
+use serde_json::json;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The lines that are missing nearly always.
+const FIX: [&str; 3] = [
+    "proxy_http_version 1.1;",
+    "proxy_set_header Upgrade $http_upgrade;",
+    "proxy_set_header Connection $connection_upgrade;  # map $http_upgrade $connection_upgrade { default upgrade; '' close; }",
+];
+
+/// Remembers that the operator has been told.
+#[derive(Default)]
+pub struct StrippedUpgrades {
+    told: AtomicBool,
+}
+
+impl StrippedUpgrades {
+    /// The answer to a GET of the WebSocket's address that asks for none.
+    pub fn answer<B>(&self, request: &Request<B>) -> Problem {
+        let headers = request.headers();
+        // Browsers send these only with an upgrade, and proxies that strip the upgrade let them through.
+        let stripped = headers.contains_key(SEC_WEBSOCKET_KEY) || headers.contains_key(SEC_WEBSOCKET_VERSION);
+        let text = |name: HeaderName| {
+            headers
+                .get(name)
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).chars().take(200).collect::<String>())
+        };
+        let arrived = json!({
+            "httpVersion": format!("{:?}", request.version()),
+            "upgrade": text(UPGRADE),
+            "connection": text(CONNECTION),
+            "via": text(VIA),
+            "secWebSocketKey": headers.contains_key(SEC_WEBSOCKET_KEY),
+        });
+        let detail = if stripped {
+            "A WebSocket was asked for, but the Upgrade header did not arrive: a proxy between the browser and \
+             max-auth dropped it. Sign-ins go on over a slower transport; the lines in `fix` (nginx, each tier) cure it."
+        } else {
+            "This address speaks WebSocket, and the Upgrade header did not arrive. If a browser sent it, a proxy \
+             dropped it; the lines in `fix` (nginx, each tier) cure it."
+        };
+        if stripped {
+            metrics::counter!("max_auth_upgrades_stripped_total").increment(1);
+            if !self.told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    http_version = ?request.version(),
+                    connection = text(CONNECTION),
+                    via = text(VIA),
+                    "a proxy in front of max-auth drops the Upgrade header of WebSockets, so sign-ins fall back to a \
+                     slower transport; in nginx, on each tier: {}",
+                    FIX.join(" ")
+                );
+            }
+        }
+        let problem =
+            Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade-required", "The Upgrade header did not arrive", detail)
+                .with("arrived", arrived)
+                .with("fix", json!(FIX));
+        if request.version() < Version::HTTP_2 {
+            // RFC 9110 §15.5.22; HTTP/2 has no such headers.
+            return problem
+                .header(UPGRADE, HeaderValue::from_static("websocket"))
+                .header(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        problem
+    }
+}

@@ -1,0 +1,322 @@
+//! How a login begins: the browser's first message, read strictly, and the checks it must pass.
+
+use crate::base::client_address::ClientAddress;
+use crate::base::clock::Clock;
+use crate::base::id::Fingerprint;
+use crate::base::limits::RETURN_TO;
+use crate::base::origin::Origin;
+use crate::base::rate::RateLimiter;
+use crate::login::{Locale, Login, Position, Registry, Start};
+use crate::upstream::driver::Visitor;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Duration;
+use url::{Position as UrlPosition, Url};
+
+/// An address that forwards for others without being listed stands for many people: this many times the limit.
+const UNLISTED_PROXY_ALLOWANCE: u32 = 100;
+
+/// What visitors are told to wait when this node is full.
+const BUSY_PAUSE: Duration = Duration::from_secs(5);
+
+/// What the first message asks for.
+pub enum First {
+    Begin(Box<Wish>),
+    Resume { login: String, after: Option<Position> },
+}
+
+/// A login as the browser wishes it: read, not yet allowed.
+pub struct Wish {
+    visitor: Visitor,
+    return_to: Option<String>,
+    locale: Locale,
+}
+
+/// Why a first message is not one.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    #[error("not JSON")]
+    NotJson,
+    #[error("not an object with \"userAgent\" (to begin) or \"login\" (to resume)")]
+    Shape,
+    #[error("\"{0}\" has the wrong type: expected {1}")]
+    Type(&'static str, &'static str),
+    #[error("\"after\" is not a position such as \"0a1b2c3d-4\"")]
+    Position,
+}
+
+/// Why a login was not begun.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotBegun {
+    /// `returnTo` leaves the site.
+    ReturnTo,
+    RateLimited {
+        retry_after: Duration,
+    },
+    Busy {
+        retry_after: Duration,
+    },
+}
+
+/// Reads `{"userAgent":{…}}` or `{"login":ID,"after":POSITION}`.
+pub fn first_message(text: &[u8]) -> Result<First, Invalid> {
+    let message: Value = serde_json::from_slice(text).map_err(|_| Invalid::NotJson)?;
+    let Value::Object(message) = message else { return Err(Invalid::Shape) };
+    match (message.get("userAgent"), message.get("login")) {
+        (Some(Value::Object(user_agent)), None) => {
+            let return_to = text_field(&message, "returnTo")?;
+            let locale = text_field(&message, "locale")?.map(|tag| Locale::parse(&tag)).unwrap_or_default();
+            Ok(First::Begin(Box::new(Wish { visitor: visitor(user_agent)?, return_to, locale })))
+        }
+        (Some(_), None) => Err(Invalid::Type("userAgent", "an object")),
+        (None, Some(Value::String(login))) => {
+            let after = match text_field(&message, "after")? {
+                None => None,
+                Some(text) => Some(Position::parse(&text).ok_or(Invalid::Position)?),
+            };
+            Ok(First::Resume { login: login.clone(), after })
+        }
+        (None, Some(_)) => Err(Invalid::Type("login", "a text")),
+        _ => Err(Invalid::Shape),
+    }
+}
+
+fn text_field(object: &Map<String, Value>, name: &'static str) -> Result<Option<String>, Invalid> {
+    match object.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(Invalid::Type(name, "a text")),
+    }
+}
+
+/// The allow-listed fields of `userAgent`. What is too long or has characters that do not belong in a header is left
+/// out, not refused: an odd browser should not cost its owner the sign-in.
+fn visitor(user_agent: &Map<String, Value>) -> Result<Visitor, Invalid> {
+    let field = |name: &'static str, longest: usize| -> Result<Option<String>, Invalid> {
+        let fits = |text: &String| {
+            let printable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+            !text.is_empty() && text.len() <= longest && printable && text.trim() == text
+        };
+        Ok(text_field(user_agent, name)?.filter(fits))
+    };
+    let is_pwa = match user_agent.get("isPwa") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(is_pwa)) => *is_pwa,
+        Some(_) => return Err(Invalid::Type("isPwa", "true or false")),
+    };
+    Ok(Visitor {
+        header_user_agent: field("headerUserAgent", 512)?,
+        device_name: field("deviceName", 64)?,
+        os_version: field("osVersion", 64)?,
+        screen: field("screen", 32)?,
+        timezone: field("timezone", 64)?,
+        locale: field("locale", 16)?,
+        is_pwa,
+    })
+}
+
+/// Decides whether a login may begin.
+pub struct Door {
+    registry: Arc<Registry>,
+    limiter: RateLimiter,
+    public_url: Url,
+    allowed_origins: Vec<Origin>,
+    clock: Clock,
+}
+
+impl Door {
+    pub fn new(
+        registry: Arc<Registry>,
+        starts_per_minute: u32,
+        public_url: Url,
+        allowed_origins: Vec<Origin>,
+        clock: Clock,
+    ) -> Self {
+        Self { registry, limiter: RateLimiter::new(starts_per_minute), public_url, allowed_origins, clock }
+    }
+
+    pub fn begin(
+        &self,
+        wish: Wish,
+        who: ClientAddress,
+        flow: Fingerprint,
+        is_phone: bool,
+    ) -> Result<Arc<Login>, NotBegun> {
+        let return_to = match &wish.return_to {
+            None => "/".to_owned(),
+            Some(text) => self.return_to(text).ok_or(NotBegun::ReturnTo)?,
+        };
+        let times = if who.unlisted_proxy { UNLISTED_PROXY_ALLOWANCE } else { 1 };
+        self.limiter.check(who.ip.into(), times, self.clock.monotonic()).map_err(|retry_after| {
+            metrics::counter!("max_auth_rate_limited_total").increment(1);
+            NotBegun::RateLimited { retry_after }
+        })?;
+        let start = Start { visitor: wish.visitor, return_to, locale: wish.locale, flow, phone: is_phone };
+        self.registry.start(start).map_err(|_| NotBegun::Busy { retry_after: BUSY_PAUSE })
+    }
+
+    /// A path of this site or an address on a listed origin; `None` for everything that could lead elsewhere.
+    fn return_to(&self, text: &str) -> Option<String> {
+        if text.len() > RETURN_TO || text.contains('\\') || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return None;
+        }
+        if text.starts_with('/') {
+            if text.starts_with("//") {
+                return None;
+            }
+            let url = self.public_url.join(text).ok()?;
+            if url.origin() != self.public_url.origin() {
+                return None;
+            }
+            // As sent where a header can hold it; a path that begins with two slashes would be read as a host.
+            let path = if text.is_ascii() { text } else { &url[UrlPosition::BeforePath..] };
+            return (!path.starts_with("//")).then(|| path.to_owned());
+        }
+        let url = Url::parse(text).ok()?;
+        let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
+        let origin = url.origin().ascii_serialization();
+        (plain && self.allowed_origins.iter().any(|allowed| allowed.is(&origin))).then(|| url.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use crate::base::tasks::Tasks;
+    use crate::login::{Grants, Settings};
+    use crate::upstream::driver::{Driver, Inbox, Outcome, Outlet, Run};
+
+    struct Nobody;
+    impl Driver for Nobody {
+        fn run<'a>(&'a self, _: Visitor, _: &'a dyn Outlet, _: &'a Inbox) -> Run<'a> {
+            Box::pin(async { Outcome::Stopped })
+        }
+    }
+
+    fn door(per_minute: u32, max_active: usize) -> Door {
+        let (clock, rng, tasks) = (Clock::fixed(0), Rng::seeded(1), Tasks::new());
+        let settings = Settings {
+            ttl: Duration::from_secs(60),
+            grace: Duration::from_secs(1),
+            grace_phone: Duration::from_secs(1),
+            max_active,
+            callback: String::new(),
+        };
+        let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 1));
+        let registry = Registry::new(settings, Arc::new(Nobody), grants, clock.clone(), rng, tasks);
+        let origins =
+            vec![Origin::parse("https://example.ru").unwrap(), Origin::parse("https://app.example.ru").unwrap()];
+        Door::new(Arc::new(registry), per_minute, Url::parse("https://example.ru/").unwrap(), origins, clock)
+    }
+
+    fn wish(text: &str) -> Result<Wish, Invalid> {
+        match first_message(text.as_bytes())? {
+            First::Begin(wish) => Ok(*wish),
+            First::Resume { .. } => panic!("a resume"),
+        }
+    }
+
+    #[test]
+    fn only_allow_listed_and_well_formed_fields_go_on() {
+        let long = "x".repeat(600);
+        let wish = wish(&format!(
+            r#"{{"userAgent":{{"headerUserAgent":"{long}","deviceName":"Firefox","osVersion":"Linux\r\nX: y","deviceType":"IOS","appVersion":"1","timezone":"Europe/Moscow","isPwa":true}},"locale":"en"}}"#
+        ))
+        .unwrap();
+        assert_eq!(wish.visitor.device_name.as_deref(), Some("Firefox"));
+        assert_eq!(wish.visitor.header_user_agent, None, "too long");
+        assert_eq!(wish.visitor.os_version, None, "a line break");
+        assert!(wish.visitor.is_pwa);
+        assert_eq!(wish.locale, Locale::En);
+    }
+
+    #[test]
+    fn what_is_not_a_first_message_says_why() {
+        for (text, why) in [
+            ("", Invalid::NotJson),
+            ("{", Invalid::NotJson),
+            ("[]", Invalid::Shape),
+            ("{}", Invalid::Shape),
+            (r#"{"wake":true}"#, Invalid::Shape),
+            (r#"{"userAgent":"Firefox"}"#, Invalid::Type("userAgent", "an object")),
+            (r#"{"userAgent":{"osVersion":7}}"#, Invalid::Type("osVersion", "a text")),
+            (r#"{"userAgent":{"isPwa":"yes"}}"#, Invalid::Type("isPwa", "true or false")),
+            (r#"{"userAgent":{},"returnTo":1}"#, Invalid::Type("returnTo", "a text")),
+            (r#"{"userAgent":{},"login":"x"}"#, Invalid::Shape),
+            (r#"{"login":1}"#, Invalid::Type("login", "a text")),
+            (r#"{"login":"x","after":"yesterday"}"#, Invalid::Position),
+        ] {
+            assert_eq!(first_message(text.as_bytes()).err(), Some(why), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn return_to_stays_on_the_site_or_on_a_listed_origin() {
+        let door = door(0, 1);
+        for fine in ["/", "/a?b=c#d", "/%2F%2Fevil.example", "/a//b", "https://app.example.ru/x", "https://example.ru/"]
+        {
+            assert!(door.return_to(fine).is_some(), "{fine}");
+        }
+        assert_eq!(door.return_to("/кабинет").unwrap(), "/%D0%BA%D0%B0%D0%B1%D0%B8%D0%BD%D0%B5%D1%82");
+        for evil in [
+            "",
+            "evil",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            " //evil.example",
+            "/ /evil",
+            "https://evil.example/",
+            "https://example.ru.evil.example/",
+            "https://example.ru@evil.example/",
+            "https://u:p@example.ru/",
+            "http://example.ru/",
+            "https:evil.example",
+            "https:/evil.example",
+            "https://example.ru:8443/",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "ftp://example.ru/",
+            "//example.ru",
+            "https://EXAMPLE.ru.evil/",
+            "https://app.example.ru.evil/",
+            "\u{ff0f}\u{ff0f}evil.example",
+            "/\u{2028}/evil",
+            "/\u{0}",
+            "https://[::1]/",
+            "mailto:a@b",
+            "?x",
+            "#x",
+            "..",
+            "./x",
+            "https://",
+            "https://example.ru\\@evil.example",
+            "/\u{a0}",
+            "blob:https://example.ru/x",
+        ] {
+            assert_eq!(door.return_to(evil), None, "{evil:?}");
+        }
+        assert_eq!(door.return_to(&format!("/{}", "x".repeat(RETURN_TO))), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_many_starts_and_a_full_node_say_when_to_come_back() {
+        let who = |unlisted_proxy| ClientAddress { ip: [192, 0, 2, u8::from(unlisted_proxy)].into(), unlisted_proxy };
+        let flow = Fingerprint::of(b"f");
+        let begin = |door: &Door, who| door.begin(wish(r#"{"userAgent":{}}"#).unwrap(), who, flow, false);
+        let limited = door(1, 100);
+        assert!(begin(&limited, who(false)).is_ok());
+        assert_eq!(
+            begin(&limited, who(false)).err(),
+            Some(NotBegun::RateLimited { retry_after: Duration::from_secs(60) })
+        );
+        for _ in 0..50 {
+            assert!(begin(&limited, who(true)).is_ok(), "an unlisted proxy does not lock the site out");
+        }
+        assert_eq!(begin(&door(0, 0), who(false)).err(), Some(NotBegun::Busy { retry_after: BUSY_PAUSE }));
+    }
+}

@@ -1,0 +1,8 @@
+//! What a browser sees of a login: the same events over a WebSocket, server-sent events or JSON pages.
+
+pub mod begin;
+mod close;
+pub mod page;
+mod pump;
+pub mod sse;
+pub mod ws;

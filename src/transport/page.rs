@@ -1,0 +1,57 @@
+//! One JSON page: what no proxy can break, because it is an ordinary answer.
+
+use crate::base::limits::PAGE_WAIT;
+use crate::base::tasks::Tasks;
+use crate::login::{Gone, Login, Page, Position, Reader};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{BufMut, Bytes, BytesMut};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Tells nginx, and whoever follows its convention, to pass on bytes as they come.
+pub const ACCEL: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+
+/// Not stored, not rewritten, not compressed on the way.
+pub const NOT_STORED: HeaderValue = HeaderValue::from_static("no-store, no-transform");
+
+/// The page after a position: at once if there is something, else when there is, at most after `wait`.
+pub async fn serve(reader: &Reader, after: Option<Position>, wait: Duration, tasks: &Tasks) -> Result<Response, Gone> {
+    let login = reader.login();
+    let mut page = login.log.read(after)?;
+    if page.events.is_empty() && !page.sealed && !wait.is_zero() {
+        let follow = timeout(wait.min(PAGE_WAIT), login.log.follow(page.next));
+        page = tokio::select! {
+            followed = follow => followed.unwrap_or(Ok(page))?,
+            () = tasks.stopping() => page,
+        };
+    }
+    Ok(answer(login, &page))
+}
+
+/// `{"login":ID,"events":[…],"next":POSITION}`
+pub fn answer(login: &Login, page: &Page) -> Response {
+    let mut response = Response::new(Body::from(body(login, page)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, NOT_STORED);
+    headers.insert(ACCEL.0, ACCEL.1);
+    response
+}
+
+fn body(login: &Login, page: &Page) -> Bytes {
+    let size: usize = page.events.iter().map(|event| event.json().len() + 1).sum();
+    let mut body = BytesMut::with_capacity(size + 96);
+    body.put_slice(format!("{{\"login\":\"{}\",\"events\":[", login.id.text()).as_bytes());
+    for (index, event) in page.events.iter().enumerate() {
+        if index > 0 {
+            body.put_u8(b',');
+        }
+        body.put_slice(event.json());
+    }
+    body.put_slice(format!("],\"next\":\"{}\"}}", page.next).as_bytes());
+    body.freeze()
+}

@@ -1,0 +1,240 @@
+//! The stream over a WebSocket: a first message that begins or resumes, or a resume by URL that needs none.
+
+use super::begin::{Door, First, NotBegun, Wish, first_message};
+use super::close::Close;
+use super::pump::{Next, Pump};
+use crate::base::client_address::ClientAddress;
+use crate::base::id::{Fingerprint, LoginId};
+use crate::base::limits::{BROWSER_MESSAGES_PER_MINUTE, BROWSER_WRITE};
+use crate::base::tasks::Tasks;
+use crate::base::websocket::ServerSocket;
+use crate::login::{Attach, Login, Position, Reader, Registry};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+
+/// A peer that has not answered three pings is gone, or frozen: it will come back with its position.
+const SILENCE: Duration = Duration::from_secs(35);
+
+/// How long a peer may take to answer our close before the connection is dropped.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// The heartbeat that a page can see; sent only to those who asked for it with `beat=1`.
+const BEAT: &str = r#"{"event":"beat"}"#;
+
+/// What a WebSocket runs over: an upgraded connection, or a pipe in a test.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+/// What the first message is judged by.
+pub struct Context {
+    pub door: Arc<Door>,
+    pub registry: Arc<Registry>,
+    pub tasks: Tasks,
+    pub first_message_timeout: Duration,
+    pub who: ClientAddress,
+    pub flow: Fingerprint,
+    pub is_phone: bool,
+}
+
+/// A WebSocket whose first message will say what it wants.
+pub async fn begin<S: Stream>(mut socket: ServerSocket<S>, context: Context) {
+    let tasks = context.tasks.clone();
+    match first(&mut socket, context).await {
+        Ok((reader, after)) => resume(socket, reader, after, false, tasks).await,
+        Err(ended) => finish(socket, ended).await,
+    }
+}
+
+/// A WebSocket that goes on from a position. `beat`: heartbeats that a page can see.
+pub async fn resume<S: Stream>(
+    mut socket: ServerSocket<S>,
+    reader: Reader,
+    after: Option<Position>,
+    beat: bool,
+    tasks: Tasks,
+) {
+    let (pump, now) = (Pump::new(reader, after, tasks), Instant::now());
+    let stream = Open { socket: &mut socket, pump, beat, last_heard: now, messages: 0, minute: now };
+    let ended = stream.run().await;
+    finish(socket, ended).await;
+}
+
+async fn finish<S: Stream>(mut socket: ServerSocket<S>, ended: Ended) {
+    let Ended::Close(close) = ended else { return };
+    let closing = async {
+        if socket.close(Some(close.frame())).await.is_ok() {
+            // Until the peer's close has come: an early end of TCP would cost it our last message.
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    let _ = timeout(CLOSING, closing).await;
+}
+
+enum Ended {
+    Close(Close),
+    PeerLeft,
+}
+
+/// Waits for the first message; its timer ends with it.
+async fn first<S: Stream>(socket: &mut ServerSocket<S>, context: Context) -> Result<(Reader, Option<Position>), Ended> {
+    let message = tokio::select! {
+        message = timeout(context.first_message_timeout, message(socket)) => message,
+        () = context.tasks.stopping() => return Err(Ended::Close(Close::Restarting)),
+    };
+    let message = message.map_err(|_| Ended::Close(Close::NoInitialMessage))??;
+    let Message::Text(text) = message else { return Err(Ended::Close(Close::InvalidInitialMessage)) };
+    match first_message(text.as_bytes()) {
+        Err(why) => {
+            tracing::debug!("a WebSocket's first message was refused: {why}");
+            Err(Ended::Close(Close::InvalidInitialMessage))
+        }
+        Ok(First::Begin(wish)) => start(socket, *wish, &context).await,
+        Ok(First::Resume { login, after }) => {
+            let login = LoginId::parse(&login).and_then(|id| context.registry.find(id, &context.flow));
+            let login = login.ok_or(Ended::Close(Close::NoSuchLogin))?;
+            let reader = login.attach(Attach::Resume).map_err(|_| Ended::Close(Close::TooManyReaders))?;
+            Ok((reader, after))
+        }
+    }
+}
+
+async fn start<S: Stream>(
+    socket: &mut ServerSocket<S>,
+    wish: Wish,
+    context: &Context,
+) -> Result<(Reader, Option<Position>), Ended> {
+    match context.door.begin(wish, context.who, context.flow, context.is_phone) {
+        Ok(login) => Ok((attach_first(&login)?, None)),
+        Err(NotBegun::ReturnTo) => Err(Ended::Close(Close::InvalidInitialMessage)),
+        Err(NotBegun::RateLimited { retry_after }) => Err(refuse(socket, "rate-limited", retry_after).await),
+        Err(NotBegun::Busy { retry_after }) => Err(refuse(socket, "busy", retry_after).await),
+    }
+}
+
+fn attach_first(login: &Arc<Login>) -> Result<Reader, Ended> {
+    login.attach(Attach::Begin).map_err(|_| Ended::Close(Close::TooManyReaders))
+}
+
+/// An error event without a login, then the close.
+async fn refuse<S: Stream>(socket: &mut ServerSocket<S>, code: &str, retry_after: Duration) -> Ended {
+    let message =
+        "Слишком много входов сейчас. Попробуйте чуть позже. / Too many sign-ins right now. Try again shortly.";
+    let data = json!({"code": code, "message": message, "retry": true, "retryAfter": retry_after.as_millis() as u64});
+    let event = json!({"event": "error", "data": data}).to_string();
+    let _ = timeout(BROWSER_WRITE, socket.send(Message::text(event))).await;
+    Ended::Close(Close::TryLater)
+}
+
+/// The next message that is not protocol housekeeping.
+async fn message<S: Stream>(socket: &mut ServerSocket<S>) -> Result<Message, Ended> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Close(_))) | None => return Err(Ended::PeerLeft),
+            Some(Ok(message)) => return Ok(message),
+            Some(Err(error)) => return Err(ended_by(&error)),
+        }
+    }
+}
+
+fn ended_by(error: &Error) -> Ended {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => Ended::Close(Close::MessageTooBig),
+        // Text that is not UTF-8 and the like: not a message we could mean.
+        Error::Utf8(_) => Ended::Close(Close::InvalidInitialMessage),
+        _ => Ended::PeerLeft,
+    }
+}
+
+struct Open<'a, S> {
+    socket: &'a mut ServerSocket<S>,
+    pump: Pump,
+    beat: bool,
+    last_heard: Instant,
+    /// Messages in the minute that began at `minute`.
+    messages: u32,
+    minute: Instant,
+}
+
+impl<S: Stream> Open<'_, S> {
+    /// Three inputs: what the log says next, what the browser says, and time, which the pump keeps.
+    async fn run(mut self) -> Ended {
+        if self.beat && !self.send(Message::Text(Utf8Bytes::from_static(BEAT))).await {
+            return Ended::PeerLeft;
+        }
+        loop {
+            tokio::select! {
+                biased;
+                next = self.pump.next() => match next {
+                    Next::Page(page) => {
+                        for event in &page.events {
+                            let Ok(text) = Utf8Bytes::try_from(event.json().clone()) else { continue };
+                            if !self.send(Message::Text(text)).await {
+                                return Ended::PeerLeft;
+                            }
+                        }
+                        if page.sealed {
+                            return Ended::Close(Close::Finished);
+                        }
+                    }
+                    Next::Beat => {
+                        if self.last_heard.elapsed() > SILENCE || !self.heartbeat().await {
+                            return Ended::PeerLeft;
+                        }
+                    }
+                    Next::Gone => return Ended::Close(Close::PositionGone),
+                    Next::Stopping => return Ended::Close(Close::Restarting),
+                },
+                message = self.socket.next() => match message {
+                    Some(Ok(Message::Close(_))) | None => return Ended::PeerLeft,
+                    Some(Ok(message)) => if let Some(close) = self.heard(&message) {
+                        return Ended::Close(close);
+                    },
+                    Some(Err(error)) => return ended_by(&error),
+                },
+            }
+        }
+    }
+
+    /// A ping, so that a dead peer is noticed and both directions of every proxy's timer are fed.
+    async fn heartbeat(&mut self) -> bool {
+        let seen = !self.beat || self.send(Message::Text(Utf8Bytes::from_static(BEAT))).await;
+        seen && self.send(Message::Ping(Bytes::new())).await
+    }
+
+    async fn send(&mut self, message: Message) -> bool {
+        matches!(timeout(BROWSER_WRITE, self.socket.send(message)).await, Ok(Ok(())))
+    }
+
+    /// `{"wake":true}`; anything else is for versions to come.
+    fn heard(&mut self, message: &Message) -> Option<Close> {
+        let now = Instant::now();
+        self.last_heard = now;
+        let Message::Text(text) = message else {
+            // An answer to a ping, or bytes that mean nothing here.
+            return None;
+        };
+        if now - self.minute > Duration::from_secs(60) {
+            (self.minute, self.messages) = (now, 0);
+        }
+        self.messages += 1;
+        if self.messages > BROWSER_MESSAGES_PER_MINUTE {
+            return Some(Close::TooManyMessages);
+        }
+        if let Ok(Value::Object(message)) = serde_json::from_str::<Value>(text)
+            && message.get("wake") == Some(&Value::Bool(true))
+        {
+            self.pump.login().wake();
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! A browser and a server over an in-memory pipe, on a paused clock.
+
+use super::*;
+use crate::base::clock::Clock;
+use crate::base::limits::BROWSER_MESSAGE;
+use crate::base::origin::Origin;
+use crate::base::rng::Rng;
+use crate::base::websocket::server_socket;
+use crate::login::{Grants, Locale, Settings, Start};
+use crate::upstream::driver::{Driver, Inbox, Letter, News, Outcome, Outlet, Person, Run, Visitor};
+use tokio::io::DuplexStream;
+use tokio::time::sleep;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use url::Url;
+
+/// Shows a code and is approved after a while.
+struct Phone(Duration);
+
+impl Driver for Phone {
+    fn run<'a>(&'a self, _: Visitor, outlet: &'a dyn Outlet, inbox: &'a Inbox) -> Run<'a> {
+        Box::pin(async move {
+            outlet.tell(News::Connected);
+            let link = "https://max.ru/:auth/x".to_owned();
+            outlet.tell(News::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 0 });
+            let approved = sleep(self.0);
+            tokio::pin!(approved);
+            loop {
+                tokio::select! {
+                    () = &mut approved => break,
+                    letter = inbox.next() => if let Letter::Stop = letter { return Outcome::Stopped },
+                }
+            }
+            let name = "Иван".to_owned();
+            Outcome::SignedIn(Person { id: 7, first_name: None, name, last_name: None, phone: None, photo_url: None })
+        })
+    }
+}
+
+struct World {
+    registry: Arc<Registry>,
+    door: Arc<Door>,
+    tasks: Tasks,
+}
+
+const FLOW: &[u8] = b"flow";
+
+fn world(approved_after: u64) -> World {
+    let (clock, rng, tasks) = (Clock::fixed(0), Rng::seeded(9), Tasks::new());
+    let settings = Settings {
+        ttl: Duration::from_secs(600),
+        grace: Duration::from_secs(30),
+        grace_phone: Duration::from_secs(30),
+        max_active: 3,
+        callback: "https://example.ru/callback".into(),
+    };
+    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
+    let driver = Arc::new(Phone(Duration::from_secs(approved_after)));
+    let registry = Arc::new(Registry::new(settings, driver, grants, clock.clone(), rng, tasks.clone()));
+    let origins = vec![Origin::parse("https://example.ru").unwrap()];
+    let door = Door::new(Arc::clone(&registry), 0, Url::parse("https://example.ru").unwrap(), origins, clock);
+    World { registry, door: Arc::new(door), tasks }
+}
+
+type Browser = WebSocketStream<DuplexStream>;
+
+impl World {
+    fn context(&self, flow: &[u8]) -> Context {
+        Context {
+            door: Arc::clone(&self.door),
+            registry: Arc::clone(&self.registry),
+            tasks: self.tasks.clone(),
+            first_message_timeout: Duration::from_secs(10),
+            who: ClientAddress { ip: [192, 0, 2, 1].into(), unlisted_proxy: false },
+            flow: Fingerprint::of(flow),
+            is_phone: false,
+        }
+    }
+
+    async fn browser(&self, flow: &[u8]) -> Browser {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let context = self.context(flow);
+        self.tasks.spawn("server", async move {
+            begin(server_socket(ours, BROWSER_MESSAGE).await, context).await;
+        });
+        WebSocketStream::from_raw_socket(theirs, Role::Client, None).await
+    }
+
+    /// A login and a socket that resumed it by URL.
+    async fn resumed(&self, after: Option<Position>, beat: bool) -> (Arc<Login>, Browser) {
+        let start = Start {
+            visitor: Visitor::default(),
+            return_to: "/".into(),
+            locale: Locale::En,
+            flow: Fingerprint::of(FLOW),
+            phone: false,
+        };
+        let login = self.registry.start(start).unwrap();
+        let reader = login.attach(Attach::Resume).unwrap();
+        sleep(Duration::from_millis(1)).await;
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let tasks = self.tasks.clone();
+        self.tasks.spawn("server", async move {
+            resume(server_socket(ours, BROWSER_MESSAGE).await, reader, after, beat, tasks).await;
+        });
+        (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
+    }
+}
+
+async fn say(browser: &mut Browser, text: &str) {
+    browser.send(Message::text(text)).await.unwrap();
+}
+
+/// The story up to the close: event names, then code and reason.
+async fn story(browser: &mut Browser) -> Vec<String> {
+    let mut story = Vec::new();
+    while let Some(message) = browser.next().await {
+        match message {
+            Ok(Message::Text(text)) => {
+                let event: Value = serde_json::from_str(&text).unwrap();
+                story.push(event["event"].as_str().unwrap().to_owned());
+            }
+            Ok(Message::Ping(_)) => story.push("ping".to_owned()),
+            Ok(Message::Close(Some(close))) => story.push(format!("{} {}", u16::from(close.code), close.reason)),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    story
+}
+
+const BEGIN: &str = r#"{"userAgent":{"deviceName":"Chrome"}}"#;
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_closed_with_1002_and_not_before_its_time() {
+    let world = world(1000);
+    let began = Instant::now();
+    let mut browser = world.browser(FLOW).await;
+    assert_eq!(story(&mut browser).await, ["1002 No initial message received"]);
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_timer_ends_with_the_first_message() {
+    let world = world(95);
+    let mut browser = world.browser(FLOW).await;
+    sleep(Duration::from_secs(9)).await;
+    say(&mut browser, BEGIN).await;
+    let story = story(&mut browser).await;
+    let pings = story.iter().filter(|event| *event == "ping").count();
+    assert_eq!(pings, 9, "one every 10 s: {story:?}");
+    let events: Vec<_> = story.iter().filter(|event| *event != "ping").collect();
+    assert_eq!(events, ["status", "status", "qr", "status", "success", "1000 "]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_a_first_message_is_closed_with_1003() {
+    let world = world(1000);
+    for message in [
+        Message::text("garbage"),
+        Message::text("[]"),
+        Message::text(r#"{"userAgent":"x"}"#),
+        Message::text(r#"{"wake":true}"#),
+        Message::text(r#"{"userAgent":{},"returnTo":"//evil.example"}"#),
+        Message::binary(BEGIN.as_bytes().to_vec()),
+    ] {
+        let mut browser = world.browser(FLOW).await;
+        browser.send(message).await.unwrap();
+        assert_eq!(story(&mut browser).await, ["1003 Invalid initial message"]);
+    }
+    let mut browser = world.browser(FLOW).await;
+    say(&mut browser, &"x".repeat(BROWSER_MESSAGE + 1)).await;
+    assert_eq!(story(&mut browser).await, ["1009 Message too big"]);
+    assert_eq!(world.registry.active(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_message_resumes_only_in_the_browser_that_began() {
+    let world = world(20);
+    let (login, _other) = world.resumed(None, false).await;
+    let hello = |after: &str| format!(r#"{{"login":"{}","after":"{after}"}}"#, login.id.text());
+    let position = Position { offset: 2, ..login.log.start() };
+
+    let mut stranger = world.browser(b"another").await;
+    say(&mut stranger, &hello(&position.to_string())).await;
+    assert_eq!(story(&mut stranger).await, ["4404 login-not-found"]);
+
+    let mut browser = world.browser(FLOW).await;
+    say(&mut browser, &hello("ffffffff-1")).await;
+    assert_eq!(story(&mut browser).await, ["4410 position-gone"]);
+
+    let mut browser = world.browser(FLOW).await;
+    say(&mut browser, &hello(&position.to_string())).await;
+    let seen: Vec<_> = story(&mut browser).await.into_iter().filter(|event| event != "ping").collect();
+    assert_eq!(seen, ["qr", "status", "success", "1000 "]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn beats_are_seen_only_by_those_who_asked_and_prove_delivery_at_once() {
+    let world = world(15);
+    let (login, mut browser) = world.resumed(None, true).await;
+    let all = login.log.read(None).unwrap().next;
+    assert_eq!(story(&mut browser).await[..6], ["beat", "status", "status", "qr", "status", "beat"]);
+    let (_, mut quiet) = world.resumed(None, false).await;
+    assert!(!story(&mut quiet).await.contains(&"beat".to_owned()));
+    assert_eq!(all.offset, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_answers_no_ping_is_given_up_and_the_login_waits_for_it() {
+    let world = world(1000);
+    let (login, browser) = world.resumed(None, false).await;
+    // Held, never read: what a frozen page looks like.
+    sleep(Duration::from_secs(45)).await;
+    assert!(!login.log.is_sealed(), "the grace has only begun");
+    sleep(Duration::from_secs(30)).await;
+    assert!(login.log.is_sealed(), "the peer was noticed to be gone");
+    drop(browser);
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_the_capacity_the_browser_is_told_when_to_come_back() {
+    let world = world(1000);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut browser = world.browser(FLOW).await;
+        say(&mut browser, BEGIN).await;
+        sleep(Duration::from_millis(1)).await;
+        held.push(browser);
+    }
+    let mut browser = world.browser(FLOW).await;
+    say(&mut browser, BEGIN).await;
+    assert_eq!(story(&mut browser).await, ["error", "1013 Try again later"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_messages_is_closed_and_a_stop_says_restart() {
+    let world = world(1000);
+    let (_, mut browser) = world.resumed(None, false).await;
+    for _ in 0..=BROWSER_MESSAGES_PER_MINUTE {
+        say(&mut browser, r#"{"wake":true}"#).await;
+    }
+    assert_eq!(story(&mut browser).await.last().unwrap(), "1008 Too many messages");
+
+    let (_, mut browser) = world.resumed(None, false).await;
+    let stop = world.tasks.stopped(sleep(Duration::from_secs(60)));
+    let (clean, story) = tokio::join!(stop, story(&mut browser));
+    assert_eq!(story.last().unwrap(), "1012 Server restarts");
+    assert!(clean);
+}

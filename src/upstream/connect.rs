@@ -1,0 +1,144 @@
+//! One connection to MAX: DNS, TCP, TLS, upgrade, each with its own time budget, so that an error can name the stage.
+
+use crate::base::limits::UPSTREAM_MESSAGE;
+use crate::base::websocket;
+use crate::config::Endpoint;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
+use tokio_tungstenite::tungstenite::{Error as WebSocketError, http::Uri};
+
+/// Time budgets, so that a dead endpoint costs a visitor seconds and not a system's default of minutes.
+const DNS_TIME: Duration = Duration::from_secs(3);
+const TCP_TIME: Duration = Duration::from_secs(3);
+const TLS_TIME: Duration = Duration::from_secs(5);
+const UPGRADE_TIME: Duration = Duration::from_secs(5);
+
+/// Addresses of one name that are tried: MAX's hosts have two or three.
+const ADDRESSES: usize = 4;
+
+/// What MAX expects of a browser; without it the upgrade is answered 403.
+const ORIGIN: &str = "https://web.max.ru";
+
+/// TCP or TLS.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+pub type UpstreamSocket = WebSocketStream<Box<dyn Transport>>;
+
+/// Where a connection failed, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("DNS: {0}")]
+    Dns(String),
+    #[error("TCP: {0}")]
+    Tcp(String),
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("WebSocket upgrade: {0}")]
+    Upgrade(String),
+}
+
+/// The roots that MAX's certificate is checked against: Mozilla's, and `upstream.ca_file`.
+#[derive(Clone)]
+pub struct Roots(TlsConnector);
+
+#[derive(Debug, thiserror::Error)]
+#[error("upstream.ca_file {path}: {why}")]
+pub struct RootsError {
+    path: PathBuf,
+    why: String,
+}
+
+impl Roots {
+    pub fn load(ca_file: Option<&Path>) -> Result<Self, RootsError> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        if let Some(path) = ca_file {
+            let wrong = |why: String| RootsError { path: path.to_owned(), why };
+            let mut added = 0;
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
+                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+                added += 1;
+            }
+            if added == 0 {
+                return Err(wrong("holds no certificate in PEM form".to_owned()));
+            }
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+}
+
+/// Opens a WebSocket as MAX's web client does. `user_agent` is the one that INIT will say.
+pub async fn connect(endpoint: &Endpoint, roots: &Roots, user_agent: &str) -> Result<UpstreamSocket, ConnectError> {
+    let url = &endpoint.url;
+    let host = url.host_str().ok_or_else(|| ConnectError::Dns("the address has no host".to_owned()))?;
+    let port = url.port_or_known_default().unwrap_or(443);
+    let stream = tcp(&addresses(host.trim_matches(['[', ']']), port).await?).await?;
+    let _ = stream.set_nodelay(true);
+    let stream: Box<dyn Transport> = match url.scheme() {
+        "wss" => Box::new(tls(stream, host, roots).await?),
+        _ => Box::new(stream),
+    };
+    upgrade(stream, url.as_str(), user_agent).await
+}
+
+async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+    match timeout(DNS_TIME, lookup_host((host, port))).await {
+        Err(_) => Err(ConnectError::Dns(format!("no answer for {host} in {DNS_TIME:?}"))),
+        Ok(Err(error)) => Err(ConnectError::Dns(format!("{host}: {error}"))),
+        Ok(Ok(found)) => Ok(found.take(ADDRESSES).collect()),
+    }
+}
+
+async fn tcp(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+    let mut last = "the name has no address".to_owned();
+    for address in addresses {
+        match timeout(TCP_TIME, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = format!("{address}: {error}"),
+            Err(_) => last = format!("{address}: no answer in {TCP_TIME:?}"),
+        }
+    }
+    Err(ConnectError::Tcp(last))
+}
+
+async fn tls(stream: TcpStream, host: &str, roots: &Roots) -> Result<impl Transport + use<>, ConnectError> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| ConnectError::Tls(error.to_string()))?;
+    match timeout(TLS_TIME, roots.0.connect(name, stream)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(ConnectError::Tls(error.to_string())),
+        Err(_) => Err(ConnectError::Tls(format!("no answer in {TLS_TIME:?}"))),
+    }
+}
+
+async fn upgrade(stream: Box<dyn Transport>, url: &str, user_agent: &str) -> Result<UpstreamSocket, ConnectError> {
+    let uri: Uri = url.parse().map_err(|_| ConnectError::Upgrade("the address is not a URI".to_owned()))?;
+    let request = ClientRequestBuilder::new(uri)
+        .with_header("Origin", ORIGIN)
+        .with_header("User-Agent", user_agent)
+        .with_header("Accept-Language", "ru-RU,ru;q=0.9")
+        .with_header("Pragma", "no-cache")
+        .with_header("Cache-Control", "no-cache");
+    let config = websocket::config(UPSTREAM_MESSAGE);
+    let handshake = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
+    match timeout(UPGRADE_TIME, handshake).await {
+        Ok(Ok((socket, _))) => Ok(socket),
+        Ok(Err(WebSocketError::Http(response))) => {
+            Err(ConnectError::Upgrade(format!("answered with status {}", response.status())))
+        }
+        Ok(Err(error)) => Err(ConnectError::Upgrade(error.to_string())),
+        Err(_) => Err(ConnectError::Upgrade(format!("no answer in {UPGRADE_TIME:?}"))),
+    }
+}

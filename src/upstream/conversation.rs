@@ -1,0 +1,198 @@
+//! One session machine on one connection, driven to its end. Whatever happens to the task around it, a MAX login that
+//! may be open is carried to its LOGOUT: dropping a conversation hands it to a task of its own.
+
+use super::account_qr::Inner;
+use super::connect::UpstreamSocket;
+use super::driver::{Inbox, Letter, News, Outlet};
+use crate::max::frame::{Dialect, Received, Wire};
+use crate::max::message::Hello;
+use crate::max::session::{End, Logout, News as SessionNews, Output, Session};
+use crate::max::token::MaxToken;
+use futures_util::{SinkExt as _, StreamExt as _};
+use metrics::counter;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep_until, timeout};
+use tokio_tungstenite::tungstenite::Message;
+
+/// One write to MAX. Its frames are small: if the socket takes none for so long, the connection is dead.
+const WRITE_TIME: Duration = Duration::from_secs(5);
+
+/// Saying goodbye: the close frame is written, its echo not waited for.
+const CLOSE_TIME: Duration = Duration::from_millis(200);
+
+pub struct Conversation {
+    /// `None` only once it has been handed on.
+    parts: Option<Parts>,
+    inner: Arc<Inner>,
+    hello: Arc<Hello>,
+    dialect: Dialect,
+}
+
+struct Parts {
+    session: Session,
+    socket: UpstreamSocket,
+}
+
+impl Conversation {
+    pub fn new(
+        inner: Arc<Inner>,
+        session: Session,
+        socket: UpstreamSocket,
+        hello: Arc<Hello>,
+        dialect: Dialect,
+    ) -> Self {
+        Self { parts: Some(Parts { session, socket }), inner, hello, dialect }
+    }
+
+    /// Runs to the end of the session. `told` hears the news; `inbox` is read as long as it is there.
+    pub async fn run(&mut self, outlet: &dyn Outlet, inbox: Option<&Inbox>) -> Option<End> {
+        let parts = self.parts.as_mut()?;
+        let end = parts.run(&self.inner, self.dialect, outlet, inbox).await;
+        let _ = timeout(CLOSE_TIME, parts.socket.close(None)).await;
+        Some(end)
+    }
+}
+
+impl Parts {
+    async fn run(&mut self, inner: &Inner, dialect: Dialect, outlet: &dyn Outlet, inbox: Option<&Inbox>) -> End {
+        loop {
+            if let Some(end) = self.drain(inner, dialect, outlet).await {
+                return end;
+            }
+            let deadline = self.session.deadline().map(|at| inner.clock.instant(at));
+            tokio::select! {
+                message = self.socket.next() => self.hear(message, inner, dialect),
+                () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
+                    self.session.on_deadline(inner.now());
+                }
+                letter = async { match inbox { Some(inbox) => inbox.next().await, None => std::future::pending().await } } => {
+                    match letter {
+                        Letter::Wake => self.session.wake(inner.now()),
+                        Letter::Stop => self.session.stop(inner.now()),
+                        Letter::Password(password) => {
+                            // Not wanted any more: the log has said so to whoever sent it.
+                            let _ = self.session.password(password.into_inner(), inner.now());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn drain(&mut self, inner: &Inner, dialect: Dialect, outlet: &dyn Outlet) -> Option<End> {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::End(end) => return Some(end),
+                Output::News(news) => outlet.tell(translate(news)),
+                Output::Send(frame) => {
+                    let message = match dialect.encode(&frame) {
+                        Ok(Wire::Text(text)) => Message::text(text),
+                        Ok(Wire::Binary(bytes)) => Message::binary(bytes),
+                        Err(error) => {
+                            tracing::error!(opcode = %frame.opcode, "a frame for MAX cannot be written: {error}");
+                            self.session.on_closed(inner.now());
+                            continue;
+                        }
+                    };
+                    if !matches!(timeout(WRITE_TIME, self.socket.send(message)).await, Ok(Ok(()))) {
+                        self.session.on_closed(inner.now());
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn hear(
+        &mut self,
+        message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
+        inner: &Inner,
+        dialect: Dialect,
+    ) {
+        let frame = match &message {
+            Some(Ok(Message::Text(text))) => dialect.decode(Received::Text(text.as_str())),
+            Some(Ok(Message::Binary(bytes))) => dialect.decode(Received::Binary(bytes)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return,
+            Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return self.session.on_closed(inner.now()),
+        };
+        match frame {
+            Ok(frame) => {
+                tracing::trace!(opcode = %frame.opcode, "MAX sent a frame");
+                self.session.on_frame(frame, inner.now());
+            }
+            Err(error) => {
+                tracing::warn!("MAX sent what is not a frame: {error}");
+                self.session.on_closed(inner.now());
+            }
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        let Some(mut parts) = self.parts.take() else { return };
+        if let Some(token) = parts.session.take_token() {
+            // Ended here, but MAX has not confirmed: once more on a connection of its own.
+            let (inner, hello) = (Arc::clone(&self.inner), Arc::clone(&self.hello));
+            self.inner.tasks.spawn("end-login", async move { end_login(&inner, hello, token).await });
+        } else if parts.session.login_in_flight() {
+            if parts.session.deadline().is_some() {
+                // The task around us died in the middle: hear MAX out, then log out.
+                let (inner, hello, dialect) = (Arc::clone(&self.inner), Arc::clone(&self.hello), self.dialect);
+                self.inner.tasks.spawn("end-login", async move {
+                    parts.session.stop(inner.now());
+                    let mut conversation = Conversation::new(inner, parts.session, parts.socket, hello, dialect);
+                    conversation.run(&Deaf, None).await;
+                });
+            } else {
+                counter!("max_auth_logouts_total", "result" => "unconfirmed").increment(1);
+                tracing::warn!(
+                    "the connection was cut while MAX was opening a session, which may have stayed open: \
+                     its owner sees it under Devices in MAX and can end it there"
+                );
+            }
+        }
+    }
+}
+
+/// How often ending a login on a new connection is tried, and the pauses between.
+const END_TRIES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// Logs out on a new connection, because the one that logged in is gone.
+async fn end_login(inner: &Arc<Inner>, hello: Arc<Hello>, token: MaxToken) {
+    let mut token = Some(token);
+    for pause in END_TRIES {
+        tokio::time::sleep(pause).await;
+        let Some((index, socket)) = inner.connect(&hello).await else { continue };
+        let Some(held) = token.take() else { return };
+        let dialect = inner.dialect(index);
+        let session = Session::end_login(inner.settings, Hello::clone(&hello), held, inner.now());
+        let mut parts = Parts { session, socket };
+        if matches!(parts.run(inner, dialect, &Deaf, None).await, End::Stopped { logout: Logout::Confirmed }) {
+            counter!("max_auth_logouts_total", "result" => "confirmed").increment(1);
+            return;
+        }
+        token = parts.session.take_token();
+    }
+    counter!("max_auth_logouts_total", "result" => "failed").increment(1);
+    tracing::warn!("a MAX session could not be ended: its owner sees it under Devices in MAX and can end it there");
+}
+
+fn translate(news: SessionNews) -> News {
+    match news {
+        SessionNews::Initialised => News::Connected,
+        SessionNews::Code { link, ttl, unix_expires_ms } => News::Code { link, ttl, expires_unix_ms: unix_expires_ms },
+        SessionNews::Approved => News::Approved,
+        SessionNews::PasswordWanted { hint, wrong } => News::Password { hint, wrong },
+        SessionNews::Identified => News::Finishing,
+    }
+}
+
+/// Nobody is listening any more.
+struct Deaf;
+
+impl Outlet for Deaf {
+    fn tell(&self, _: News) {}
+}

@@ -1,0 +1,79 @@
+//! MAX's addresses in order of preference, each with a circuit breaker: a broken one is left alone for a while, so
+//! that the next visitor does not pay for it.
+
+use crate::config::Endpoint;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a broken endpoint is left alone: doubled with each failure in a row.
+const FIRST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(120);
+
+pub struct Endpoints {
+    list: Vec<Endpoint>,
+    health: Mutex<Vec<Health>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Health {
+    failures: u32,
+    rests_until: Duration,
+}
+
+impl Endpoints {
+    pub fn new(list: Vec<Endpoint>) -> Self {
+        let health = Mutex::new(vec![Health::default(); list.len()]);
+        Self { list, health }
+    }
+
+    pub fn get(&self, index: usize) -> &Endpoint {
+        &self.list[index]
+    }
+
+    /// The order to try now: those in use by preference, then the resting ones, the soonest back first. Somebody has
+    /// to find out whether all are still broken, so nobody is refused without a try.
+    pub fn order(&self, now: Duration) -> Vec<usize> {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut order: Vec<usize> = (0..self.list.len()).collect();
+        order.sort_by_key(|&index| {
+            let rest = health[index].rests_until;
+            if rest > now { (1, rest) } else { (0, Duration::ZERO) }
+        });
+        order
+    }
+
+    pub fn failed(&self, index: usize, now: Duration) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = &mut health[index];
+        let rest = FIRST_REST.saturating_mul(1 << health.failures.min(8)).min(LONGEST_REST);
+        health.failures += 1;
+        health.rests_until = now + rest;
+    }
+
+    pub fn works(&self, index: usize) {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)[index] = Health::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Dialect;
+
+    #[test]
+    fn the_second_takes_over_until_the_first_has_rested() {
+        let endpoint = |url: &str| Endpoint { url: url.parse().unwrap(), dialect: Dialect::Json };
+        let endpoints = Endpoints::new(vec![endpoint("ws://a.example/"), endpoint("ws://b.example/")]);
+        let at = Duration::from_secs;
+        assert_eq!(endpoints.order(at(0)), [0, 1]);
+        endpoints.failed(0, at(0));
+        assert_eq!(endpoints.order(at(1)), [1, 0]);
+        assert_eq!(endpoints.order(at(6)), [0, 1]);
+        endpoints.failed(0, at(6));
+        assert_eq!(endpoints.order(at(15)), [1, 0], "twice as long");
+        endpoints.failed(1, at(15));
+        assert_eq!(endpoints.order(at(15))[0], 0, "all rest: the soonest back is tried");
+        endpoints.works(0);
+        assert_eq!(endpoints.order(at(15)), [0, 1]);
+    }
+}
