@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 
 use super::{Run, SETTINGS, connect, emulator, phone, stat};
-use crate::emulator::{Emulator, Options, ServeError, listen};
+use crate::emulator::{Emulator, Options, listen};
 use crate::max::frame::Dialect;
 use crate::max::session::{End, Logout};
 
@@ -107,7 +107,6 @@ async fn two_host_headers_do_not_matter() {
 #[tokio::test]
 async fn it_stays_on_loopback_unless_told_twice() {
     let error = listen("0.0.0.0:0".parse().unwrap(), false).await.unwrap_err();
-    assert!(matches!(error, ServeError::Remote(_)));
     assert!(error.to_string().contains("--allow-remote"));
     assert!(listen("0.0.0.0:0".parse().unwrap(), true).await.is_ok());
     assert!(listen("[::ffff:127.0.0.1]:0".parse().unwrap(), false).await.is_ok());
