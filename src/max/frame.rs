@@ -20,8 +20,9 @@ pub const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
 pub const MAX_NESTING: usize = 64;
 
 /// How many values (list items, map keys, map values) one frame may hold. A value costs up to 100 bytes of memory while
-/// it may be one byte on the wire, so the size cap alone would let 4 MiB become 400.
-pub const MAX_VALUES: usize = 128 * 1024;
+/// it may be one byte on the wire, so the size cap alone would let 4 MiB become 400. Maps as MAX sends them spend about
+/// 8 bytes on a value: both limits are reached together.
+pub const MAX_VALUES: usize = 512 * 1024;
 
 /// What a frame is: a question, an answer, or neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ const USUAL_TTL: Duration = Duration::from_secs(120);
 /// The least time between two codes when MAX says that the first is gone.
 const CODE_SPACING: Duration = Duration::from_secs(1);
 
-/// So many codes in a row that are gone before their first answered question: MAX does not mean it.
+/// So many codes in a row that are gone before MAX said once that it waits for their approval: it does not mean it.
 const MAX_CODES_GONE: u32 = 3;
 
 /// So many status questions in a row may meet trouble on MAX's side; each doubles the wait for the next.
@@ -109,9 +109,9 @@ impl Session {
         let asked = self.last_question.unwrap_or(now.mono);
         match refusal {
             None => {
-                self.codes_gone = 0;
                 waiting.troubles = 0;
                 if !message::login_available(frame.payload.as_ref()) {
+                    self.codes_gone = 0;
                     waiting.next_question = asked + waiting.interval;
                     return Phase::Waiting(waiting);
                 }

@@ -13,6 +13,8 @@ mod end;
 mod logout;
 
 #[cfg(test)]
+mod endings;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
@@ -77,7 +79,7 @@ pub struct Session {
     next_ping: Option<Duration>,
     last_code: Option<Duration>,
     last_question: Option<Duration>,
-    /// Codes that were gone before their first answered question, one after the other.
+    /// Codes in a row that were gone before MAX said once that it waits for their approval.
     codes_gone: u32,
     wrong_passwords: u32,
     /// The visitor is gone, but a login is in flight and must be ended first.

@@ -18,26 +18,26 @@ pub(super) const SETTINGS: Settings = Settings {
 };
 
 /// One session and a clock that only moves when told.
-struct Story {
-    session: Session,
-    mono: Duration,
+pub(super) struct Story {
+    pub(super) session: Session,
+    pub(super) mono: Duration,
     /// The last request that came out: what answers refer to.
-    asked: (u16, Opcode),
-    news: Vec<News>,
-    end: Option<End>,
+    pub(super) asked: (u16, Opcode),
+    pub(super) news: Vec<News>,
+    pub(super) end: Option<End>,
 }
 
 impl Story {
-    fn begin(settings: Settings) -> Self {
+    pub(super) fn begin(settings: Settings) -> Self {
         Self::of(Session::begin(settings, hello(), now(Duration::ZERO)))
     }
 
-    fn of(session: Session) -> Self {
+    pub(super) fn of(session: Session) -> Self {
         Self { session, mono: Duration::ZERO, asked: (0, Opcode(0)), news: Vec::new(), end: None }
     }
 
     /// Drains the outputs and gives the frames as `opcode` and payload.
-    fn sent(&mut self) -> Vec<(u16, Option<Value>)> {
+    pub(super) fn sent(&mut self) -> Vec<(u16, Option<Value>)> {
         let mut sent = Vec::new();
         while let Some(output) = self.session.poll_output() {
             match output {
@@ -58,34 +58,34 @@ impl Story {
     }
 
     #[track_caller]
-    fn expect(&mut self, opcode: u16) -> &mut Self {
+    pub(super) fn expect(&mut self, opcode: u16) -> &mut Self {
         let sent = self.sent();
         assert_eq!(sent.iter().map(|(opcode, _)| *opcode).collect::<Vec<_>>(), [opcode]);
         self
     }
 
     #[track_caller]
-    fn quiet(&mut self) -> &mut Self {
+    pub(super) fn quiet(&mut self) -> &mut Self {
         assert_eq!(self.sent(), []);
         self
     }
 
-    fn frame(&mut self, frame: Frame) -> &mut Self {
+    pub(super) fn frame(&mut self, frame: Frame) -> &mut Self {
         self.session.on_frame(frame, now(self.mono));
         self
     }
 
-    fn answer(&mut self, payload: Value) -> &mut Self {
+    pub(super) fn answer(&mut self, payload: Value) -> &mut Self {
         let (seq, opcode) = self.asked;
         self.frame(Frame::answer(seq, opcode, Some(payload)))
     }
 
-    fn refuse(&mut self, code: &str) -> &mut Self {
+    pub(super) fn refuse(&mut self, code: &str) -> &mut Self {
         let (seq, opcode) = self.asked;
         self.frame(Frame::error(seq, opcode, json!({ "error": code })))
     }
 
-    fn after(&mut self, ms: u64) -> &mut Self {
+    pub(super) fn after(&mut self, ms: u64) -> &mut Self {
         self.mono += Duration::from_millis(ms);
         self.session.on_deadline(now(self.mono));
         self
@@ -93,7 +93,7 @@ impl Story {
 
     /// To the code on the screen.
     #[track_caller]
-    fn with_code() -> Self {
+    pub(super) fn with_code() -> Self {
         let mut story = Self::begin(SETTINGS);
         story.expect(6).answer(json!({"lang":true})).expect(288).answer(code(5000, 120_000)).quiet();
         story
@@ -101,14 +101,14 @@ impl Story {
 
     /// To LOGIN_BY_QR in flight.
     #[track_caller]
-    fn approved() -> Self {
+    pub(super) fn approved() -> Self {
         let mut story = Self::with_code();
         story.after(5000).expect(289).answer(json!({"status":{"loginAvailable":true}})).expect(291);
         story
     }
 
     #[track_caller]
-    fn ended(&mut self) -> End {
+    pub(super) fn ended(&mut self) -> End {
         self.quiet();
         assert_eq!(self.session.deadline(), None);
         self.end.take().expect("the session has not ended")
@@ -123,12 +123,12 @@ fn code(interval: u64, ttl: u64) -> Value {
     json!({"qrLink":"https://max.ru/:auth/t1","trackId":"t1","pollingInterval":interval,"ttl":ttl,"expiresAt":1})
 }
 
-fn login() -> Value {
+pub(super) fn login() -> Value {
     json!({"tokenAttrs":{"LOGIN":{"token":"An_canary"}},
            "profile":{"contact":{"id":401,"names":[{"name":"Иван","type":"ONEME"}]}}})
 }
 
-fn is_ivan(profile: &Profile) -> bool {
+pub(super) fn is_ivan(profile: &Profile) -> bool {
     profile.id == 401 && profile.name == "Иван"
 }
 
@@ -160,41 +160,6 @@ fn a_sign_in() {
     assert!(is_ivan(&profile));
     assert_eq!(story.news[2..], [News::Approved, News::Identified]);
     assert!(story.session.take_token().is_none(), "wiped with the confirmation");
-}
-
-#[test]
-fn a_logout_that_needs_a_login_first() {
-    let mut story = Story::approved();
-    story.answer(login()).expect(20).refuse("proto.state");
-    let sent = story.sent();
-    let expected = json!({"token":"An_canary","interactive":false,"chatsCount":0,
-                          "chatsSync":-1,"contactsSync":-1,"presenceSync":-1,"draftsSync":-1});
-    assert_eq!(sent, [(19, Some(expected))]);
-    story.answer(json!({"chats":[{"id":1}]})).expect(20).answer(json!({}));
-    assert!(matches!(story.ended(), End::SignedIn { logout: Logout::Confirmed, .. }));
-}
-
-#[test]
-fn a_logout_that_fails_leaves_the_token() {
-    let mut story = Story::approved();
-    story.answer(login()).expect(20).refuse("proto.state").expect(19).answer(json!({})).expect(20).refuse("internal");
-    assert!(matches!(story.ended(), End::SignedIn { logout: Logout::Failed, .. }));
-    assert_eq!(story.session.take_token().unwrap().expose(), "An_canary");
-    assert!(story.session.take_token().is_none());
-}
-
-#[test]
-fn a_token_that_is_gone_is_a_login_that_has_ended() {
-    let mut story = Story::approved();
-    story.answer(login()).expect(20).refuse("session.state").expect(19).refuse("login.token");
-    assert!(matches!(story.ended(), End::SignedIn { logout: Logout::Confirmed, .. }));
-}
-
-#[test]
-fn logout_is_bounded_as_a_whole() {
-    let mut story = Story::approved();
-    story.answer(login()).expect(20).after(14_000).refuse("proto.state").expect(19).after(1000);
-    assert!(matches!(story.ended(), End::SignedIn { logout: Logout::Failed, .. }));
 }
 
 #[test]
@@ -330,77 +295,6 @@ fn pings_go_both_ways() {
 }
 
 #[test]
-fn stopping_is_immediate_while_nothing_is_open() {
-    for mut story in [Story::begin(SETTINGS), Story::with_code()] {
-        story.sent();
-        story.session.stop(now(story.mono));
-        assert_eq!(story.ended(), End::Stopped { logout: Logout::NotNeeded });
-    }
-}
-
-#[test]
-fn stopping_ends_a_login_in_flight() {
-    let mut story = Story::approved();
-    story.session.stop(now(story.mono));
-    story.quiet().answer(login()).expect(20).answer(json!({}));
-    assert_eq!(story.ended(), End::Stopped { logout: Logout::Confirmed });
-    assert_eq!(story.news.last(), Some(&News::Approved), "nobody is left to be told who it was");
-}
-
-#[test]
-fn a_login_that_is_late_is_logged_out_behind_its_back() {
-    let mut story = Story::approved();
-    let (seq, opcode) = story.asked;
-    story.after(10_000).expect(20);
-    let logout = story.asked;
-    story.frame(Frame::answer(seq, opcode, Some(login()))).quiet();
-    story.asked = logout;
-    story.answer(json!({}));
-    assert_eq!(story.ended(), End::Lost { why: Lost::AnswerTimeout { opcode: Opcode::LOGIN_BY_QR } });
-    assert!(story.session.take_token().is_none());
-    assert!(!story.session.login_in_flight());
-}
-
-#[test]
-fn a_login_that_is_never_answered_is_reported() {
-    let mut story = Story::approved();
-    story.after(10_000).expect(20).after(15_000);
-    assert_eq!(story.ended(), End::Lost { why: Lost::AnswerTimeout { opcode: Opcode::LOGIN_BY_QR } });
-    assert!(story.session.login_in_flight());
-}
-
-#[test]
-fn a_lost_connection_keeps_what_was_learned() {
-    let mut story = Story::approved();
-    story.answer(login()).expect(20);
-    story.session.on_closed(now(story.mono));
-    let End::SignedIn { profile, logout: Logout::Failed } = story.ended() else { panic!() };
-    assert!(is_ivan(&profile));
-
-    let token = story.session.take_token().unwrap();
-    let mut rescue = Story::of(Session::end_login(SETTINGS, hello(), token, now(Duration::ZERO)));
-    rescue.expect(6).answer(json!({})).expect(19).answer(json!({})).expect(20).answer(json!({}));
-    assert_eq!(rescue.ended(), End::Stopped { logout: Logout::Confirmed });
-    assert_eq!(rescue.news, []);
-}
-
-#[test]
-fn connections_are_lost_in_several_ways() {
-    let mut story = Story::with_code();
-    story.frame(Frame::request(0, Opcode::RECONNECT, Some(json!({"redirectHost":"evil.example"}))));
-    assert_eq!(story.ended(), End::Lost { why: Lost::Reconnect });
-
-    let mut story = Story::begin(SETTINGS);
-    story.expect(6).after(10_000);
-    assert_eq!(story.ended(), End::Lost { why: Lost::AnswerTimeout { opcode: Opcode::SESSION_INIT } });
-
-    let mut story = Story::begin(SETTINGS);
-    story.expect(6).answer(json!({})).expect(288).refuse("proto.state");
-    let why = Lost::WrongOrder { opcode: Opcode::GET_QR, code: "proto.state".into() };
-    assert_eq!(story.ended(), End::Lost { why });
-}
-
-#[test]
 fn refusals_of_max_end_the_session() {
     let mut story = Story::begin(SETTINGS);
     story.expect(6).answer(json!({})).expect(288).refuse("qr_login.disabled");
@@ -411,14 +305,6 @@ fn refusals_of_max_end_the_session() {
     story.expect(6).answer(json!({"error":{"code":"client.unsupported-version"}}));
     let End::Refused { refusal, .. } = story.ended() else { panic!() };
     assert_eq!(refusal.code, "client.unsupported-version");
-}
-
-#[test]
-fn a_login_without_a_person_is_ended_all_the_same() {
-    let mut story = Story::approved();
-    story.answer(json!({"tokenAttrs":{"LOGIN":{"token":"An_canary"}}})).expect(20).answer(json!({}));
-    let End::Refused { refusal, logout: Logout::Confirmed } = story.ended() else { panic!() };
-    assert_eq!(refusal.kind, RefusalKind::OurBug);
 }
 
 #[test]
