@@ -22,6 +22,7 @@ const STATES = /** @type {Record<string, string>} */ ({
   open: 'ждёт',
   waiting: 'ждёт',
   approved: 'подтверждён',
+  password: 'ждёт пароль',
   declined: 'отклонён',
   expired: 'истёк',
 });
@@ -112,11 +113,11 @@ async function get(path) {
 /** @param {Record<string, unknown>} stats */
 function showStats(stats) {
   const names = /** @type {Record<string, string>} */ ({ codes: 'коды', logins: 'входы', logouts: 'выходы', connections: 'соединения' });
-  const parts = Object.entries(stats).filter(([, value]) => typeof value === 'number' || typeof value === 'string');
+  const known = Object.keys(names).filter((key) => key in stats);
   byId('stats').replaceChildren(
-    ...parts.map(([key, value]) => {
-      const span = make('span', '', `${names[key] ?? key} `);
-      span.append(make('b', '', String(value)));
+    ...known.map((key) => {
+      const span = make('span', '', `${names[key]} `);
+      span.append(make('b', '', String(stats[key])));
       return span;
     }),
   );

@@ -293,8 +293,7 @@ export function sseParser(heard, onEvent) {
       return;
     }
     heard();
-    if (line.startsWith(':')) return;
-    const cut = line.indexOf(':');
+    const cut = line.indexOf(':'); // 0 for a comment: a field without a name, which nothing below takes
     const field = cut < 0 ? line : line.slice(0, cut);
     const value = cut < 0 ? '' : line.slice(cut + (line[cut + 1] === ' ' ? 2 : 1));
     if (field === 'id') id = value;
@@ -423,7 +422,7 @@ export function openPages(env, pace, wake, handlers) {
     if (problem?.retryAfter != null) return Math.min(problem.retryAfter, 30_000);
     // Cut in the middle of a hold: the hold was too long, the server is there. Ask again at once.
     const cut = took >= 1000 && before < QUICK_RETRIES && !overloadCode(problem);
-    return 1;
+    return cut ? random() * 200 : backoff(random, before);
   };
 
   const ask = async () => {

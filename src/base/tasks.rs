@@ -33,6 +33,8 @@ impl Tasks {
     #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let inner = Arc::clone(&self.0);
+        // Boxed: the wrapper below would hold the future twice, once as its argument and once being polled.
+        let future = Box::pin(future);
         tokio::spawn(self.0.tracker.track_future(async move {
             tokio::select! {
                 biased;

@@ -1,9 +1,13 @@
-//! The server's half of a WebSocket handshake, over HTTP/1.1 (RFC 6455) and HTTP/2 (RFC 8441).
+//! Both halves of a WebSocket handshake: the server's over HTTP/1.1 (RFC 6455) and HTTP/2 (RFC 8441), the client's
+//! over HTTP/1.1. The frames are a library's.
 //!
 //! Ready-made extractors refuse what real proxies send: Envoy turns an h2 WebSocket into an upgrade without
-//! `Sec-WebSocket-Key`, and nginx with one line missing sends `Connection: close`. Both work when answered.
+//! `Sec-WebSocket-Key`, and nginx with one line missing sends `Connection: close`. Both work when answered. And a
+//! ready-made client keeps its 4 KiB handshake buffer for as long as the connection lives, which is half of what a
+//! waiting login may cost.
 
 use super::limits::WEBSOCKET_READ_BUFFER;
+use super::rng::Rng;
 use aws_lc_rs::digest;
 use axum::body::Body;
 use base64::Engine as _;
@@ -13,9 +17,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use url::{Position, Url};
 
 /// A browser's connection once the handshake is done.
 pub type ServerSocket<S = TokioIo<Upgraded>> = WebSocketStream<S>;
@@ -121,12 +126,102 @@ pub fn accept<B>(
     Ok((response, Pending { on_upgrade, max_message }))
 }
 
-/// RFC 6455 §4.2.2: SHA-1 of key and GUID, in base64.
 fn accept_value(key: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_str(&accept_text(key.as_bytes())).ok()
+}
+
+/// RFC 6455 §4.2.2: SHA-1 of key and GUID, in base64.
+fn accept_text(key: &[u8]) -> String {
     let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
-    hash.update(key.as_bytes());
+    hash.update(key);
     hash.update(GUID);
-    HeaderValue::from_str(&STANDARD.encode(hash.finish())).ok()
+    STANDARD.encode(hash.finish())
+}
+
+/// The largest answer to a client's handshake, in bytes: a status line and a dozen headers.
+const ANSWER_HEAD: usize = 4 * 1024;
+
+/// Headers of such an answer that are looked at.
+const ANSWER_HEADERS: usize = 64;
+
+/// Why a server gave no WebSocket.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectFailed {
+    #[error("the connection broke: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("the connection was closed")]
+    Closed,
+    #[error("the answer is longer than {ANSWER_HEAD} bytes")]
+    TooLong,
+    #[error("the answer is not HTTP: {0}")]
+    NotHttp(#[from] httparse::Error),
+    #[error("answered with status {0}")]
+    Status(u16),
+    #[error("the answer is not a WebSocket's ({0})")]
+    NotWebSocket(&'static str),
+}
+
+/// Asks for a WebSocket, as a client. `headers` go out as they are; `host` is that of the URL, with its port.
+pub async fn connect<S>(
+    mut stream: S,
+    url: &Url,
+    headers: &[(&str, &str)],
+    rng: &Rng,
+    max_message: usize,
+) -> Result<WebSocketStream<S>, ConnectFailed>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let key = STANDARD.encode(rng.bytes::<16>());
+    let mut request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: {key}\r\n",
+        &url[Position::BeforePath..Position::AfterQuery],
+        &url[Position::BeforeHost..Position::AfterPort],
+    );
+    for (name, value) in headers {
+        // A line break in a value would be a header of somebody else's making.
+        let value: String = value.chars().filter(|c| !c.is_control()).collect();
+        request += &format!("{name}: {value}\r\n");
+    }
+    request += "\r\n";
+    stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
+
+    let mut answer = Vec::with_capacity(ANSWER_HEAD);
+    loop {
+        if stream.read_buf(&mut answer).await? == 0 {
+            return Err(ConnectFailed::Closed);
+        }
+        let mut found = [httparse::EMPTY_HEADER; ANSWER_HEADERS];
+        let mut response = httparse::Response::new(&mut found);
+        if let httparse::Status::Complete(head) = response.parse(&answer)? {
+            check_answer(&response, &key)?;
+            let rest = answer[head..].to_vec();
+            drop(answer);
+            return Ok(
+                WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config(max_message))).await
+            );
+        }
+        if answer.len() >= ANSWER_HEAD {
+            return Err(ConnectFailed::TooLong);
+        }
+    }
+}
+
+fn check_answer(response: &httparse::Response<'_, '_>, key: &str) -> Result<(), ConnectFailed> {
+    match response.code {
+        Some(101) => {}
+        status => return Err(ConnectFailed::Status(status.unwrap_or_default())),
+    }
+    let header = |name: &str| response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+    if !header("upgrade").is_some_and(|header| header.value.eq_ignore_ascii_case(b"websocket")) {
+        return Err(ConnectFailed::NotWebSocket("no Upgrade: websocket"));
+    }
+    if !header("sec-websocket-accept").is_some_and(|header| header.value == accept_text(key.as_bytes()).as_bytes()) {
+        return Err(ConnectFailed::NotWebSocket("Sec-WebSocket-Accept does not fit the key"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -137,6 +232,50 @@ mod tests {
     fn the_example_of_rfc_6455() {
         let accept = accept_value(&HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==")).unwrap();
         assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    /// What a server that answers `answer` (with KEY replaced by the right accept value) makes of a client.
+    async fn connect_to(answer: &'static str) -> Result<(), String> {
+        let (ours, mut theirs) = tokio::io::duplex(16 * 1024);
+        let server = async {
+            let mut request = vec![0; 4096];
+            let size = theirs.read(&mut request).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..size]).into_owned();
+            assert!(request.starts_with("GET /websocket?a=b HTTP/1.1\r\nHost: max.example:8443\r\n"), "{request}");
+            assert!(request.contains("\r\nUser-Agent: aX-Evil: 1\r\n"), "no line break: {request}");
+            let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
+            let answer = answer.replace("KEY", &accept_text(key.as_bytes()));
+            for part in answer.as_bytes().chunks(40) {
+                let _ = theirs.write_all(part).await;
+            }
+        };
+        let url = Url::parse("wss://max.example:8443/websocket?a=b").unwrap();
+        let headers = [("User-Agent", "a\r\nX-Evil: 1")];
+        let rng = Rng::seeded(1);
+        let client = connect(ours, &url, &headers, &rng, 1024);
+        let (_, socket) = tokio::join!(server, client);
+        drop(theirs);
+        socket.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_client_takes_a_websocket_and_nothing_else() {
+        let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+        assert_eq!(
+            connect_to("HTTP/1.1 101 x\r\nupgrade: WebSocket\r\nsec-websocket-accept: KEY\r\n\r\n").await,
+            Ok(())
+        );
+        for (answer, why) in [
+            (format!("{head}Sec-WebSocket-Accept: wrong\r\n\r\n"), "does not fit the key"),
+            (format!("{head}\r\n"), "does not fit the key"),
+            ("HTTP/1.1 101 x\r\nSec-WebSocket-Accept: KEY\r\n\r\n".to_owned(), "no Upgrade"),
+            ("HTTP/1.1 403 Forbidden\r\n\r\n".to_owned(), "status 403"),
+            ("SSH-2.0-OpenSSH\r\n\r\n".to_owned(), "not HTTP"),
+            (format!("HTTP/1.1 101 x\r\nX: {}\r\n\r\n", "y".repeat(ANSWER_HEAD)), "longer than"),
+        ] {
+            let error = connect_to(answer.leak()).await.unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! on this machine and, given its process id, reads from /proc what they cost it.
 
 use super::{Failure, block_on, say};
+use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
+use crate::base::websocket;
 use clap::Args;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
@@ -12,12 +14,13 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
-use tokio_tungstenite::tungstenite::http::Uri;
 use url::Url;
 
 /// One login may take so long to show a code or to succeed.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A drawn code is about 3 KiB, in bytes.
+const LARGEST_EVENT: usize = 64 * 1024;
 
 /// After the last code: allocations settle.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -70,6 +73,7 @@ async fn bench(arguments: Arguments) -> Result<(), Failure> {
     let plan = Arc::new(Plan {
         origin: arguments.origin.clone().unwrap_or_else(|| arguments.url.origin().ascii_serialization()),
         url: arguments.url.clone(),
+        rng: Rng::system(),
         finish: arguments.finish,
         at_once: Semaphore::new(arguments.at_once.max(1)),
         reports,
@@ -131,6 +135,7 @@ async fn tell_cost(arguments: &Arguments, before: &Cost) {
 struct Plan {
     url: Url,
     origin: String,
+    rng: Rng,
     finish: bool,
     at_once: Semaphore,
     reports: mpsc::Sender<Report>,
@@ -160,10 +165,9 @@ impl Plan {
         let began = Instant::now();
         let address = (self.url.host_str().unwrap_or_default(), self.url.port_or_known_default().unwrap_or(80));
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        let uri: Uri = self.url.as_str().replacen("http", "ws", 1).parse().map_err(|_| "not a URI".to_owned())?;
-        let request = ClientRequestBuilder::new(uri).with_header("Origin", &self.origin);
-        let handshake = tokio_tungstenite::client_async(request, stream).await;
-        let (mut socket, _) = handshake.map_err(|error| error.to_string())?;
+        let headers = [("Origin", self.origin.as_str())];
+        let handshake = websocket::connect(stream, &self.url, &headers, &self.rng, LARGEST_EVENT).await;
+        let mut socket = handshake.map_err(|error| error.to_string())?;
         let hello = r#"{"userAgent":{"deviceName":"Chrome","osVersion":"Linux"}}"#;
         socket.send(Message::text(hello)).await.map_err(|error| error.to_string())?;
         let mut place = Some(place);

@@ -10,8 +10,8 @@ use crate::base::problem::Problem;
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::base::tasks::Tasks;
-use crate::base::websocket::{self, Asked, Pending, Refused, ServerSocket};
-use crate::login::{Attach, Gone, Login, Position, Registry, TooManyReaders};
+use crate::base::websocket::{self, Asked, Pending, Refused};
+use crate::login::{Attach, Gone, Login, Position, Reader, Registry, TooManyReaders};
 use crate::transport::begin::{Door, First, NotBegun, Wish, first_message};
 use crate::transport::{page, sse, ws};
 use axum::body::{Body, to_bytes};
@@ -23,7 +23,6 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use ipnet::IpNet;
 use serde::Deserialize;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,6 +44,14 @@ pub struct Logins {
     pub unlisted_proxy_told: AtomicBool,
     pub tasks: Tasks,
     pub rng: Rng,
+}
+
+/// How a WebSocket begins.
+enum Opening {
+    /// Its first message will say.
+    FirstMessage(Box<ws::Context>),
+    /// The URL said which login, and from where.
+    Resume { reader: Reader, after: Option<Position>, beat: bool },
 }
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -109,7 +116,7 @@ impl Logins {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
         let context = self.context(request.headers(), peer, flow.fingerprint);
-        self.spawn_socket(pending, |socket| ws::begin(socket, context));
+        self.spawn_socket(pending, Opening::FirstMessage(Box::new(context)));
         Ok(response)
     }
 
@@ -125,15 +132,19 @@ impl Logins {
         }
     }
 
-    fn spawn_socket<F>(&self, pending: Pending, serve: impl FnOnce(ServerSocket) -> F + Send + 'static)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    /// Serves the socket once it is there. Each step is a box of its own, so that a waiting login keeps room for its
+    /// last one only.
+    fn spawn_socket(&self, pending: Pending, opening: Opening) {
+        let tasks = self.tasks.clone();
         self.tasks.spawn("websocket", async move {
-            if let Some(socket) = pending.socket().await {
-                metrics::counter!("max_auth_streams_total", "transport" => "websocket").increment(1);
-                // Boxed, so that the task is no larger than what it runs now.
-                Box::pin(serve(socket)).await;
+            let Some(socket) = Box::pin(pending.socket()).await else { return };
+            metrics::counter!("max_auth_streams_total", "transport" => "websocket").increment(1);
+            let opened = match opening {
+                Opening::FirstMessage(context) => Box::pin(ws::begin(socket, *context)).await,
+                Opening::Resume { reader, after, beat } => Some(ws::Opened { socket, reader, after, beat }),
+            };
+            if let Some(opened) = opened {
+                Box::pin(ws::serve(Box::new(opened), tasks)).await;
             }
         });
     }
@@ -214,8 +225,7 @@ impl Logins {
         if let Some(asked) = asked {
             let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
             let (response, pending) = handshake(&mut request, asked)?;
-            let (tasks, beat) = (self.tasks.clone(), on(&query.beat));
-            self.spawn_socket(pending, move |socket| ws::resume(socket, reader, after, beat, tasks));
+            self.spawn_socket(pending, Opening::Resume { reader, after, beat: on(&query.beat) });
             return Ok(response);
         }
         if query.wait.is_some() || !wants_stream(request.headers()) && prefers_json(request.headers()) {

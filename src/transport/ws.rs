@@ -10,6 +10,8 @@ use crate::base::tasks::Tasks;
 use crate::base::websocket::ServerSocket;
 use crate::login::{Attach, Login, Position, Reader, Registry};
 use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,30 +44,40 @@ pub struct Context {
     pub is_phone: bool,
 }
 
-/// A WebSocket whose first message will say what it wants.
-pub async fn begin<S: Stream>(mut socket: ServerSocket<S>, context: Context) {
-    let tasks = context.tasks.clone();
+/// A WebSocket that knows what it reads.
+pub struct Opened<S = TokioIo<Upgraded>> {
+    pub socket: ServerSocket<S>,
+    pub reader: Reader,
+    pub after: Option<Position>,
+    /// Heartbeats that a page can see.
+    pub beat: bool,
+}
+
+/// Hears the first message. `None` when it was none: the socket is closed with the reason.
+pub async fn begin<S: Stream>(mut socket: ServerSocket<S>, context: Context) -> Option<Opened<S>> {
     match first(&mut socket, context).await {
-        Ok((reader, after)) => resume(socket, reader, after, false, tasks).await,
-        Err(ended) => finish(socket, ended).await,
+        Ok((reader, after)) => Some(Opened { socket, reader, after, beat: false }),
+        Err(ended) => {
+            finish(&mut socket, ended).await;
+            None
+        }
     }
 }
 
-/// A WebSocket that goes on from a position. `beat`: heartbeats that a page can see.
-pub async fn resume<S: Stream>(
-    mut socket: ServerSocket<S>,
-    reader: Reader,
-    after: Option<Position>,
-    beat: bool,
-    tasks: Tasks,
-) {
-    let (pump, now) = (Pump::new(reader, after, tasks), Instant::now());
-    let stream = Open { socket: &mut socket, pump, beat, last_heard: now, messages: 0, minute: now };
-    let ended = stream.run().await;
-    finish(socket, ended).await;
+/// Sends what follows the position, to the last event.
+pub async fn serve<S: Stream>(opened: Box<Opened<S>>, tasks: Tasks) {
+    let Opened { socket, reader, after, beat } = *opened;
+    let now = Instant::now();
+    let mut open =
+        Open { socket, pump: Pump::new(reader, after, tasks), beat, last_heard: now, messages: 0, minute: now };
+    let ended = open.run().await;
+    // The login may end now if nobody else reads it; saying goodbye does not count.
+    let Open { mut socket, pump, .. } = open;
+    drop(pump);
+    finish(&mut socket, ended).await;
 }
 
-async fn finish<S: Stream>(mut socket: ServerSocket<S>, ended: Ended) {
+async fn finish<S: Stream>(socket: &mut ServerSocket<S>, ended: Ended) {
     let Ended::Close(close) = ended else { return };
     let closing = async {
         if socket.close(Some(close.frame())).await.is_ok() {
@@ -152,8 +164,8 @@ fn ended_by(error: &Error) -> Ended {
     }
 }
 
-struct Open<'a, S> {
-    socket: &'a mut ServerSocket<S>,
+struct Open<S> {
+    socket: ServerSocket<S>,
     pump: Pump,
     beat: bool,
     last_heard: Instant,
@@ -162,9 +174,9 @@ struct Open<'a, S> {
     minute: Instant,
 }
 
-impl<S: Stream> Open<'_, S> {
+impl<S: Stream> Open<S> {
     /// Three inputs: what the log says next, what the browser says, and time, which the pump keeps.
-    async fn run(mut self) -> Ended {
+    async fn run(&mut self) -> Ended {
         if self.beat && !self.send(Message::Text(Utf8Bytes::from_static(BEAT))).await {
             return Ended::PeerLeft;
         }

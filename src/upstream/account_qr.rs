@@ -87,7 +87,8 @@ async fn sign_in(inner: &Arc<Inner>, visitor: Visitor, outlet: &dyn Outlet, inbo
     let mut out_of_reach_since = inner.clock.monotonic();
     loop {
         let connected = tokio::select! {
-            connected = inner.connect(&hello) => connected,
+            // Boxed, so that a waiting login does not keep room for a handshake.
+            connected = Box::pin(inner.connect(&hello)) => connected,
             () = stopped(inbox) => return Outcome::Stopped,
         };
         if let Some((index, socket)) = connected {
@@ -164,7 +165,7 @@ impl Inner {
     pub(super) async fn connect(&self, hello: &Hello) -> Option<(usize, UpstreamSocket)> {
         for index in self.endpoints.order(self.clock.monotonic()) {
             let endpoint = self.endpoints.get(index);
-            match connect::connect(endpoint, &self.roots, &hello.user_agent.header_user_agent).await {
+            match connect::connect(endpoint, &self.roots, &hello.user_agent.header_user_agent, &self.rng).await {
                 Ok(socket) => {
                     counter!("max_auth_upstream_connects_total", "result" => "ok").increment(1);
                     return Some((index, socket));

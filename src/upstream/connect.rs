@@ -1,6 +1,7 @@
 //! One connection to MAX: DNS, TCP, TLS, upgrade, each with its own time budget, so that an error can name the stage.
 
 use crate::base::limits::UPSTREAM_MESSAGE;
+use crate::base::rng::Rng;
 use crate::base::websocket;
 use crate::config::Endpoint;
 use rustls::pki_types::pem::PemObject as _;
@@ -15,8 +16,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
-use tokio_tungstenite::tungstenite::{Error as WebSocketError, http::Uri};
+use url::Url;
 
 /// Time budgets, so that a dead endpoint costs a visitor seconds and not a system's default of minutes.
 const DNS_TIME: Duration = Duration::from_secs(3);
@@ -81,7 +81,12 @@ impl Roots {
 }
 
 /// Opens a WebSocket as MAX's web client does. `user_agent` is the one that INIT will say.
-pub async fn connect(endpoint: &Endpoint, roots: &Roots, user_agent: &str) -> Result<UpstreamSocket, ConnectError> {
+pub async fn connect(
+    endpoint: &Endpoint,
+    roots: &Roots,
+    user_agent: &str,
+    rng: &Rng,
+) -> Result<UpstreamSocket, ConnectError> {
     let url = &endpoint.url;
     let host = url.host_str().ok_or_else(|| ConnectError::Dns("the address has no host".to_owned()))?;
     let port = url.port_or_known_default().unwrap_or(443);
@@ -91,7 +96,7 @@ pub async fn connect(endpoint: &Endpoint, roots: &Roots, user_agent: &str) -> Re
         "wss" => Box::new(tls(stream, host, roots).await?),
         _ => Box::new(stream),
     };
-    upgrade(stream, url.as_str(), user_agent).await
+    upgrade(stream, url, user_agent, rng).await
 }
 
 async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
@@ -123,21 +128,21 @@ async fn tls(stream: TcpStream, host: &str, roots: &Roots) -> Result<impl Transp
     }
 }
 
-async fn upgrade(stream: Box<dyn Transport>, url: &str, user_agent: &str) -> Result<UpstreamSocket, ConnectError> {
-    let uri: Uri = url.parse().map_err(|_| ConnectError::Upgrade("the address is not a URI".to_owned()))?;
-    let request = ClientRequestBuilder::new(uri)
-        .with_header("Origin", ORIGIN)
-        .with_header("User-Agent", user_agent)
-        .with_header("Accept-Language", "ru-RU,ru;q=0.9")
-        .with_header("Pragma", "no-cache")
-        .with_header("Cache-Control", "no-cache");
-    let config = websocket::config(UPSTREAM_MESSAGE);
-    let handshake = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
-    match timeout(UPGRADE_TIME, handshake).await {
-        Ok(Ok((socket, _))) => Ok(socket),
-        Ok(Err(WebSocketError::Http(response))) => {
-            Err(ConnectError::Upgrade(format!("answered with status {}", response.status())))
-        }
+async fn upgrade(
+    stream: Box<dyn Transport>,
+    url: &Url,
+    user_agent: &str,
+    rng: &Rng,
+) -> Result<UpstreamSocket, ConnectError> {
+    let headers = [
+        ("Origin", ORIGIN),
+        ("User-Agent", user_agent),
+        ("Accept-Language", "ru-RU,ru;q=0.9"),
+        ("Pragma", "no-cache"),
+        ("Cache-Control", "no-cache"),
+    ];
+    match timeout(UPGRADE_TIME, websocket::connect(stream, url, &headers, rng, UPSTREAM_MESSAGE)).await {
+        Ok(Ok(socket)) => Ok(socket),
         Ok(Err(error)) => Err(ConnectError::Upgrade(error.to_string())),
         Err(_) => Err(ConnectError::Upgrade(format!("no answer in {UPGRADE_TIME:?}"))),
     }

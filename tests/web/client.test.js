@@ -128,6 +128,48 @@ for (const [name, prepare] of ALONE) {
   }
 }
 
+test('a WebSocket that comes to life later takes over from SSE, which is closed', async () => {
+  const world = new World();
+  world.ws = 'refuse';
+  world.start();
+  await world.clock.advance(2000);
+  assert.equal(world.streams.size, 1);
+  world.ws = 'ok';
+  await world.clock.advance(62_000);
+  assert.equal(world.liveSockets.length, 1);
+  assert.equal(world.streams.size, 0);
+  tell(world, 'qr2');
+  await settle();
+  assert.deepEqual(world.events, ['status1', 'qr2']);
+});
+
+test('a stream that failed is left alone for a minute, whoever comes back meanwhile', async () => {
+  const world = new World();
+  world.ws = 'refuse';
+  world.sse = 'hang';
+  world.start();
+  await world.clock.advance(10_000);
+  const [sockets, sse] = [world.sockets.length, world.kinds('sse').length];
+  for (let i = 0; i < 10; i++) {
+    world.window.dispatchEvent(new Event('focus'));
+    await world.clock.advance(3000);
+  }
+  assert.deepEqual([world.sockets.length, world.kinds('sse').length], [sockets, sse]);
+});
+
+test('nothing listens on the page once it is over', async () => {
+  const world = new World();
+  let listening = 0;
+  const count = {
+    addEventListener: () => void listening++,
+    removeEventListener: () => void listening--,
+  };
+  const stop = world.start({ ...count, document: count });
+  assert.equal(listening, 4);
+  stop();
+  assert.equal(listening, 0);
+});
+
 test('the same event over two transports is told once', async () => {
   const world = new World();
   world.start();

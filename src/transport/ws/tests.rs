@@ -81,7 +81,10 @@ impl World {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let context = self.context(flow);
         self.tasks.spawn("server", async move {
-            begin(server_socket(ours, BROWSER_MESSAGE).await, context).await;
+            let tasks = context.tasks.clone();
+            if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE).await, context).await {
+                serve(Box::new(opened), tasks).await;
+            }
         });
         WebSocketStream::from_raw_socket(theirs, Role::Client, None).await
     }
@@ -101,7 +104,8 @@ impl World {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let tasks = self.tasks.clone();
         self.tasks.spawn("server", async move {
-            resume(server_socket(ours, BROWSER_MESSAGE).await, reader, after, beat, tasks).await;
+            let socket = server_socket(ours, BROWSER_MESSAGE).await;
+            serve(Box::new(Opened { socket, reader, after, beat }), tasks).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
     }
