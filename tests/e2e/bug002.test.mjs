@@ -211,7 +211,7 @@ test(`a login in which nothing happens for ${QUIET_MS / 1000} s lives through ng
     const events = stream.events.length;
     await quiet.emulator.approve(track);
     if (stream.send) stream.send({ wake: true });
-    else await visitor.page(login, stream.events.at(-1).id, 0); // coming back wakes the login
+    else await (await visitor.resume('sse-after', login, stream.events.at(-1).id)).until('success'); // coming back wakes it
     const success = await stream.outcome();
     assert.equal(success.event, 'success', `${how}: ${JSON.stringify(success)}`);
     assert.ok(stream.events.length > events);

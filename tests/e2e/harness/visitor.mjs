@@ -250,7 +250,9 @@ export class Stream {
   }
 
   push(message) {
-    if (typeof message?.id !== 'string' || typeof message?.event !== 'string' || typeof message?.data !== 'object') {
+    // What refuses a login before there is one has no position.
+    const placed = typeof message?.id === 'string' || message?.event === 'error';
+    if (!placed || typeof message?.event !== 'string' || typeof message?.data !== 'object') {
       return this.fail(new Error(`not an event: ${JSON.stringify(message)}`));
     }
     this.events.push({ ...message, at: performance.now() });
