@@ -37,7 +37,7 @@ unit:
 
 web:
 	@scripts/setup web
-	@if [ -f tests/web/package.json ]; then cd tests/web && npm test; else echo 'no tests/web here'; fi
+	cd tests/web && npm run check && npm test
 
 ONLY ?= *
 e2e: setup build

@@ -1,5 +1,7 @@
 //! The source tests itself: layers, file lengths, dependencies with a reason, documents that speak of what exists.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
