@@ -63,5 +63,6 @@ pub const REVOCATIONS: usize = 1_000_000;
 /// A message from MAX (bytes, decoded): the answers of a sign-in are below 4 KiB; LOGIN's, read only to be dropped, may be large.
 pub const UPSTREAM_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// Read buffer of a WebSocket (bytes): frames of a sign-in are a few hundred bytes, and every waiting login has two of them.
-pub const WEBSOCKET_READ_BUFFER: usize = 512;
+/// Read buffer of a WebSocket (bytes), to begin with: most frames of a sign-in are smaller, and every waiting login has
+/// two of them.
+pub const WEBSOCKET_READ_BUFFER: usize = 256;

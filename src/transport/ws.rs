@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
@@ -186,8 +186,7 @@ impl<S: Stream> Open<S> {
                 next = self.pump.next() => match next {
                     Next::Page(page) => {
                         for event in &page.events {
-                            let Ok(text) = Utf8Bytes::try_from(event.json().clone()) else { continue };
-                            if !self.send(Message::Text(text)).await {
+                            if !self.send_text(event.json()).await {
                                 return Ended::PeerLeft;
                             }
                         }
@@ -220,6 +219,21 @@ impl<S: Stream> Open<S> {
         seen && self.send(Message::Ping(Bytes::new())).await
     }
 
+    /// A text message, written past the library's buffer, which would keep room for the largest event as long as the
+    /// socket lives. Both write whole frames, one after the other.
+    async fn send_text(&mut self, text: &Bytes) -> bool {
+        let write = async {
+            self.socket.flush().await.map_err(|_| ())?;
+            let mut frame = text_frame_header(text.len());
+            // One write, so that it travels in one packet.
+            frame.extend_from_slice(text);
+            let stream = self.socket.get_mut();
+            stream.write_all(&frame).await.map_err(|_| ())?;
+            stream.flush().await.map_err(|_| ())
+        };
+        matches!(timeout(BROWSER_WRITE, write).await, Ok(Ok(())))
+    }
+
     async fn send(&mut self, message: Message) -> bool {
         matches!(timeout(BROWSER_WRITE, self.socket.send(message)).await, Ok(Ok(())))
     }
@@ -246,6 +260,23 @@ impl<S: Stream> Open<S> {
         }
         None
     }
+}
+
+/// RFC 6455 §5.2: final, text, unmasked, as a server sends it.
+fn text_frame_header(length: usize) -> Vec<u8> {
+    let mut header = vec![0x81];
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..=125), _) => header.push(short),
+        (_, Ok(medium)) => {
+            header.push(126);
+            header.extend(medium.to_be_bytes());
+        }
+        _ => {
+            header.push(127);
+            header.extend((length as u64).to_be_bytes());
+        }
+    }
+    header
 }
 
 #[cfg(test)]

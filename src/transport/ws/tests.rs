@@ -252,3 +252,11 @@ async fn a_flood_of_messages_is_closed_and_a_stop_says_restart() {
     assert_eq!(story.last().unwrap(), "1012 Server restarts");
     assert!(clean);
 }
+
+#[test]
+fn a_text_header_has_the_three_lengths_of_rfc_6455() {
+    assert_eq!(text_frame_header(125), [0x81, 125]);
+    assert_eq!(text_frame_header(126), [0x81, 126, 0, 126]);
+    assert_eq!(text_frame_header(65_535), [0x81, 126, 0xff, 0xff]);
+    assert_eq!(text_frame_header(65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+}
