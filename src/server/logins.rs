@@ -1,6 +1,7 @@
 //! The endpoints of a login: begin, stream, password, give up.
 
 use super::cookie::Cookies;
+use super::hop::hop;
 use super::origin::AllowedOrigins;
 use super::upgrade::StrippedUpgrades;
 use crate::base::client_address::{ClientAddress, client_address};
@@ -13,6 +14,7 @@ use crate::base::tasks::Tasks;
 use crate::base::websocket::{self, Asked, Pending, Refused};
 use crate::login::{Attach, Gone, Login, Position, Reader, Registry, TooManyReaders};
 use crate::transport::begin::{Door, First, NotBegun, Wish, first_message};
+use crate::transport::ends::{Ends, Recorder, Transport};
 use crate::transport::{page, sse, ws};
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Path, Query, State};
@@ -41,6 +43,7 @@ pub struct Logins {
     /// `login.ttl` and the grant's life: how long a flow cookie is of use.
     pub flow_life: Duration,
     pub stripped: StrippedUpgrades,
+    pub ends: Arc<Ends>,
     pub unlisted_proxy_told: AtomicBool,
     pub tasks: Tasks,
     pub rng: Rng,
@@ -72,6 +75,11 @@ pub async fn base(
 }
 
 #[derive(Deserialize)]
+pub struct EventsPath {
+    login: String,
+}
+
+#[derive(Deserialize)]
 pub struct EventsQuery {
     after: Option<String>,
     wait: Option<String>,
@@ -81,13 +89,15 @@ pub struct EventsQuery {
 }
 
 /// `GET /{login}/events`: the stream from a position, over whatever the request asks for.
+/// `GET /{login}/events/{anything}` is the same: an address of its own for each poll, for caches that leave the query out
+/// of their key.
 pub async fn events(
     State(logins): State<Arc<Logins>>,
-    Path(id): Path<String>,
+    Path(path): Path<EventsPath>,
     Query(query): Query<EventsQuery>,
     request: Request<Body>,
 ) -> Response {
-    logins.events(&id, &query, request).await.unwrap_or_else(|problem| problem.into_response())
+    logins.events(&path.login, &query, request).await.unwrap_or_else(|problem| problem.into_response())
 }
 
 /// `POST /{login}/password`
@@ -111,12 +121,13 @@ impl Logins {
     fn open_socket(&self, asked: Asked, mut request: Request<Body>, peer: SocketAddr) -> Result<Response, Problem> {
         self.origins.check_upgrade(request.headers())?;
         let flow = self.cookies.flow_or_new(request.headers(), &self.rng);
+        let recorder = self.recorder(&request, Transport::WebSocket);
         let (mut response, pending) = handshake(&mut request, asked)?;
         if let Some(cookie) = self.cookies.set_flow(&flow, self.flow_life) {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
         let context = self.context(request.headers(), peer, flow.fingerprint);
-        self.spawn_socket(pending, Opening::FirstMessage(Box::new(context)));
+        self.spawn_socket(pending, Opening::FirstMessage(Box::new(context)), recorder);
         Ok(response)
     }
 
@@ -134,7 +145,7 @@ impl Logins {
 
     /// Serves the socket once it is there. Each step is a box of its own, so that a waiting login keeps room for its
     /// last one only.
-    fn spawn_socket(&self, pending: Pending, opening: Opening) {
+    fn spawn_socket(&self, pending: Pending, opening: Opening, recorder: Recorder) {
         let tasks = self.tasks.clone();
         self.tasks.spawn("websocket", async move {
             let Some(socket) = Box::pin(pending.socket()).await else { return };
@@ -144,13 +155,18 @@ impl Logins {
                 Opening::Resume { reader, after, beat } => Some(ws::Opened { socket, reader, after, beat }),
             };
             if let Some(opened) = opened {
-                Box::pin(ws::serve(Box::new(opened), tasks)).await;
+                Box::pin(ws::serve(Box::new(opened), tasks, recorder)).await;
             }
         });
     }
 
+    fn recorder(&self, request: &Request<Body>, transport: Transport) -> Recorder {
+        Recorder::new(Arc::clone(&self.ends), hop(request), transport)
+    }
+
     async fn post(&self, request: Request<Body>, peer: SocketAddr) -> Result<Response, Problem> {
         self.origins.check_request(request.headers())?;
+        let recorder = self.recorder(&request, Transport::Sse);
         let (parts, body) = request.into_parts();
         let text = json_body(&parts.headers, body).await?;
         let wish = match first_message(&text) {
@@ -165,7 +181,7 @@ impl Logins {
         let reader = login.attach(Attach::Begin).map_err(too_many_readers)?;
         let mut response = if wants_stream(&parts.headers) {
             metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
-            sse::serve(reader, None, false, self.tasks.clone())
+            sse::serve(reader, None, false, self.tasks.clone(), recorder)
         } else {
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
             page::serve(&reader, None, Duration::ZERO, &self.tasks).await.map_err(|Gone| position_gone())?
@@ -224,8 +240,9 @@ impl Logins {
         let on = |flag: &Option<String>| matches!(flag.as_deref(), Some("1" | "true"));
         if let Some(asked) = asked {
             let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
+            let recorder = self.recorder(&request, Transport::WebSocket);
             let (response, pending) = handshake(&mut request, asked)?;
-            self.spawn_socket(pending, Opening::Resume { reader, after, beat: on(&query.beat) });
+            self.spawn_socket(pending, Opening::Resume { reader, after, beat: on(&query.beat) }, recorder);
             return Ok(response);
         }
         if query.wait.is_some() || !wants_stream(request.headers()) && prefers_json(request.headers()) {
@@ -237,7 +254,8 @@ impl Logins {
         }
         let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
         metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
-        Ok(sse::serve(reader, after, on(&query.once), self.tasks.clone()))
+        let recorder = self.recorder(&request, Transport::Sse);
+        Ok(sse::serve(reader, after, on(&query.once), self.tasks.clone(), recorder))
     }
 
     async fn password(&self, id: &str, request: Request<Body>) -> Result<Response, Problem> {

@@ -2,6 +2,7 @@
 
 mod cookie;
 mod files;
+mod hop;
 mod listener;
 mod logins;
 mod middleware;
@@ -11,6 +12,7 @@ mod router;
 mod sign_in;
 mod upgrade;
 
+pub use crate::transport::ends::Ends;
 pub use files::{Extra, demo};
 pub use listener::{Bound, bind};
 pub use ops::Ops;

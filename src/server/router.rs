@@ -14,6 +14,7 @@ use crate::config;
 use crate::login::{Grants, Registry};
 use crate::session::Sessions;
 use crate::transport::begin::Door;
+use crate::transport::ends::Ends;
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 use http::StatusCode;
@@ -28,6 +29,7 @@ pub struct Parts {
     pub tasks: Tasks,
     pub clock: Clock,
     pub rng: Rng,
+    pub ends: Arc<Ends>,
     pub extra: Option<Extra>,
 }
 
@@ -52,6 +54,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         first_message_timeout: login.first_message_timeout,
         flow_life: flow_life(login.ttl),
         stripped: upgrade::StrippedUpgrades::default(),
+        ends: parts.ends,
         unlisted_proxy_told: AtomicBool::new(false),
         tasks: parts.tasks,
         rng: parts.rng,
@@ -69,6 +72,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/"), any(logins::base))
         .route(&format!("{base}/{{login}}"), delete(logins::delete))
         .route(&format!("{base}/{{login}}/events"), any(logins::events))
+        .route(&format!("{base}/{{login}}/events/{{unique}}"), any(logins::events))
         .route(&format!("{base}/{{login}}/password"), post(logins::password))
         .with_state(logins);
     let session_routes = Router::new()

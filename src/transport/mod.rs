@@ -2,6 +2,7 @@
 
 pub mod begin;
 mod close;
+pub mod ends;
 pub mod page;
 mod pump;
 pub mod sse;

@@ -1,5 +1,6 @@
 //! Server-sent events (WHATWG HTML §9.2), for `fetch` and for a plain `EventSource`.
 
+use super::ends::{How, Recorder};
 use super::page::{ACCEL, NOT_STORED};
 use super::pump::{Next, Pump};
 use crate::base::tasks::Tasks;
@@ -22,7 +23,7 @@ const RETRY: &str = "retry: 1000\n\n";
 const RETRY_ONCE: &str = "retry: 50\n\n";
 
 /// Streams from `after` to the last event. With `once`, the response ends after one event or one heartbeat.
-pub fn serve(reader: Reader, after: Option<Position>, once: bool, tasks: Tasks) -> Response {
+pub fn serve(reader: Reader, after: Option<Position>, once: bool, tasks: Tasks, recorder: Recorder) -> Response {
     let log = &reader.login().log;
     if let Ok(page) = log.read(after)
         && page.sealed
@@ -33,7 +34,7 @@ pub fn serve(reader: Reader, after: Option<Position>, once: bool, tasks: Tasks) 
         *response.status_mut() = StatusCode::NO_CONTENT;
         return response;
     }
-    let state = State { pump: Pump::new(reader, after, tasks), once, opened: false, ended: false };
+    let state = State { pump: Pump::new(reader, after, true, tasks, recorder), once, opened: false, ended: false };
     let chunks = stream::unfold(state, |mut state| async move {
         let chunk = state.chunk().await?;
         Some((Ok::<_, Infallible>(Frame::data(chunk)), state))
@@ -74,12 +75,18 @@ impl State {
                 }
                 Next::Page(page) => {
                     self.ended = page.sealed || self.once;
+                    if self.once {
+                        self.pump.will_end(How::Finished);
+                    }
                     let count = if self.once { 1 } else { page.events.len() };
                     page.events.iter().take(count).for_each(|event| write(event, &mut chunk));
                     break;
                 }
                 Next::Beat => {
-                    self.ended = self.once;
+                    if self.once {
+                        self.ended = true;
+                        self.pump.will_end(How::Finished);
+                    }
                     chunk.put_slice(COMMENT);
                     break;
                 }

@@ -2,6 +2,7 @@
 
 use super::begin::{Door, First, NotBegun, Wish, first_message};
 use super::close::Close;
+use super::ends::{How, Recorder};
 use super::pump::{Next, Pump};
 use crate::base::client_address::ClientAddress;
 use crate::base::id::{Fingerprint, LoginId};
@@ -65,11 +66,17 @@ pub async fn begin<S: Stream>(mut socket: ServerSocket<S>, context: Context) -> 
 }
 
 /// Sends what follows the position, to the last event.
-pub async fn serve<S: Stream>(opened: Box<Opened<S>>, tasks: Tasks) {
+pub async fn serve<S: Stream>(opened: Box<Opened<S>>, tasks: Tasks, recorder: Recorder) {
     let Opened { socket, reader, after, beat } = *opened;
     let now = Instant::now();
-    let mut open =
-        Open { socket, pump: Pump::new(reader, after, tasks), beat, last_heard: now, messages: 0, minute: now };
+    let mut open = Open {
+        socket,
+        pump: Pump::new(reader, after, false, tasks, recorder),
+        beat,
+        last_heard: now,
+        messages: 0,
+        minute: now,
+    };
     let ended = open.run().await;
     // The login may end now if nobody else reads it; saying goodbye does not count.
     let Open { mut socket, pump, .. } = open;
@@ -195,7 +202,11 @@ impl<S: Stream> Open<S> {
                         }
                     }
                     Next::Beat => {
-                        if self.last_heard.elapsed() > SILENCE || !self.heartbeat().await {
+                        if self.last_heard.elapsed() > SILENCE {
+                            self.pump.will_end(How::Silent);
+                            return Ended::PeerLeft;
+                        }
+                        if !self.heartbeat().await {
                             return Ended::PeerLeft;
                         }
                     }
@@ -203,7 +214,11 @@ impl<S: Stream> Open<S> {
                     Next::Stopping => return Ended::Close(Close::Restarting),
                 },
                 message = self.socket.next() => match message {
-                    Some(Ok(Message::Close(_))) | None => return Ended::PeerLeft,
+                    Some(Ok(Message::Close(_))) => {
+                        self.pump.will_end(How::Left);
+                        return Ended::PeerLeft;
+                    }
+                    None => return Ended::PeerLeft,
                     Some(Ok(message)) => if let Some(close) = self.heard(&message) {
                         return Ended::Close(close);
                     },

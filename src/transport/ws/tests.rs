@@ -7,6 +7,7 @@ use crate::base::origin::Origin;
 use crate::base::rng::Rng;
 use crate::base::websocket::server_socket;
 use crate::login::{Grants, Locale, Settings, Start};
+use crate::transport::ends::Transport;
 use crate::upstream::driver::{Driver, Inbox, Letter, News, Outcome, Outlet, Person, Run, Visitor};
 use tokio::io::DuplexStream;
 use tokio::time::sleep;
@@ -83,7 +84,7 @@ impl World {
         self.tasks.spawn("server", async move {
             let tasks = context.tasks.clone();
             if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE).await, context).await {
-                serve(Box::new(opened), tasks).await;
+                serve(Box::new(opened), tasks, recorder()).await;
             }
         });
         WebSocketStream::from_raw_socket(theirs, Role::Client, None).await
@@ -105,10 +106,14 @@ impl World {
         let tasks = self.tasks.clone();
         self.tasks.spawn("server", async move {
             let socket = server_socket(ours, BROWSER_MESSAGE).await;
-            serve(Box::new(Opened { socket, reader, after, beat }), tasks).await;
+            serve(Box::new(Opened { socket, reader, after, beat }), tasks, recorder()).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
     }
+}
+
+fn recorder() -> Recorder {
+    Recorder::new(Arc::default(), "test".into(), Transport::WebSocket)
 }
 
 async fn say(browser: &mut Browser, text: &str) {
