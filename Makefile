@@ -44,4 +44,4 @@ e2e: setup build
 	cd tests/e2e && $(NODE) --test --test-reporter=spec --test-concurrency=2 --test-timeout=300000 $(ONLY).test.mjs
 
 limits:
-	$(CARGO) build --release
+	@scripts/limits
