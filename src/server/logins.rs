@@ -204,8 +204,7 @@ impl Logins {
         peer: SocketAddr,
         flow: &Fingerprint,
     ) -> Result<Arc<Login>, Problem> {
-        let begun = self.door.begin(wish, self.who(headers, peer), *flow, is_phone(headers));
-        begun.map_err(|why| match why {
+        self.begin_plain(wish, headers, peer, flow).map_err(|why| match why {
             NotBegun::ReturnTo => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "return-to-refused",
@@ -225,6 +224,16 @@ impl Logins {
                 retry_after,
             ),
         })
+    }
+
+    pub fn begin_plain(
+        &self,
+        wish: Wish,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        flow: &Fingerprint,
+    ) -> Result<Arc<Login>, NotBegun> {
+        self.door.begin(wish, self.who(headers, peer), *flow, is_phone(headers))
     }
 
     async fn events(&self, id: &str, query: &EventsQuery, mut request: Request<Body>) -> Result<Response, Problem> {
@@ -284,7 +293,7 @@ impl Logins {
     }
 
     /// The login, for the browser that began it. For any other it does not exist.
-    fn find(&self, id: &str, headers: &HeaderMap) -> Result<Arc<Login>, Problem> {
+    pub fn find(&self, id: &str, headers: &HeaderMap) -> Result<Arc<Login>, Problem> {
         let found = LoginId::parse(id).and_then(|id| self.registry.find(id, &self.cookies.flow(headers)?.fingerprint));
         found.ok_or_else(|| {
             Problem::new(

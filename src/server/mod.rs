@@ -8,6 +8,7 @@ mod logins;
 mod middleware;
 mod ops;
 mod origin;
+mod plain;
 mod router;
 mod sign_in;
 mod upgrade;

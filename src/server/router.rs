@@ -5,7 +5,7 @@ use super::files::{self, Extra};
 use super::logins::{self, Logins, flow_life};
 use super::origin::AllowedOrigins;
 use super::sign_in::{self, SignIn};
-use super::{middleware, upgrade};
+use super::{middleware, plain, upgrade};
 use crate::base::clock::Clock;
 use crate::base::problem::Problem;
 use crate::base::rng::Rng;
@@ -74,6 +74,8 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/{{login}}/events"), any(logins::events))
         .route(&format!("{base}/{{login}}/events/{{unique}}"), any(logins::events))
         .route(&format!("{base}/{{login}}/password"), post(logins::password))
+        .route(&format!("{base}/login"), get(plain::login_page).post(plain::begin))
+        .route(&format!("{base}/{{login}}/wait"), get(plain::wait).post(plain::password))
         .with_state(logins);
     let session_routes = Router::new()
         .route(&format!("{base}/callback"), get(sign_in::callback))
