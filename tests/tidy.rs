@@ -179,7 +179,13 @@ fn every_problem_and_error_code_is_documented() {
             .map(str::to_owned)
             .collect()
     };
-    for file in ["src/login/text.rs", "src/server/logins.rs", "src/server/sign_in.rs", "src/server/origin.rs"] {
+    for file in [
+        "src/login/text.rs",
+        "src/server/asked.rs",
+        "src/server/logins.rs",
+        "src/server/sign_in.rs",
+        "src/server/origin.rs",
+    ] {
         for code in codes(file) {
             let is_header =
                 ["last-event-id", "sec-fetch-site", "same-origin", "no-store", "cross-site"].contains(&code.as_str());

@@ -1,5 +1,6 @@
 //! HTTP: the URL table, the middleware order, the listeners, the graceful stop.
 
+mod asked;
 mod cookie;
 mod files;
 mod hop;

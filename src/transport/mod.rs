@@ -6,4 +6,5 @@ pub mod ends;
 pub mod page;
 mod pump;
 pub mod sse;
+mod stored_gzip;
 pub mod ws;
