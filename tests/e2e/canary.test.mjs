@@ -316,7 +316,7 @@ describe('and afterwards nothing of it is found', () => {
   });
 
   // The buffers that frames are read into and written from are not ours to wipe; what is left there is chance.
-  test('and not in the memory of the server', { skip: process.platform !== 'linux', todo: 'frame buffers are freed unwiped' }, async () => {
+  test('and not in the memory of the server', { skip: process.platform !== 'linux' }, async () => {
     // Cookies and tracks of a living process may be in memory; the token and the password must have been wiped.
     await pause(300);
     for (const server of servers.filter(({ child }) => child.exitCode === null)) {
