@@ -324,9 +324,11 @@ class Attempt {
     });
   }
 
-  #openSse() {
+  /** @param {boolean} [insist] the stream that pushes itself through buffers, for where the usual one was seen to hang */
+  #openSse(insist = false) {
     if (this.#sse) return;
-    this.#sse = openSse({ ...this.#env, fetch: this.#fetch }, this.#uniqueUrl({}), SSE_DELIVER_MS, {
+    const url = this.#uniqueUrl({ insist: insist ? '1' : '' });
+    this.#sse = openSse({ ...this.#env, fetch: this.#fetch }, url, SSE_DELIVER_MS, {
       onDelivered: () => this.#goLive('sse'),
       onEvent: (wire) => this.#take(wire),
       onEnd: (why, problem) => {
@@ -334,6 +336,7 @@ class Attempt {
         this.#note('sse', why);
         if (isGone(problem ?? null)) return void this.#gone();
         if (this.#live === 'sse') return this.#lost();
+        if (why === 'hang' && !insist) return this.#openSse(true);
         this.#sseParkedUntil = this.#env.clock.now() + PARK_MS;
         this.#rememberWinner('poll');
       },

@@ -23,7 +23,9 @@ use crate::transport::{page, sse, ws};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse as _, Response};
-use http::header::{ACCEPT_ENCODING, ALLOW, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, SET_COOKIE};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -225,6 +227,10 @@ impl Logins {
         let asked = websocket::asked(&request);
         match asked {
             Some(_) => self.origins.check_upgrade(request.headers())?,
+            // Browsers send these with a WebSocket only; a stream here would hang behind a buffer until the page gives up.
+            None if query.beat.is_some() || request.headers().contains_key(SEC_WEBSOCKET_KEY) => {
+                return Err(self.stripped.answer(&request));
+            }
             None if request.method() == Method::GET => self.origins.check_request(request.headers())?,
             None => return Err(method_not_allowed("GET")),
         }

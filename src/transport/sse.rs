@@ -23,7 +23,8 @@ const COMMENT: &[u8] = b":\n\n";
 const RETRY: &str = "retry: 1000\n\n";
 const RETRY_ONCE: &str = "retry: 50\n\n";
 
-/// Bytes of comment behind each event of an insistent stream: two tiers of nginx on defaults hold 4 to 8 KiB each.
+/// Bytes of comment behind each event and heartbeat of an insistent stream: two tiers of nginx on defaults hold 4 to 8 KiB
+/// each.
 const TAIL: usize = 12 * 1024;
 
 /// What kind of stream is asked for.
@@ -93,6 +94,11 @@ impl State {
             text.put_slice(if self.shape.once { RETRY_ONCE } else { RETRY }.as_bytes());
         }
         self.fill(&mut text).await;
+        if self.shape.insist {
+            text.put_slice(b":");
+            text.put_bytes(b' ', TAIL);
+            text.put_slice(b"\n\n");
+        }
         let Some(gzip) = &mut self.gzip else { return Some(text.freeze()) };
         let mut encoded = BytesMut::with_capacity(text.len() + 64);
         gzip.write(&text, &mut encoded);
@@ -114,11 +120,6 @@ impl State {
                 Next::Page(page) => {
                     let count = if self.shape.once { 1 } else { page.events.len() };
                     page.events.iter().take(count).for_each(|event| write(event, text));
-                    if self.shape.insist {
-                        text.put_slice(b":");
-                        text.put_bytes(b' ', TAIL);
-                        text.put_slice(b"\n\n");
-                    }
                     return self.end_if(page.sealed || self.shape.once);
                 }
                 Next::Beat => {
