@@ -7,6 +7,7 @@ mod logins;
 mod middleware;
 mod ops;
 mod origin;
+mod probe;
 mod router;
 mod sign_in;
 mod upgrade;

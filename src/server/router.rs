@@ -4,6 +4,7 @@ use super::cookie::Cookies;
 use super::files::{self, Extra};
 use super::logins::{self, Logins, flow_life};
 use super::origin::AllowedOrigins;
+use super::probe::Probes;
 use super::sign_in::{self, SignIn};
 use super::{middleware, upgrade};
 use crate::base::clock::Clock;
@@ -42,6 +43,13 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         server.allowed_origins.clone(),
         parts.clock.clone(),
     );
+    let probes = Probes::new(
+        origins.clone(),
+        server.trusted_proxies.clone(),
+        parts.clock.clone(),
+        parts.rng.clone(),
+        parts.tasks.clone(),
+    );
     let logins = Arc::new(Logins {
         registry: parts.registry,
         door: Arc::new(door),
@@ -77,7 +85,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/verify"), get(sign_in::verify))
         .route(&format!("{base}/logout"), post(sign_in::logout))
         .with_state(sign_in);
-    let mut routes = login_routes.merge(session_routes).merge(files::router(base));
+    let mut routes = login_routes.merge(session_routes).merge(probes.router(base)).merge(files::router(base));
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }

@@ -3,6 +3,7 @@
 pub mod begin;
 mod close;
 pub mod page;
+pub mod probe_stream;
 mod pump;
 pub mod sse;
 pub mod ws;
