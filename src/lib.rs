@@ -7,6 +7,7 @@
 mod base;
 mod cli;
 mod config;
+mod doctor;
 mod emulator;
 mod login;
 mod max;
