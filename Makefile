@@ -37,11 +37,11 @@ unit:
 
 web:
 	@scripts/setup web
-	@if [ -f tests/web/package.json ]; then cd tests/web && npm test; else echo 'no tests/web here'; fi
+	cd tests/web && npm run check && npm test
 
 ONLY ?= *
 e2e: setup build
 	cd tests/e2e && $(NODE) --test --test-reporter=spec --test-concurrency=2 --test-timeout=300000 $(ONLY).test.mjs
 
 limits:
-	$(CARGO) build --release
+	@scripts/limits

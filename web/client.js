@@ -271,7 +271,7 @@ class Attempt {
   #poll(wake = false) {
     if (this.#pages || this.#live || this.#ended || !this.#login) return;
     this.#pages = openPages({ ...this.#env, fetch: this.#fetch }, this.#pace, wake, {
-      url: (query) => this.#eventsUrl(query),
+      url: (query) => this.#uniqueUrl(query),
       beside: () => Boolean(this.#ws || this.#sse),
       onPage: (page) => {
         this.#proven = true;
@@ -322,7 +322,7 @@ class Attempt {
 
   #openSse() {
     if (this.#sse) return;
-    this.#sse = openSse({ ...this.#env, fetch: this.#fetch }, this.#eventsUrl({ n: nonce(this.#env.random) }), SSE_DELIVER_MS, {
+    this.#sse = openSse({ ...this.#env, fetch: this.#fetch }, this.#uniqueUrl({}), SSE_DELIVER_MS, {
       onDelivered: () => this.#goLive('sse'),
       onEvent: (wire) => this.#take(wire),
       onEnd: (why, problem) => {
@@ -481,12 +481,17 @@ class Attempt {
   /** @type {(url: any, init?: any) => Promise<Response>} */
   #fetch = (url, init) => this.#env.fetch(url, { credentials: 'include', cache: 'no-store', ...init });
 
-  /** @param {Record<string, string>} query */
-  #eventsUrl(query) {
+  /** An address that no cache has seen: in the path, because some leave the query out of their key. @param {Record<string, string>} query */
+  #uniqueUrl(query) {
+    return this.#eventsUrl(query, `/${nonce(this.#env.random)}`);
+  }
+
+  /** @param {Record<string, string>} query @param {string} [unique] */
+  #eventsUrl(query, unique = '') {
     const params = new URLSearchParams();
     if (this.#after) params.set('after', this.#after);
     for (const [key, value] of Object.entries(query)) if (value) params.set(key, value);
-    return `${this.#env.base}/${encodeURIComponent(this.#login)}/events?${params}`;
+    return `${this.#env.base}/${encodeURIComponent(this.#login)}/events${unique}?${params}`;
   }
 
   /** @param {number} n */

@@ -392,7 +392,7 @@ export function openPages(env, pace, wake, handlers) {
     abort = new AbortController();
     const stuck = clock.setTimeout(() => abort.abort(), hold * 1000 + GRACE_MS);
     try {
-      const url = handlers.url({ wait: String(hold), wake: wake ? '1' : '', n: nonce(random) });
+      const url = handlers.url({ wait: String(hold), wake: wake ? '1' : '' });
       const response = await env.fetch(url, { headers: { Accept: 'application/json' }, signal: abort.signal });
       if (!response.ok) {
         const problem = await readProblem(response, clock.now());

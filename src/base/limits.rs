@@ -63,5 +63,15 @@ pub const REVOCATIONS: usize = 1_000_000;
 /// A message from MAX (bytes, decoded): the answers of a sign-in are below 4 KiB; LOGIN's, read only to be dropped, may be large.
 pub const UPSTREAM_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// Read buffer of a WebSocket (bytes): frames of a sign-in are a few hundred bytes, and every waiting login has two of them.
-pub const WEBSOCKET_READ_BUFFER: usize = 512;
+/// Read buffer of a WebSocket (bytes), to begin with: most frames of a sign-in are smaller, and every waiting login has
+/// two of them.
+pub const WEBSOCKET_READ_BUFFER: usize = 256;
+
+/// Hops whose stream ends are remembered: a site has one or two, an attacker can write as many as they like.
+pub const HOPS_KEPT: usize = 64;
+
+/// Stream ends remembered for each hop and transport: enough to see a timer; 64 hops × 2 × 128 × 40 bytes are 640 KiB.
+pub const ENDS_KEPT: usize = 128;
+
+/// After each event of a stream, a comment: some compressors hold the last bytes until more follow.
+pub const ECHO: Duration = Duration::from_millis(150);

@@ -218,7 +218,8 @@ fn check_answer(response: &httparse::Response<'_, '_>, key: &str) -> Result<(), 
     if !header("upgrade").is_some_and(|header| header.value.eq_ignore_ascii_case(b"websocket")) {
         return Err(ConnectFailed::NotWebSocket("no Upgrade: websocket"));
     }
-    if !header("sec-websocket-accept").is_some_and(|header| header.value == accept_text(key.as_bytes()).as_bytes()) {
+    let expected = accept_text(key.as_bytes());
+    if header("sec-websocket-accept").is_none_or(|header| header.value != expected.as_bytes()) {
         return Err(ConnectFailed::NotWebSocket("Sec-WebSocket-Accept does not fit the key"));
     }
     Ok(())

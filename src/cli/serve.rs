@@ -8,7 +8,7 @@ use crate::config::{Config, Dialect, Endpoint, Flags};
 use crate::emulator::{self, Emulator, Options};
 use crate::login::{Grants, Registry, Settings};
 use crate::observe;
-use crate::server::{self, Bound, Extra, Ops, Parts};
+use crate::server::{self, Bound, Ends, Extra, Ops, Parts};
 use crate::session::Sessions;
 use crate::upstream::driver::Driver;
 use crate::upstream::{AccountQr, Roots};
@@ -76,9 +76,15 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     };
     let registry =
         Arc::new(Registry::new(settings, driver, Arc::clone(&grants), clock.clone(), rng.clone(), tasks.clone()));
-    let operator =
-        Ops { metrics, registry: Arc::clone(&registry), tasks: tasks.clone(), max_active: config.login.max_active };
-    let parts = Parts { registry, grants, sessions, tasks: tasks.clone(), clock, rng, extra };
+    let ends = Arc::<Ends>::default();
+    let operator = Ops {
+        metrics,
+        registry: Arc::clone(&registry),
+        tasks: tasks.clone(),
+        max_active: config.login.max_active,
+        ends: Arc::clone(&ends),
+    };
+    let parts = Parts { registry, grants, sessions, tasks: tasks.clone(), clock, rng, ends, extra };
     let routes = server::router(&config.server, &config.login, parts);
 
     greet(&config, &public, demo);

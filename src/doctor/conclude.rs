@@ -64,7 +64,7 @@ pub fn judge(client: &Client, reached: &Reached, round: &Round) -> Judged {
     let mut findings = streams(round, &verdicts, offset, accel_gone, seen);
     let tier = tier(&findings, accel_gone);
     findings.extend(socket::findings(&round.socket, accel_gone, seen, tier));
-    findings.extend(clocks(round, seen));
+    findings.extend(clocks(round, seen).or_else(|| remembered(&reached.echo, seen)));
     findings.extend(pages(round, seen, &verdicts));
     findings.extend(limits(round, seen));
     findings.extend(request(client, reached, seen, tier, accel_gone));
@@ -100,10 +100,13 @@ fn streams(round: &Round, verdicts: &[Verdict], offset: i64, accel_gone: bool, s
                 Who::Seen => seen,
             };
             // What a login's stream wears gets through: visitors notice nothing.
-            let severity = if streams[ALL] == Verdict::Live { Severity::Note } else { Severity::Fault };
+            // And a login's stream follows each event with a comment, which pushes out what waits for a next byte.
+            let defeated = streams[ALL] == Verdict::Live || conclusion.code == Code::CompressedLateByOne;
+            let severity = if defeated { Severity::Note } else { Severity::Fault };
             found.push(Finding::new(conclusion.code, severity, layer, conclusion.tier, evidence.clone()));
         }
     }
+    found.extend(no_stream(round, &streams, seen));
     let live = round.columns.iter().zip(streams).filter(|(_, verdict)| *verdict == Verdict::Live);
     let delays: Vec<i64> = live.flat_map(|(seen, _)| seen.delays(offset)).collect();
     if let Some(least) = delays.iter().min().filter(|least| **least >= DELAYED_MS) {
@@ -116,6 +119,29 @@ fn streams(round: &Round, verdicts: &[Verdict], offset: i64, accel_gone: bool, s
         found.push(Finding::new(Code::Delayed, Severity::Note, layer, Tier::Unknown, evidence));
     }
     found
+}
+
+/// No stream came to its end, whatever it wore.
+fn no_stream(round: &Round, streams: &[Verdict; 7], seen: Layer) -> Option<Finding> {
+    let all = |wanted: Verdict| streams.iter().all(|verdict| *verdict == wanted);
+    let sample = round.columns.get(ALL)?;
+    if all(Verdict::Cut) {
+        let seconds = (sample.took_ms as f64 / 100.0).round() / 10.0;
+        let evidence = format!("each stream of 0.9 s was ended by somebody else, {seconds:.1} s after it began");
+        let mut finding = Finding::new(Code::TotalTimeout, Severity::Fault, seen, Tier::Unknown, evidence);
+        finding.seconds = Some(seconds);
+        return Some(finding);
+    }
+    if !all(Verdict::Failed) {
+        return None;
+    }
+    let (code, what) = match (sample.status, &sample.broken) {
+        (Some(status), _) if !sample.is_ours() => (Code::NotRouted, format!("were answered {status}")),
+        (_, Some(why)) => (Code::WholeResponseBuffered, format!("gave nothing within 3.2 s ({why})")),
+        _ => (Code::WholeResponseBuffered, "came without their events".to_owned()),
+    };
+    let evidence = format!("requests for an event stream {what}, while other requests to max-auth arrive");
+    Some(Finding::new(code, Severity::Fault, seen, Tier::Unknown, evidence))
 }
 
 /// "3 events sent 300 ms apart came together after 0.9 s (plain, …); they came live with X-Accel-Buffering".
@@ -179,6 +205,24 @@ fn clocks(round: &Round, seen: Layer) -> Option<Finding> {
     // Heartbeats and holds of ten seconds pass below it.
     let severity = if seconds > HEARTBEAT.as_secs_f64() { Severity::Note } else { Severity::Fault };
     let evidence = format!("a request was ended {seconds:.1} s after it began, {what}");
+    let mut finding = Finding::new(code, severity, seen, Tier::Unknown, evidence);
+    finding.seconds = Some(seconds);
+    Some(finding)
+}
+
+/// What cannot be waited for, from the server's memory of how streams ended.
+fn remembered(echo: &Echo, seen: Layer) -> Option<Finding> {
+    let timers = echo.timers.iter().max_by_key(|timers| timers.timer.count)?;
+    let (timer, seconds) = (timers.timer, timers.timer.seconds);
+    let (code, since) = match timer.idle {
+        true => (Code::IdleTimeout, "after the last byte"),
+        false => (Code::TotalTimeout, "after they began"),
+    };
+    let severity = if seconds > HEARTBEAT.as_secs_f64() { Severity::Note } else { Severity::Fault };
+    let evidence = format!(
+        "of {} streams ({}) that were cut on this way lately, {} ended {seconds:.1} s {since}",
+        timers.cut, timers.transport, timer.count
+    );
     let mut finding = Finding::new(code, severity, seen, Tier::Unknown, evidence);
     finding.seconds = Some(seconds);
     Some(finding)

@@ -55,7 +55,9 @@ pub fn nonce_path(path: &str) -> (String, String) {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Echo {
-    pub nonce: String,
+    /// Timers that ended earlier visitors' streams on this way.
+    #[serde(default)]
+    pub timers: Vec<Timers>,
     pub unix_ms: i64,
     pub http_version: String,
     pub host: Option<String>,
@@ -71,6 +73,21 @@ pub struct Echo {
     pub client_address: String,
     pub proxy_unlisted: bool,
     pub direct: Option<bool>,
+}
+
+/// What the server remembers of how streams ended: "37 of 41 ended at 60.0 s".
+#[derive(Clone, Debug, Deserialize)]
+pub struct Timers {
+    pub transport: String,
+    pub cut: u64,
+    pub timer: Timer,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Timer {
+    pub seconds: f64,
+    pub count: u64,
+    pub idle: bool,
 }
 
 /// An ordinary answer: its head, its body as far as it goes, and whether it is our server's.

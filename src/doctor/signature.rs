@@ -224,7 +224,8 @@ pub const TABLE: &[Row] = &[
 impl Want {
     fn fits(self, verdict: Verdict) -> bool {
         match self {
-            Self::Any => true,
+            // What was cut off or never came says nothing about buffers.
+            Self::Any => matches!(verdict, Verdict::Live | Verdict::Late | Verdict::Burst),
             Self::Live => verdict == Verdict::Live,
             Self::Late => verdict == Verdict::Late,
             Self::Burst => verdict == Verdict::Burst,

@@ -17,7 +17,7 @@ use crate::base::id::{Fingerprint, LoginId};
 use crate::base::limits::READERS;
 use crate::base::secret::Secret;
 use crate::upstream::driver::Inbox;
-pub use event::Event;
+pub use event::{Event, Kind};
 pub use grant::Grants;
 pub use log::{Gone, Log, Page};
 pub use position::Position;
@@ -121,6 +121,11 @@ impl Login {
         }
         self.inbox.password(password);
         Ok(())
+    }
+
+    /// MAX has asked for a password, and none has been given since.
+    pub fn wants_password(&self) -> bool {
+        self.password_asked.load(Ordering::SeqCst)
     }
 
     /// The visitor gave up.

@@ -60,6 +60,8 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("max_auth_upstream_connects_total", "Connections to MAX, by result");
     describe_counter!("max_auth_upstream_lost_total", "Connections to MAX that were lost during a login");
     describe_counter!("max_auth_streams_total", "Streams and pages begun, by transport");
+    describe_counter!("max_auth_stream_ends_total", "Streams ended, by transport and how");
+    describe_counter!("max_auth_client_failures_total", "Transports that failed in browsers, by how");
     describe_counter!("max_auth_upgrades_stripped_total", "WebSocket requests whose Upgrade header a proxy dropped");
     describe_counter!("max_auth_origin_refused_total", "Requests from origins that are not listed");
     describe_counter!(

@@ -37,7 +37,6 @@ const FILES: &[File] = &[
     file!("/browser.js", "text/javascript; charset=utf-8", "browser.js"),
     file!("/widget.js", "text/javascript; charset=utf-8", "widget.js"),
     file!("/widget-look.js", "text/javascript; charset=utf-8", "widget-look.js"),
-    file!("/login", "text/html; charset=utf-8", "login.html"),
     file!("/login.js", "text/javascript; charset=utf-8", "login.js"),
     file!("/page.css", "text/css; charset=utf-8", "page.css"),
 ];

@@ -1,11 +1,15 @@
 //! The endpoints of a login: begin, stream, password, give up.
 
+use super::asked::{
+    EventsQuery, count_failures, holds, is_phone, json_body, position, prefers_json, seconds, wants_stream,
+};
 use super::cookie::Cookies;
+use super::hop::hop;
 use super::origin::AllowedOrigins;
 use super::upgrade::StrippedUpgrades;
 use crate::base::client_address::{ClientAddress, client_address};
 use crate::base::id::{Fingerprint, LoginId};
-use crate::base::limits::{BROWSER_MESSAGE, GRANT_LIFE, PAGE_WAIT, PASSWORD, REQUEST_BODY, REQUEST_BODY_TIME};
+use crate::base::limits::{BROWSER_MESSAGE, GRANT_LIFE, PASSWORD};
 use crate::base::problem::Problem;
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
@@ -13,13 +17,12 @@ use crate::base::tasks::Tasks;
 use crate::base::websocket::{self, Asked, Pending, Refused};
 use crate::login::{Attach, Gone, Login, Position, Reader, Registry, TooManyReaders};
 use crate::transport::begin::{Door, First, NotBegun, Wish, first_message};
+use crate::transport::ends::{Ends, Recorder, Transport};
 use crate::transport::{page, sse, ws};
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
-use http::header::{
-    ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, SET_COOKIE, USER_AGENT,
-};
+use http::header::{ACCEPT_ENCODING, ALLOW, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -27,7 +30,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// What the login endpoints need, and nothing else.
 pub struct Logins {
@@ -41,6 +43,7 @@ pub struct Logins {
     /// `login.ttl` and the grant's life: how long a flow cookie is of use.
     pub flow_life: Duration,
     pub stripped: StrippedUpgrades,
+    pub ends: Arc<Ends>,
     pub unlisted_proxy_told: AtomicBool,
     pub tasks: Tasks,
     pub rng: Rng,
@@ -53,8 +56,6 @@ enum Opening {
     /// The URL said which login, and from where.
     Resume { reader: Reader, after: Option<Position>, beat: bool },
 }
-
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// `GET` (or extended `CONNECT`) and `POST` of the base path.
 pub async fn base(
@@ -72,22 +73,20 @@ pub async fn base(
 }
 
 #[derive(Deserialize)]
-pub struct EventsQuery {
-    after: Option<String>,
-    wait: Option<String>,
-    once: Option<String>,
-    beat: Option<String>,
-    wake: Option<String>,
+pub struct EventsPath {
+    login: String,
 }
 
 /// `GET /{login}/events`: the stream from a position, over whatever the request asks for.
+/// `GET /{login}/events/{anything}` is the same: an address of its own for each poll, for caches that leave the query out
+/// of their key.
 pub async fn events(
     State(logins): State<Arc<Logins>>,
-    Path(id): Path<String>,
+    Path(path): Path<EventsPath>,
     Query(query): Query<EventsQuery>,
     request: Request<Body>,
 ) -> Response {
-    logins.events(&id, &query, request).await.unwrap_or_else(|problem| problem.into_response())
+    logins.events(&path.login, &query, request).await.unwrap_or_else(|problem| problem.into_response())
 }
 
 /// `POST /{login}/password`
@@ -111,12 +110,13 @@ impl Logins {
     fn open_socket(&self, asked: Asked, mut request: Request<Body>, peer: SocketAddr) -> Result<Response, Problem> {
         self.origins.check_upgrade(request.headers())?;
         let flow = self.cookies.flow_or_new(request.headers(), &self.rng);
+        let recorder = self.recorder(&request, Transport::WebSocket);
         let (mut response, pending) = handshake(&mut request, asked)?;
         if let Some(cookie) = self.cookies.set_flow(&flow, self.flow_life) {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
         let context = self.context(request.headers(), peer, flow.fingerprint);
-        self.spawn_socket(pending, Opening::FirstMessage(Box::new(context)));
+        self.spawn_socket(pending, Opening::FirstMessage(Box::new(context)), recorder);
         Ok(response)
     }
 
@@ -134,7 +134,7 @@ impl Logins {
 
     /// Serves the socket once it is there. Each step is a box of its own, so that a waiting login keeps room for its
     /// last one only.
-    fn spawn_socket(&self, pending: Pending, opening: Opening) {
+    fn spawn_socket(&self, pending: Pending, opening: Opening, recorder: Recorder) {
         let tasks = self.tasks.clone();
         self.tasks.spawn("websocket", async move {
             let Some(socket) = Box::pin(pending.socket()).await else { return };
@@ -144,13 +144,18 @@ impl Logins {
                 Opening::Resume { reader, after, beat } => Some(ws::Opened { socket, reader, after, beat }),
             };
             if let Some(opened) = opened {
-                Box::pin(ws::serve(Box::new(opened), tasks)).await;
+                Box::pin(ws::serve(Box::new(opened), tasks, recorder)).await;
             }
         });
     }
 
+    fn recorder(&self, request: &Request<Body>, transport: Transport) -> Recorder {
+        Recorder::new(Arc::clone(&self.ends), hop(request), transport)
+    }
+
     async fn post(&self, request: Request<Body>, peer: SocketAddr) -> Result<Response, Problem> {
         self.origins.check_request(request.headers())?;
+        let recorder = self.recorder(&request, Transport::Sse);
         let (parts, body) = request.into_parts();
         let text = json_body(&parts.headers, body).await?;
         let wish = match first_message(&text) {
@@ -165,7 +170,7 @@ impl Logins {
         let reader = login.attach(Attach::Begin).map_err(too_many_readers)?;
         let mut response = if wants_stream(&parts.headers) {
             metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
-            sse::serve(reader, None, false, self.tasks.clone())
+            sse::serve(reader, None, sse::Shape::default(), false, self.tasks.clone(), recorder)
         } else {
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
             page::serve(&reader, None, Duration::ZERO, &self.tasks).await.map_err(|Gone| position_gone())?
@@ -188,8 +193,7 @@ impl Logins {
         peer: SocketAddr,
         flow: &Fingerprint,
     ) -> Result<Arc<Login>, Problem> {
-        let begun = self.door.begin(wish, self.who(headers, peer), *flow, is_phone(headers));
-        begun.map_err(|why| match why {
+        self.begin_plain(wish, headers, peer, flow).map_err(|why| match why {
             NotBegun::ReturnTo => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "return-to-refused",
@@ -211,6 +215,16 @@ impl Logins {
         })
     }
 
+    pub fn begin_plain(
+        &self,
+        wish: Wish,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        flow: &Fingerprint,
+    ) -> Result<Arc<Login>, NotBegun> {
+        self.door.begin(wish, self.who(headers, peer), *flow, is_phone(headers))
+    }
+
     async fn events(&self, id: &str, query: &EventsQuery, mut request: Request<Body>) -> Result<Response, Problem> {
         let asked = websocket::asked(&request);
         match asked {
@@ -221,11 +235,13 @@ impl Logins {
         let login = self.find(id, request.headers())?;
         let after = position(query, request.headers())?;
         login.log.read(after).map_err(|Gone| position_gone())?;
+        count_failures(query.failed.as_deref().unwrap_or_default());
         let on = |flag: &Option<String>| matches!(flag.as_deref(), Some("1" | "true"));
         if let Some(asked) = asked {
             let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
+            let recorder = self.recorder(&request, Transport::WebSocket);
             let (response, pending) = handshake(&mut request, asked)?;
-            self.spawn_socket(pending, Opening::Resume { reader, after, beat: on(&query.beat) });
+            self.spawn_socket(pending, Opening::Resume { reader, after, beat: on(&query.beat) }, recorder);
             return Ok(response);
         }
         if query.wait.is_some() || !wants_stream(request.headers()) && prefers_json(request.headers()) {
@@ -237,7 +253,10 @@ impl Logins {
         }
         let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
         metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
-        Ok(sse::serve(reader, after, on(&query.once), self.tasks.clone()))
+        let recorder = self.recorder(&request, Transport::Sse);
+        let shape = sse::Shape { once: on(&query.once), insist: on(&query.insist) };
+        let gzip = holds(request.headers(), ACCEPT_ENCODING, "gzip");
+        Ok(sse::serve(reader, after, shape, gzip, self.tasks.clone(), recorder))
     }
 
     async fn password(&self, id: &str, request: Request<Body>) -> Result<Response, Problem> {
@@ -266,7 +285,7 @@ impl Logins {
     }
 
     /// The login, for the browser that began it. For any other it does not exist.
-    fn find(&self, id: &str, headers: &HeaderMap) -> Result<Arc<Login>, Problem> {
+    pub fn find(&self, id: &str, headers: &HeaderMap) -> Result<Arc<Login>, Problem> {
         let found = LoginId::parse(id).and_then(|id| self.registry.find(id, &self.cookies.flow(headers)?.fingerprint));
         found.ok_or_else(|| {
             Problem::new(
@@ -306,78 +325,7 @@ fn handshake(request: &mut Request<Body>, asked: Asked) -> Result<(Response, Pen
     })
 }
 
-/// `after=` in the query; else what an EventSource says it has seen.
-fn position(query: &EventsQuery, headers: &HeaderMap) -> Result<Option<Position>, Problem> {
-    let text = match (&query.after, headers.get(LAST_EVENT_ID)) {
-        // An EventSource keeps the URL of its first connection: what it has seen since then is in the header.
-        (_, Some(seen)) if !seen.is_empty() => String::from_utf8_lossy(seen.as_bytes()).into_owned(),
-        (Some(after), _) if !after.is_empty() => after.clone(),
-        _ => return Ok(None),
-    };
-    Position::parse(&text).map(Some).ok_or_else(|| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "position-invalid",
-            "Not a position",
-            "A position is the id of the last event seen, such as 0a1b2c3d-4.",
-        )
-    })
-}
-
-fn seconds(text: Option<&str>) -> Result<Duration, Problem> {
-    let Some(text) = text else { return Ok(Duration::ZERO) };
-    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
-    let wait = seconds.map(|seconds| Duration::from_secs_f64(seconds).min(PAGE_WAIT));
-    wait.ok_or_else(|| invalid("wait must be a number of seconds, at most 10"))
-}
-
-async fn json_body(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Problem> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "content-type",
-            "JSON is expected",
-            "Send the body as Content-Type: application/json.",
-        ));
-    }
-    let read = timeout(REQUEST_BODY_TIME, to_bytes(body, REQUEST_BODY)).await;
-    let read = read.map_err(|_| {
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body did not arrive", "The body took too long.")
-    })?;
-    read.map_err(|_| {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "The body is too large",
-            format!("At most {REQUEST_BODY} bytes are read."),
-        )
-    })
-}
-
-fn wants_stream(headers: &HeaderMap) -> bool {
-    accepts(headers, "text/event-stream")
-}
-
-fn prefers_json(headers: &HeaderMap) -> bool {
-    accepts(headers, "application/json")
-}
-
-fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.to_ascii_lowercase().contains(media_type))
-}
-
-/// Phones leave the page to approve in the MAX app.
-fn is_phone(headers: &HeaderMap) -> bool {
-    headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).is_some_and(|agent| agent.contains("Mobi"))
-}
-
-fn invalid(why: &str) -> Problem {
+pub fn invalid(why: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid-request", "The request cannot be read", why)
 }
 

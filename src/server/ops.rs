@@ -2,6 +2,7 @@
 
 use crate::base::tasks::Tasks;
 use crate::login::Registry;
+use crate::transport::ends::Ends;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -18,12 +19,14 @@ pub struct Ops {
     pub registry: Arc<Registry>,
     pub tasks: Tasks,
     pub max_active: usize,
+    pub ends: Arc<Ends>,
 }
 
 impl Ops {
     pub fn router(self) -> Router {
         Router::new()
             .route("/metrics", get(metrics))
+            .route("/streams", get(streams))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .with_state(self)
@@ -33,6 +36,11 @@ impl Ops {
 async fn metrics(State(ops): State<Ops>) -> Response {
     ops.metrics.run_upkeep();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], ops.metrics.render()).into_response()
+}
+
+/// How streams ended lately, for each hop, with the timer that most cuts point to.
+async fn streams(State(ops): State<Ops>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], ops.ends.summary(None).to_string()).into_response()
 }
 
 /// 503 while no new login would be taken.

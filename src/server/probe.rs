@@ -2,6 +2,7 @@
 //! the nonce of its question, so that only this server can have given it. It tells nothing that a visitor could not
 //! see, and nothing of a login can be reached through it.
 
+use super::hop::hop;
 use super::origin::AllowedOrigins;
 use crate::base::client_address::client_address;
 use crate::base::clock::Clock;
@@ -10,6 +11,7 @@ use crate::base::problem::Problem;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::base::websocket::{self, Asked, Pending};
+use crate::transport::ends::Ends;
 use crate::transport::page::{ACCEL, NOT_STORED};
 use crate::transport::probe_stream::{self, Dress, EVENTS, GAP, Plan};
 use axum::Router;
@@ -59,6 +61,7 @@ const FROM: HeaderName = HeaderName::from_static("x-max-auth-probe-from");
 pub struct Probes {
     origins: AllowedOrigins,
     trusted_proxies: Vec<IpNet>,
+    ends: Arc<Ends>,
     clock: Clock,
     rng: Rng,
     tasks: Tasks,
@@ -68,10 +71,11 @@ pub struct Probes {
 }
 
 impl Probes {
-    pub fn new(origins: AllowedOrigins, trusted_proxies: Vec<IpNet>, clock: Clock, rng: Rng, tasks: Tasks) -> Self {
+    pub fn new(origins: AllowedOrigins, trusted_proxies: Vec<IpNet>, ends: Arc<Ends>, clock: Clock, rng: Rng, tasks: Tasks) -> Self {
         Self {
             origins,
             trusted_proxies,
+            ends,
             clock,
             rng,
             tasks,
@@ -120,8 +124,16 @@ impl Probes {
         let origin = text(&ORIGIN);
         let who = client_address(peer.ip(), headers, &self.trusted_proxies);
         let from = text(&FROM).and_then(|from| from.parse::<SocketAddr>().ok());
+        // What a visitor who stays long enough sees: the timer that ends streams of this way.
+        let timers: Vec<Value> = match self.ends.summary(Some(&*hop(request))) {
+            Value::Array(rows) => rows.into_iter().filter(|row| !row["timer"].is_null()).collect(),
+            _ => Vec::new(),
+        };
         json!({
             "nonce": nonce,
+            "timers": timers.iter().map(|row| json!({
+                "transport": row["transport"], "cut": row["cut"], "timer": row["timer"],
+            })).collect::<Vec<_>>(),
             "unixMs": self.clock.unix_ms(),
             "method": request.method().as_str(),
             "httpVersion": format!("{:?}", request.version()),

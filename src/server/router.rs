@@ -6,7 +6,7 @@ use super::logins::{self, Logins, flow_life};
 use super::origin::AllowedOrigins;
 use super::probe::Probes;
 use super::sign_in::{self, SignIn};
-use super::{middleware, upgrade};
+use super::{middleware, plain, upgrade};
 use crate::base::clock::Clock;
 use crate::base::problem::Problem;
 use crate::base::rng::Rng;
@@ -15,6 +15,7 @@ use crate::config;
 use crate::login::{Grants, Registry};
 use crate::session::Sessions;
 use crate::transport::begin::Door;
+use crate::transport::ends::Ends;
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 use http::StatusCode;
@@ -29,6 +30,7 @@ pub struct Parts {
     pub tasks: Tasks,
     pub clock: Clock,
     pub rng: Rng,
+    pub ends: Arc<Ends>,
     pub extra: Option<Extra>,
 }
 
@@ -46,6 +48,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     let probes = Probes::new(
         origins.clone(),
         server.trusted_proxies.clone(),
+        Arc::clone(&parts.ends),
         parts.clock.clone(),
         parts.rng.clone(),
         parts.tasks.clone(),
@@ -60,6 +63,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         first_message_timeout: login.first_message_timeout,
         flow_life: flow_life(login.ttl),
         stripped: upgrade::StrippedUpgrades::default(),
+        ends: parts.ends,
         unlisted_proxy_told: AtomicBool::new(false),
         tasks: parts.tasks,
         rng: parts.rng,
@@ -77,7 +81,10 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/"), any(logins::base))
         .route(&format!("{base}/{{login}}"), delete(logins::delete))
         .route(&format!("{base}/{{login}}/events"), any(logins::events))
+        .route(&format!("{base}/{{login}}/events/{{unique}}"), any(logins::events))
         .route(&format!("{base}/{{login}}/password"), post(logins::password))
+        .route(&format!("{base}/login"), get(plain::login_page).post(plain::begin))
+        .route(&format!("{base}/{{login}}/wait"), get(plain::wait).post(plain::password))
         .with_state(logins);
     let session_routes = Router::new()
         .route(&format!("{base}/callback"), get(sign_in::callback))

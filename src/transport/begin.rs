@@ -32,6 +32,13 @@ pub struct Wish {
     locale: Locale,
 }
 
+impl Wish {
+    /// What a form begins: nothing is known of the browser.
+    pub fn without_script(return_to: Option<String>) -> Self {
+        Self { visitor: Visitor::default(), return_to, locale: Locale::default() }
+    }
+}
+
 /// Why a first message is not one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {

@@ -4,6 +4,7 @@
 use super::page::{ACCEL, NOT_STORED};
 use crate::base::clock::Clock;
 use crate::base::id;
+use crate::base::limits::ECHO;
 use crate::base::rng::Rng;
 use axum::body::Body;
 use axum::response::Response;
@@ -27,9 +28,6 @@ pub const GAP: Duration = Duration::from_millis(300);
 
 /// Events of an ordinary probe.
 pub const EVENTS: u64 = 3;
-
-/// A comment so soon after an event pushes out what was held back for want of a next byte.
-const ECHO: Duration = Duration::from_millis(150);
 
 /// Random bytes behind each event of the `best` dress, after compression: more than nginx's default buffers hold back.
 const TAIL: usize = 12 * 1024;

@@ -1,14 +1,16 @@
 //! Server-sent events (WHATWG HTML §9.2), for `fetch` and for a plain `EventSource`.
 
+use super::ends::{How, Recorder};
 use super::page::{ACCEL, NOT_STORED};
 use super::pump::{Next, Pump};
+use super::stored_gzip::StoredGzip;
 use crate::base::tasks::Tasks;
 use crate::login::{Event, Position, Reader};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderValue, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -21,10 +23,29 @@ const COMMENT: &[u8] = b":\n\n";
 const RETRY: &str = "retry: 1000\n\n";
 const RETRY_ONCE: &str = "retry: 50\n\n";
 
-/// Streams from `after` to the last event. With `once`, the response ends after one event or one heartbeat.
-pub fn serve(reader: Reader, after: Option<Position>, once: bool, tasks: Tasks) -> Response {
-    let log = &reader.login().log;
-    if let Ok(page) = log.read(after)
+/// Bytes of comment behind each event of an insistent stream: two tiers of nginx on defaults hold 4 to 8 KiB each.
+const TAIL: usize = 12 * 1024;
+
+/// What kind of stream is asked for.
+#[derive(Clone, Copy, Default)]
+pub struct Shape {
+    /// The response ends after one event or one heartbeat; an `EventSource` comes back by itself, through anything.
+    pub once: bool,
+    /// For a browser that saw the usual stream stall: encoded by ourselves, so that nobody compresses it on the way, and
+    /// each event pushed through the buffers by a tail. 12 KiB an event.
+    pub insist: bool,
+}
+
+/// Streams from `after` to the last event. `gzip`: whether the client reads it.
+pub fn serve(
+    reader: Reader,
+    after: Option<Position>,
+    shape: Shape,
+    gzip: bool,
+    tasks: Tasks,
+    recorder: Recorder,
+) -> Response {
+    if let Ok(page) = reader.login().log.read(after)
         && page.sealed
         && page.events.is_empty()
     {
@@ -33,7 +54,10 @@ pub fn serve(reader: Reader, after: Option<Position>, once: bool, tasks: Tasks) 
         *response.status_mut() = StatusCode::NO_CONTENT;
         return response;
     }
-    let state = State { pump: Pump::new(reader, after, tasks), once, opened: false, ended: false };
+    let gzip = (shape.insist && gzip).then(StoredGzip::new);
+    let encoded = gzip.is_some();
+    let pump = Pump::new(reader, after, true, tasks, recorder);
+    let state = State { pump, shape, gzip, opened: false, ended: false };
     let chunks = stream::unfold(state, |mut state| async move {
         let chunk = state.chunk().await?;
         Some((Ok::<_, Infallible>(Frame::data(chunk)), state))
@@ -43,12 +67,17 @@ pub fn serve(reader: Reader, after: Option<Position>, once: bool, tasks: Tasks) 
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, NOT_STORED);
     headers.insert(ACCEL.0, ACCEL.1);
+    if encoded {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    }
     response
 }
 
 struct State {
     pump: Pump,
-    once: bool,
+    shape: Shape,
+    gzip: Option<StoredGzip>,
     opened: bool,
     ended: bool,
 }
@@ -58,45 +87,64 @@ impl State {
         if self.ended {
             return None;
         }
-        let mut chunk = BytesMut::new();
+        let mut text = BytesMut::new();
         if !self.opened {
             self.opened = true;
-            chunk.put_slice(if self.once { RETRY_ONCE } else { RETRY }.as_bytes());
+            text.put_slice(if self.shape.once { RETRY_ONCE } else { RETRY }.as_bytes());
         }
+        self.fill(&mut text).await;
+        let Some(gzip) = &mut self.gzip else { return Some(text.freeze()) };
+        let mut encoded = BytesMut::with_capacity(text.len() + 64);
+        gzip.write(&text, &mut encoded);
+        if self.ended {
+            gzip.finish(&mut encoded);
+        }
+        Some(encoded.freeze())
+    }
+
+    async fn fill(&mut self, text: &mut BytesMut) {
         loop {
             match self.pump.next().await {
-                // With `once` the opening page may be empty: wait for the one event.
                 Next::Page(page) if page.events.is_empty() && !page.sealed => {
-                    if !self.once {
-                        chunk.put_slice(COMMENT);
-                        break;
+                    // The opening page. With `once`, wait for the one event.
+                    if !self.shape.once {
+                        return text.put_slice(COMMENT);
                     }
                 }
                 Next::Page(page) => {
-                    self.ended = page.sealed || self.once;
-                    let count = if self.once { 1 } else { page.events.len() };
-                    page.events.iter().take(count).for_each(|event| write(event, &mut chunk));
-                    break;
+                    let count = if self.shape.once { 1 } else { page.events.len() };
+                    page.events.iter().take(count).for_each(|event| write(event, text));
+                    if self.shape.insist {
+                        text.put_slice(b":");
+                        text.put_bytes(b' ', TAIL);
+                        text.put_slice(b"\n\n");
+                    }
+                    return self.end_if(page.sealed || self.shape.once);
                 }
                 Next::Beat => {
-                    self.ended = self.once;
-                    chunk.put_slice(COMMENT);
-                    break;
+                    text.put_slice(COMMENT);
+                    return self.end_if(self.shape.once);
                 }
                 Next::Gone | Next::Stopping => {
                     self.ended = true;
-                    break;
+                    return;
                 }
             }
         }
-        Some(chunk.freeze())
+    }
+
+    fn end_if(&mut self, ends: bool) {
+        if ends {
+            self.ended = true;
+            self.pump.will_end(How::Finished);
+        }
     }
 }
 
-fn write(event: &Event, chunk: &mut BytesMut) {
+fn write(event: &Event, text: &mut BytesMut) {
     let data = event.data();
-    chunk.reserve(data.len() + 64);
-    chunk.put_slice(format!("id: {}\nevent: {}\ndata: ", event.position, event.kind.name()).as_bytes());
-    chunk.put_slice(&data);
-    chunk.put_slice(b"\n\n");
+    text.reserve(data.len() + 64);
+    text.put_slice(format!("id: {}\nevent: {}\ndata: ", event.position, event.kind.name()).as_bytes());
+    text.put_slice(&data);
+    text.put_slice(b"\n\n");
 }

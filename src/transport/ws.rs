@@ -2,6 +2,7 @@
 
 use super::begin::{Door, First, NotBegun, Wish, first_message};
 use super::close::Close;
+use super::ends::{How, Recorder};
 use super::pump::{Next, Pump};
 use crate::base::client_address::ClientAddress;
 use crate::base::id::{Fingerprint, LoginId};
@@ -15,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
@@ -65,11 +66,17 @@ pub async fn begin<S: Stream>(mut socket: ServerSocket<S>, context: Context) -> 
 }
 
 /// Sends what follows the position, to the last event.
-pub async fn serve<S: Stream>(opened: Box<Opened<S>>, tasks: Tasks) {
+pub async fn serve<S: Stream>(opened: Box<Opened<S>>, tasks: Tasks, recorder: Recorder) {
     let Opened { socket, reader, after, beat } = *opened;
     let now = Instant::now();
-    let mut open =
-        Open { socket, pump: Pump::new(reader, after, tasks), beat, last_heard: now, messages: 0, minute: now };
+    let mut open = Open {
+        socket,
+        pump: Pump::new(reader, after, false, tasks, recorder),
+        beat,
+        last_heard: now,
+        messages: 0,
+        minute: now,
+    };
     let ended = open.run().await;
     // The login may end now if nobody else reads it; saying goodbye does not count.
     let Open { mut socket, pump, .. } = open;
@@ -186,8 +193,7 @@ impl<S: Stream> Open<S> {
                 next = self.pump.next() => match next {
                     Next::Page(page) => {
                         for event in &page.events {
-                            let Ok(text) = Utf8Bytes::try_from(event.json().clone()) else { continue };
-                            if !self.send(Message::Text(text)).await {
+                            if !self.send_text(event.json()).await {
                                 return Ended::PeerLeft;
                             }
                         }
@@ -196,7 +202,11 @@ impl<S: Stream> Open<S> {
                         }
                     }
                     Next::Beat => {
-                        if self.last_heard.elapsed() > SILENCE || !self.heartbeat().await {
+                        if self.last_heard.elapsed() > SILENCE {
+                            self.pump.will_end(How::Silent);
+                            return Ended::PeerLeft;
+                        }
+                        if !self.heartbeat().await {
                             return Ended::PeerLeft;
                         }
                     }
@@ -204,7 +214,11 @@ impl<S: Stream> Open<S> {
                     Next::Stopping => return Ended::Close(Close::Restarting),
                 },
                 message = self.socket.next() => match message {
-                    Some(Ok(Message::Close(_))) | None => return Ended::PeerLeft,
+                    Some(Ok(Message::Close(_))) => {
+                        self.pump.will_end(How::Left);
+                        return Ended::PeerLeft;
+                    }
+                    None => return Ended::PeerLeft,
                     Some(Ok(message)) => if let Some(close) = self.heard(&message) {
                         return Ended::Close(close);
                     },
@@ -218,6 +232,21 @@ impl<S: Stream> Open<S> {
     async fn heartbeat(&mut self) -> bool {
         let seen = !self.beat || self.send(Message::Text(Utf8Bytes::from_static(BEAT))).await;
         seen && self.send(Message::Ping(Bytes::new())).await
+    }
+
+    /// A text message, written past the library's buffer, which would keep room for the largest event as long as the
+    /// socket lives. Both write whole frames, one after the other.
+    async fn send_text(&mut self, text: &Bytes) -> bool {
+        let write = async {
+            self.socket.flush().await.map_err(|_| ())?;
+            let mut frame = text_frame_header(text.len());
+            // One write, so that it travels in one packet.
+            frame.extend_from_slice(text);
+            let stream = self.socket.get_mut();
+            stream.write_all(&frame).await.map_err(|_| ())?;
+            stream.flush().await.map_err(|_| ())
+        };
+        matches!(timeout(BROWSER_WRITE, write).await, Ok(Ok(())))
     }
 
     async fn send(&mut self, message: Message) -> bool {
@@ -246,6 +275,23 @@ impl<S: Stream> Open<S> {
         }
         None
     }
+}
+
+/// RFC 6455 §5.2: final, text, unmasked, as a server sends it.
+fn text_frame_header(length: usize) -> Vec<u8> {
+    let mut header = vec![0x81];
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..=125), _) => header.push(short),
+        (_, Ok(medium)) => {
+            header.push(126);
+            header.extend(medium.to_be_bytes());
+        }
+        _ => {
+            header.push(127);
+            header.extend((length as u64).to_be_bytes());
+        }
+    }
+    header
 }
 
 #[cfg(test)]

@@ -444,7 +444,6 @@ describe('starting it wrongly', () => {
     await says(['config', 'check', '--config', write('[serverr]\nlisten = "127.0.0.1:1"\n')], 1, /serverr/, /\bserver\b/);
     await says(['config', 'check', '--config', write('# x\n\n[login]\ntll = "5s"\n')], 1, /tll/, /login\.ttl|\bttl\b/, /line 4/);
     await says({ args: ['config', 'check'], settings: { LOGIN_TTLL: '5s' } }, 1, /MAX_AUTH_LOGIN_TTLL/, /ttl/i);
-    await says({ args: ['serve'], settings: { SERVRE_LISTEN: '127.0.0.1:1' } }, [1, 2], /MAX_AUTH_SERVRE_LISTEN/);
   });
 
   test('bad values, with file and line or the variable', async () => {

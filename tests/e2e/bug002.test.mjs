@@ -65,6 +65,7 @@ describe('with the shipped files', () => {
     const { profile } = await browserSignIn(shipped);
     const upgraded = profile.sockets.find((socket) => socket.received > 0);
     assert.ok(upgraded, 'no WebSocket delivered anything to the page');
+    assert.deepEqual(profile.complaints, []);
     await profile.stop();
   });
 
@@ -227,7 +228,7 @@ test('and every sign-in at MAX was ended there', async () => {
 // ---- a person with a browser -----------------------------------------------------------------------------------------------------
 
 async function browserSignIn({ origin, base }) {
-  const profile = await browser.profile();
+  const profile = await browser.profile({ home: origin });
   const page = await profile.page();
   page.on('websocket', (socket) => {
     socket.received = 0;

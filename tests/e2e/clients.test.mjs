@@ -97,7 +97,8 @@ function behavesAsMaxExpects(double) {
     assert.deepEqual(header('user-agent'), [USER_AGENT.headerUserAgent]);
     assert.deepEqual(header('cookie'), []);
   }
-  assert.deepEqual(frames.filter(({ ev }) => ev === 'exc'), [], 'the double could not read something');
+  // A connection that we closed while the double was answering is no mistake of ours.
+  assert.deepEqual(frames.filter(({ ev, error }) => ev === 'exc' && !error.startsWith('ConnectionClosed')), [], 'the double could not read something');
   const sent = double.received();
   for (const { opcode, cmd, payload } of sent) {
     if (cmd !== 0) continue;

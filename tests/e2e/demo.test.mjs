@@ -42,6 +42,11 @@ const sessionOf = (page) => page.evaluate(async () => {
   return answer.ok ? answer.json() : { status: answer.status };
 });
 
+/** "Who is signed in?" is answered with 401 when nobody is, and Chromium logs every 401. Nothing else may be said. */
+function nothingToComplainOf(profile) {
+  assert.deepEqual(profile.complaints.filter((text) => !/status of 401.*\/session\)$/.test(text)), []);
+}
+
 async function openDialog(page) {
   await page.goto(`${home}/`);
   await page.locator('max-auth-button').getByRole('button').first().click();
@@ -49,8 +54,8 @@ async function openDialog(page) {
 }
 
 test('one address is printed, and nothing is asked', async () => {
-  const addresses = new Set(demo.stdout.match(/https?:\/\/[^\s'")]+/g));
-  assert.equal(addresses.size, 1, demo.stdout);
+  const origins = new Set(demo.stdout.match(/https?:\/\/[^\s'"/)]+/g));
+  assert.deepEqual([...origins], [home], demo.stdout);
 });
 
 for (const [look, options] of Object.entries(LOOKS)) {
@@ -81,9 +86,7 @@ for (const [look, options] of Object.entries(LOOKS)) {
     await eventually(async () => (await sessionOf(page).catch(() => ({}))).status === 401, 'the page to be signed out', 10_000, 100);
     await page.locator('max-auth-button').getByRole('button').first().waitFor();
 
-    // The one answer of 401 that we asked for ourselves above is logged by the browser; nothing else may be.
-    const complaints = profile.complaints.filter((text) => !/status of 401.*\/session/.test(text));
-    assert.deepEqual(complaints, []);
+    nothingToComplainOf(profile);
     await profile.stop();
   });
 }
@@ -97,7 +100,7 @@ describe('the dialog', () => {
     await page.keyboard.press('Escape');
     await gaveUp;
     assert.equal(await page.evaluate(() => document.activeElement?.localName), 'max-auth-button');
-    assert.deepEqual(profile.complaints, []);
+    nothingToComplainOf(profile);
     await profile.stop();
   });
 
@@ -105,7 +108,9 @@ describe('the dialog', () => {
     const profile = await browser.profile({ home });
     const page = await profile.page();
     await page.goto(`${home}/`);
-    await page.locator('max-auth-button').focus();
+    const open = page.locator('max-auth-button').getByRole('button').first();
+    await open.waitFor();
+    for (let steps = 0; steps < 20 && !(await open.evaluate((one) => one.matches(':focus'))); steps++) await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
     await page.locator('max-auth-button .card svg[role=img]').waitFor();
     await profile.stop();

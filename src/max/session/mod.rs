@@ -238,7 +238,12 @@ impl Session {
 
     /// What to do now; ask until `None` after every input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // A session waits for minutes; room for four frames is not kept that long.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// When [`Self::on_deadline`] wants to be called, on the monotonic clock; `None` only after the end.

@@ -7,6 +7,7 @@ use crate::base::origin::Origin;
 use crate::base::rng::Rng;
 use crate::base::websocket::server_socket;
 use crate::login::{Grants, Locale, Settings, Start};
+use crate::transport::ends::Transport;
 use crate::upstream::driver::{Driver, Inbox, Letter, News, Outcome, Outlet, Person, Run, Visitor};
 use tokio::io::DuplexStream;
 use tokio::time::sleep;
@@ -83,7 +84,7 @@ impl World {
         self.tasks.spawn("server", async move {
             let tasks = context.tasks.clone();
             if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE).await, context).await {
-                serve(Box::new(opened), tasks).await;
+                serve(Box::new(opened), tasks, recorder()).await;
             }
         });
         WebSocketStream::from_raw_socket(theirs, Role::Client, None).await
@@ -105,10 +106,14 @@ impl World {
         let tasks = self.tasks.clone();
         self.tasks.spawn("server", async move {
             let socket = server_socket(ours, BROWSER_MESSAGE).await;
-            serve(Box::new(Opened { socket, reader, after, beat }), tasks).await;
+            serve(Box::new(Opened { socket, reader, after, beat }), tasks, recorder()).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
     }
+}
+
+fn recorder() -> Recorder {
+    Recorder::new(Arc::default(), "test".into(), Transport::WebSocket)
 }
 
 async fn say(browser: &mut Browser, text: &str) {
@@ -251,4 +256,12 @@ async fn a_flood_of_messages_is_closed_and_a_stop_says_restart() {
     let (clean, story) = tokio::join!(stop, story(&mut browser));
     assert_eq!(story.last().unwrap(), "1012 Server restarts");
     assert!(clean);
+}
+
+#[test]
+fn a_text_header_has_the_three_lengths_of_rfc_6455() {
+    assert_eq!(text_frame_header(125), [0x81, 125]);
+    assert_eq!(text_frame_header(126), [0x81, 126, 0, 126]);
+    assert_eq!(text_frame_header(65_535), [0x81, 126, 0xff, 0xff]);
+    assert_eq!(text_frame_header(65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
 }

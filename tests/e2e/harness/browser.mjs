@@ -44,13 +44,10 @@ export async function startBrowser() {
   };
 }
 
-/** The element of a page (through open shadow roots) whose accessible name fits. */
-export const button = (page, name) => page.getByRole('button', { name });
-
 /** Takes a picture when SCREENSHOTS names a folder. */
 export async function screenshot(page, name) {
   const folder = process.env.SCREENSHOTS;
   if (!folder) return;
   mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true, animations: 'disabled' });
 }

@@ -1,0 +1,105 @@
+//! What a request of a login asks for: its query, its body, its headers, read strictly.
+
+use super::logins::invalid;
+use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, REQUEST_BODY_TIME};
+use crate::base::problem::Problem;
+use crate::login::Position;
+use axum::body::{Body, to_bytes};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, USER_AGENT};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::time::timeout;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// `after=` in the query; else what an EventSource says it has seen.
+pub fn position(query: &EventsQuery, headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+    let text = match (&query.after, headers.get(LAST_EVENT_ID)) {
+        // An EventSource keeps the URL of its first connection: what it has seen since then is in the header.
+        (_, Some(seen)) if !seen.is_empty() => String::from_utf8_lossy(seen.as_bytes()).into_owned(),
+        (Some(after), _) if !after.is_empty() => after.clone(),
+        _ => return Ok(None),
+    };
+    Position::parse(&text).map(Some).ok_or_else(|| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "position-invalid",
+            "Not a position",
+            "A position is the id of the last event seen, such as 0a1b2c3d-4.",
+        )
+    })
+}
+
+pub fn seconds(text: Option<&str>) -> Result<Duration, Problem> {
+    let Some(text) = text else { return Ok(Duration::ZERO) };
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    let wait = seconds.map(|seconds| Duration::from_secs_f64(seconds).min(PAGE_WAIT));
+    wait.ok_or_else(|| invalid("wait must be a number of seconds, at most 10"))
+}
+
+pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Problem> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-type",
+            "JSON is expected",
+            "Send the body as Content-Type: application/json.",
+        ));
+    }
+    let read = timeout(REQUEST_BODY_TIME, to_bytes(body, REQUEST_BODY)).await;
+    let read = read.map_err(|_| {
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body did not arrive", "The body took too long.")
+    })?;
+    read.map_err(|_| {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "The body is too large",
+            format!("At most {REQUEST_BODY} bytes are read."),
+        )
+    })
+}
+
+pub fn wants_stream(headers: &HeaderMap) -> bool {
+    holds(headers, ACCEPT, "text/event-stream")
+}
+
+pub fn prefers_json(headers: &HeaderMap) -> bool {
+    holds(headers, ACCEPT, "application/json")
+}
+
+pub fn holds(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+    let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.any(|value| value.to_ascii_lowercase().contains(word))
+}
+
+/// What failed in a browser, told with its next request: `ws.hang,sse.http-502`. Only known words become labels.
+pub fn count_failures(failed: &str) {
+    const TRANSPORTS: [&str; 4] = ["ws", "sse", "poll", "post"];
+    const REASONS: [&str; 7] = ["hang", "silent", "closed", "refused", "http", "failed", "ended"];
+    for one in failed.split(',').take(20) {
+        let Some((transport, why)) = one.split_once('.') else { continue };
+        let Some(transport) = TRANSPORTS.iter().find(|known| **known == transport) else { continue };
+        let why = REASONS.iter().find(|known| why.starts_with(**known)).unwrap_or(&"other");
+        metrics::counter!("max_auth_client_failures_total", "transport" => *transport, "why" => *why).increment(1);
+    }
+}
+
+/// Phones leave the page to approve in the MAX app.
+pub fn is_phone(headers: &HeaderMap) -> bool {
+    headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).is_some_and(|agent| agent.contains("Mobi"))
+}
+
+#[derive(Deserialize)]
+pub struct EventsQuery {
+    pub after: Option<String>,
+    pub wait: Option<String>,
+    pub once: Option<String>,
+    pub insist: Option<String>,
+    pub failed: Option<String>,
+    pub beat: Option<String>,
+    pub wake: Option<String>,
+}

@@ -1,0 +1,206 @@
+//! How streams end. A proxy's timer cannot be waited for, but it shows in what happened to earlier visitors: "37 of 41
+//! ended at 60.0 s". Kept per *hop*, the way the proxies next to us write their requests, and bounded.
+
+use crate::base::limits::{ENDS_KEPT, HOPS_KEPT};
+use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Ends that lie so close together were caused by one timer.
+const CLUSTER: Duration = Duration::from_millis(500);
+
+/// A timer needs so many ends, and half of all that were cut, to be named.
+const CLUSTER_MIN: usize = 3;
+
+/// What a stream ran over.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Transport {
+    WebSocket,
+    Sse,
+}
+
+impl Transport {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::Sse => "sse",
+        }
+    }
+}
+
+/// Who ended a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    /// We did, after the last event.
+    Finished,
+    /// The browser said goodbye.
+    Left,
+    /// The connection went away without a word: a browser that is gone, or a proxy.
+    Cut,
+    /// Nothing was heard for too long.
+    Silent,
+    /// The server stops.
+    Stopped,
+}
+
+impl How {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Left => "left",
+            Self::Cut => "cut",
+            Self::Silent => "silent",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct End {
+    age: Duration,
+    /// Since the last byte of ours.
+    silence: Duration,
+    how: How,
+}
+
+/// The last ends, by hop and transport.
+#[derive(Default)]
+pub struct Ends {
+    table: Mutex<HashMap<(String, Transport), VecDeque<End>>>,
+}
+
+impl Ends {
+    fn record(&self, hop: &str, transport: Transport, end: End) {
+        metrics::counter!("max_auth_stream_ends_total", "transport" => transport.name(), "how" => end.how.name())
+            .increment(1);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (hop.to_owned(), transport);
+        if table.len() >= HOPS_KEPT && !table.contains_key(&key) {
+            return;
+        }
+        let ends = table.entry(key).or_default();
+        if ends.len() >= ENDS_KEPT {
+            ends.pop_front();
+        }
+        ends.push_back(end);
+    }
+
+    /// All hops, or one: `[{"hop":…,"transport":…,"ended":41,"cut":39,"timer":{"seconds":60.0,"count":37,"idle":true}}]`.
+    pub fn summary(&self, only: Option<&str>) -> Value {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows: Vec<Value> = table
+            .iter()
+            .filter(|((hop, _), _)| only.is_none_or(|only| only == hop))
+            .map(|((hop, transport), ends)| {
+                let cut: Vec<End> = ends.iter().copied().filter(|end| end.how == How::Cut).collect();
+                json!({
+                    "hop": hop,
+                    "transport": transport.name(),
+                    "ended": ends.len(),
+                    "cut": cut.len(),
+                    "timer": timer(&cut),
+                })
+            })
+            .collect();
+        rows.sort_by_key(|row| (row["hop"].to_string(), row["transport"].to_string()));
+        Value::Array(rows)
+    }
+}
+
+/// The timer that most cuts point to: one of the whole life, or one of the silence before the end.
+fn timer(cut: &[End]) -> Value {
+    let by_age = densest(cut.iter().map(|end| end.age));
+    let by_silence = densest(cut.iter().map(|end| end.silence));
+    // A timer of the whole life is also the simpler reading when both fit.
+    let (idle, (at, count)) = if by_age.1 >= by_silence.1 { (false, by_age) } else { (true, by_silence) };
+    if count < CLUSTER_MIN || count * 2 < cut.len() || at < Duration::from_secs(1) {
+        return Value::Null;
+    }
+    json!({"seconds": (at.as_secs_f64() * 10.0).round() / 10.0, "count": count, "idle": idle})
+}
+
+/// The middle of the densest stretch of `2 * CLUSTER`, and how many lie in it.
+fn densest(times: impl Iterator<Item = Duration>) -> (Duration, usize) {
+    let mut times: Vec<Duration> = times.collect();
+    times.sort_unstable();
+    let mut best = (Duration::ZERO, 0);
+    for (first, &from) in times.iter().enumerate() {
+        let last = times.partition_point(|&time| time <= from + 2 * CLUSTER);
+        if last - first > best.1 {
+            best = (times[(first + last - 1) / 2], last - first);
+        }
+    }
+    best
+}
+
+/// Writes down how one stream ended, whatever way that is.
+pub struct Recorder {
+    ends: Arc<Ends>,
+    hop: Arc<str>,
+    transport: Transport,
+    began: Instant,
+    last_byte: Instant,
+    how: How,
+}
+
+impl Recorder {
+    pub fn new(ends: Arc<Ends>, hop: Arc<str>, transport: Transport) -> Self {
+        let now = Instant::now();
+        Self { ends, hop, transport, began: now, last_byte: now, how: How::Cut }
+    }
+
+    pub fn sent(&mut self) {
+        self.last_byte = Instant::now();
+    }
+
+    /// Unless told so, an end is a cut.
+    pub fn will_end(&mut self, how: How) {
+        self.how = how;
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let end = End { age: self.began.elapsed(), silence: self.last_byte.elapsed(), how: self.how };
+        self.ends.record(&self.hop, self.transport, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(cuts: &[(u64, u64)]) -> Value {
+        let ends = Ends::default();
+        for (age, silence) in cuts {
+            let end = End { age: Duration::from_millis(*age), silence: Duration::from_millis(*silence), how: How::Cut };
+            ends.record("hop", Transport::Sse, end);
+        }
+        ends.summary(Some("hop"))[0]["timer"].clone()
+    }
+
+    #[test]
+    fn a_timer_shows_in_how_streams_ended() {
+        assert_eq!(ends(&[(60_010, 300), (60_040, 9_000), (59_990, 4_000), (12_000, 1_000)])["seconds"], 60.0);
+        let idle = ends(&[(63_000, 60_000), (91_000, 60_020), (75_000, 60_010)]);
+        assert_eq!((&idle["idle"], &idle["count"]), (&json!(true), &json!(3)));
+        assert_eq!(ends(&[(5_000, 10), (20_000, 700), (90_000, 4_000)]), Value::Null, "people who left");
+        assert_eq!(ends(&[(60_000, 10), (60_000, 10)]), Value::Null, "two are no proof");
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let ends = Ends::default();
+        let end = End { age: Duration::ZERO, silence: Duration::ZERO, how: How::Cut };
+        for n in 0..HOPS_KEPT + 10 {
+            ends.record(&n.to_string(), Transport::Sse, end);
+        }
+        for _ in 0..ENDS_KEPT + 10 {
+            ends.record("0", Transport::Sse, end);
+        }
+        assert_eq!(ends.summary(None).as_array().unwrap().len(), HOPS_KEPT);
+        assert_eq!(ends.summary(Some("0"))[0]["ended"], ENDS_KEPT);
+    }
+}
