@@ -47,17 +47,17 @@ pub fn run(arguments: Arguments) -> ExitCode {
         complain(&why);
         ExitCode::from(CANNOT_TEST)
     };
-    let mut nginx = String::new();
+    let mut nginx = Vec::new();
     for path in &arguments.nginx {
         match std::fs::read_to_string(path) {
-            Ok(text) => nginx += &text,
+            Ok(text) => nginx.push(text),
             Err(error) => return cannot(format!("{}: {error}", path.display())),
         }
     }
     let options = Options {
         url: Some(arguments.url),
         hops: arguments.hops,
-        nginx: (!arguments.nginx.is_empty()).then_some(nginx),
+        nginx,
         slow: arguments.slow,
         insecure: arguments.insecure,
     };

@@ -51,9 +51,6 @@ pub struct Judged {
     pub transport: Transport,
     pub first_event_ms: Option<i64>,
     pub findings: Vec<Finding>,
-    /// What visitors' streams are like, for the report's lines.
-    pub verdicts: Vec<Verdict>,
-    pub seen: Layer,
 }
 
 pub fn judge(client: &Client, reached: &Reached, round: &Round) -> Judged {
@@ -71,7 +68,7 @@ pub fn judge(client: &Client, reached: &Reached, round: &Round) -> Judged {
     let (transport, first_event_ms) = transport(round, &verdicts, offset);
     // Faults first, in the table's order otherwise.
     findings.sort_by_key(|finding| finding.severity == Severity::Note);
-    Judged { transport, first_event_ms, findings, verdicts, seen }
+    Judged { transport, first_event_ms, findings }
 }
 
 /// `X-Accel-Buffering` was sent and did not arrive: an nginx is on the way.

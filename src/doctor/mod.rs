@@ -3,7 +3,9 @@
 
 mod conclude;
 mod finding;
+mod hops;
 mod http;
+mod nginx;
 mod probe;
 mod reach;
 mod report;
@@ -16,11 +18,12 @@ mod tests;
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use conclude::{Judged, Transport, judge};
-use finding::Site;
+use finding::{Finding, Site};
+use futures_util::future::join_all;
+use hops::Hop;
 use http::Client;
-use probe::{Round, Socket};
+use probe::Round;
 pub use report::Report;
-use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
@@ -33,8 +36,8 @@ pub struct Options {
     pub url: Option<Url>,
     /// Inner addresses of the same line, from the outside inwards.
     pub hops: Vec<Url>,
-    /// What `nginx -T` printed.
-    pub nginx: Option<String>,
+    /// What `nginx -T` printed, one for each machine.
+    pub nginx: Vec<String>,
     /// Wait for idle cuts.
     pub slow: bool,
     /// Any certificate will do.
@@ -53,26 +56,23 @@ pub async fn examine(options: &Options, clock: Clock, tasks: Tasks) -> Result<Re
     let began = Instant::now();
     let Some(url) = &options.url else { return Ok(nothing_asked()) };
     let client = Client::new(endpoint(url)?, options.insecure, tasks, clock);
-    let (client, reached) = reach::reach(client).await;
-    let mut site = Site {
-        base: client.url.path().trim_end_matches('/').to_owned(),
-        origin: client.origin.clone(),
-        proxy: String::new(),
-    };
-    let judged = match reached {
-        Ok(reached) => {
-            site.proxy = reached.echo.client_address.clone();
-            let round = Round::of(&client, options.slow).await;
-            judge(&client, &reached, &round)
-        }
-        Err(finding) => Judged {
-            transport: Transport::None,
-            first_event_ms: None,
-            findings: vec![finding],
-            verdicts: Vec::new(),
-            seen: crate::config::facts::Layer::Unknown,
-        },
-    };
+    let hops = options.hops.iter().map(|hop| hop_endpoint(hop, &client.url)).collect::<Result<Vec<_>, _>>()?;
+    let hops = hops.into_iter().map(|url| (url.clone(), client.hop(url)));
+    let inner = join_all(hops.map(async |(url, client)| {
+        let (_, outcome, _) = look(client, false).await;
+        Hop { url, outcome }
+    }));
+    let ((client, outcome, proxy), inner) = tokio::join!(look(client, options.slow), inner);
+    let site = Site { base: client.url.path().trim_end_matches('/').to_owned(), origin: client.origin.clone(), proxy };
+    let mut judged = outcome.unwrap_or_else(|finding| Judged {
+        transport: Transport::None,
+        first_event_ms: None,
+        findings: vec![finding],
+    });
+    hops::locate(&mut judged.findings, &inner);
+    if !options.nginx.is_empty() {
+        nginx::locate(&mut judged.findings, &options.nginx, &site);
+    }
     Ok(Report {
         url: client.url.to_string(),
         site,
@@ -83,6 +83,28 @@ pub async fn examine(options: &Options, clock: Clock, tasks: Tasks) -> Result<Re
         upstream: Vec::new(),
         line: true,
     })
+}
+
+/// Asks one address everything. The text is the address that the server takes visitors to come from.
+async fn look(client: Client, slow: bool) -> (Client, Result<Judged, Finding>, String) {
+    let (client, reached) = reach::reach(client).await;
+    match reached {
+        Ok(reached) => {
+            let round = Round::of(&client, slow).await;
+            let judged = judge(&client, &reached, &round);
+            (client, Ok(judged), reached.echo.client_address)
+        }
+        Err(finding) => (client, Err(finding), String::new()),
+    }
+}
+
+/// An inner address serves the same path unless it says otherwise.
+fn hop_endpoint(hop: &Url, outside: &Url) -> Result<Url, CannotTest> {
+    let mut url = endpoint(hop)?;
+    if hop.path().trim_end_matches('/').is_empty() {
+        url.set_path(outside.path());
+    }
+    Ok(url)
 }
 
 fn nothing_asked() -> Report {

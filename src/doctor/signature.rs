@@ -257,7 +257,7 @@ mod tests {
     /// The rows as measured (85 chains): streams, head at once, X-Accel-Buffering arrived, who names itself.
     #[test]
     fn each_measured_row_has_its_conclusion() {
-        let unknown = Tier::Unknown;
+        const UNKNOWN: Tier = Tier::Unknown;
         type Expected = &'static [(&'static str, Layer, Tier)];
         let measured: &[(&str, bool, bool, Layer, Expected)] = &[
             ("LLLLLLL", true, true, Unknown, &[]),
@@ -267,15 +267,15 @@ mod tests {
             ("BBBBBBL", false, false, Nginx, &[("buffered", Nginx, Outer)]),
             ("BBBBBLL", false, false, Nginx, &[("compressed", Nginx, Outer), ("buffered", Nginx, Inner)]),
             ("LBBBBLL", false, false, Nginx, &[("compressed", Nginx, Outer)]),
-            ("LBBLLLL", true, true, Unknown, &[("app-compression", App, unknown)]),
-            ("LTTLLLL", true, true, Unknown, &[("compressed-late-by-one", Haproxy, unknown)]),
-            ("LTTTTLL", true, true, H2o, &[("compressed-late-by-one", H2o, unknown)]),
-            ("LBBBBLL", true, true, Trafficserver, &[("compressed", Trafficserver, unknown)]),
-            ("BBBBBLL", true, true, Varnish, &[("compressed", Varnish, unknown)]),
-            ("BBBBBBB", false, true, Layer::Lighttpd, &[("whole-response-buffered", Layer::Lighttpd, unknown)]),
-            ("BBBBBBB", false, true, Unknown, &[("whole-response-buffered", Unknown, unknown)]),
-            ("BBBBBBB", false, false, Nginx, &[("buffered", Nginx, unknown)]),
-            ("BBBBLLL", false, false, Nginx, &[("buffered", Nginx, Single), ("app-compression", App, unknown)]),
+            ("LBBLLLL", true, true, Unknown, &[("app-compression", App, UNKNOWN)]),
+            ("LTTLLLL", true, true, Unknown, &[("compressed-late-by-one", Haproxy, UNKNOWN)]),
+            ("LTTTTLL", true, true, H2o, &[("compressed-late-by-one", H2o, UNKNOWN)]),
+            ("LBBBBLL", true, true, Trafficserver, &[("compressed", Trafficserver, UNKNOWN)]),
+            ("BBBBBLL", true, true, Varnish, &[("compressed", Varnish, UNKNOWN)]),
+            ("BBBBBBB", false, true, Layer::Lighttpd, &[("whole-response-buffered", Layer::Lighttpd, UNKNOWN)]),
+            ("BBBBBBB", false, true, Unknown, &[("whole-response-buffered", Unknown, UNKNOWN)]),
+            ("BBBBBBB", false, false, Nginx, &[("buffered", Nginx, UNKNOWN)]),
+            ("BBBBLLL", false, false, Nginx, &[("buffered", Nginx, Single), ("app-compression", App, UNKNOWN)]),
         ];
         for (streams, head_at_once, accel_arrived, seen, expected) in measured {
             let verdict = |letter| match letter {

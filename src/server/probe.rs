@@ -71,7 +71,14 @@ pub struct Probes {
 }
 
 impl Probes {
-    pub fn new(origins: AllowedOrigins, trusted_proxies: Vec<IpNet>, ends: Arc<Ends>, clock: Clock, rng: Rng, tasks: Tasks) -> Self {
+    pub fn new(
+        origins: AllowedOrigins,
+        trusted_proxies: Vec<IpNet>,
+        ends: Arc<Ends>,
+        clock: Clock,
+        rng: Rng,
+        tasks: Tasks,
+    ) -> Self {
         Self {
             origins,
             trusted_proxies,

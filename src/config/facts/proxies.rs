@@ -209,7 +209,7 @@ pub const FACTS: &[Fact] = &[
     fact(
         Traefik,
         "timeouts",
-        "respondingTimeouts:\n  readTimeout: 0s\n  writeTimeout: 0s",
+        "--entryPoints.https.transport.respondingTimeouts.readTimeout=0s",
         "of the entry point: no end for a request that takes a person's time",
         &[IdleTimeout, TotalTimeout],
     ),
