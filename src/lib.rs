@@ -14,6 +14,7 @@ mod max;
 mod observe;
 mod server;
 mod session;
+mod setup;
 mod transport;
 mod upstream;
 

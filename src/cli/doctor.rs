@@ -4,6 +4,7 @@
 use super::{complain, say};
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
+use crate::config::{Config, Flags};
 use crate::doctor::{self, Options};
 use clap::Args;
 use std::io::IsTerminal as _;
@@ -17,8 +18,8 @@ const CANNOT_TEST: u8 = 3;
 #[derive(Args)]
 pub struct Arguments {
     /// The site or its login endpoint, e.g. https://example.ru or https://example.ru/api/auth/max
-    #[arg(value_name = "URL", value_parser = address)]
-    url: Url,
+    #[arg(value_name = "URL", value_parser = address, required_unless_present = "upstream")]
+    url: Option<Url>,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -31,6 +32,12 @@ pub struct Arguments {
     /// Wait 70 s for connections that are cut when nothing flows
     #[arg(long)]
     slow: bool,
+    /// Ask MAX itself, too, as the configured endpoints say: is it in reach, does it give a code?
+    #[arg(long)]
+    upstream: bool,
+    /// The configuration file, for --upstream
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    config: Option<PathBuf>,
     /// Accept any certificate
     #[arg(long)]
     insecure: bool,
@@ -54,12 +61,20 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Err(error) => return cannot(format!("{}: {error}", path.display())),
         }
     }
+    let upstream = match arguments.upstream {
+        false => None,
+        true => match Config::load(&Flags { config: arguments.config, listen: None }) {
+            Ok(loaded) => Some(loaded.config),
+            Err(error) => return cannot(error.to_string()),
+        },
+    };
     let options = Options {
-        url: Some(arguments.url),
+        url: arguments.url,
         hops: arguments.hops,
         nginx,
         slow: arguments.slow,
         insecure: arguments.insecure,
+        upstream,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -4,6 +4,7 @@ mod bench;
 mod doctor;
 mod emulate;
 mod serve;
+mod setup;
 
 use crate::config::{Config, Flags, Invalid};
 use clap::{Args, Parser, Subcommand};
@@ -35,6 +36,8 @@ enum Command {
     Emulate(emulate::Arguments),
     /// Why does the stream not arrive, and which line fixes it? Exit 0: it does; 1: by a fallback; 2: not; 3: not tested
     Doctor(doctor::Arguments),
+    /// A working proxy or deployment file on standard output
+    Setup(setup::Arguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -91,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Emulate(arguments) => emulate::run(arguments),
         // Its exit codes are its own.
         Command::Doctor(arguments) => return doctor::run(arguments),
+        Command::Setup(arguments) => setup::run(arguments),
         Command::Config(ConfigCommand::Check(configuration)) => check(configuration),
         Command::Config(ConfigCommand::Show(configuration)) => show(configuration),
         Command::Bench(arguments) => bench::run(arguments),

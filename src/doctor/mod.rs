@@ -14,11 +14,13 @@ mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
+use crate::config::Config;
 use conclude::{Judged, Transport, judge};
-use finding::{Finding, Site};
+use finding::{Finding, Severity, Site};
 use futures_util::future::join_all;
 use hops::Hop;
 use http::Client;
@@ -42,6 +44,8 @@ pub struct Options {
     pub slow: bool,
     /// Any certificate will do.
     pub insecure: bool,
+    /// MAX is asked, too, with these settings.
+    pub upstream: Option<Config>,
 }
 
 /// Why there is no report.
@@ -49,12 +53,36 @@ pub struct Options {
 pub enum CannotTest {
     #[error("{0}: an address begins with http:// or https://")]
     NotHttp(Url),
+    #[error("{0}")]
+    Upstream(String),
 }
 
-/// Looks at one line.
+/// Looks at one line, at MAX, or at both.
 pub async fn examine(options: &Options, clock: Clock, tasks: Tasks) -> Result<Report, CannotTest> {
+    let line = async {
+        match &options.url {
+            Some(url) => line(url, options, clock.clone(), tasks.clone()).await,
+            None => Ok(nothing_asked()),
+        }
+    };
+    let max = async {
+        match &options.upstream {
+            Some(config) => upstream::ask(config, clock.clone(), tasks.clone()).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let (report, max) = tokio::join!(line, max);
+    let mut report = report?;
+    if let Some(asked) = max.map_err(CannotTest::Upstream)? {
+        report.upstream = asked.lines;
+        report.findings.extend(asked.findings);
+        report.findings.sort_by_key(|finding| finding.severity == Severity::Note);
+    }
+    Ok(report)
+}
+
+async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Result<Report, CannotTest> {
     let began = Instant::now();
-    let Some(url) = &options.url else { return Ok(nothing_asked()) };
     let client = Client::new(endpoint(url)?, options.insecure, tasks, clock);
     let hops = options.hops.iter().map(|hop| hop_endpoint(hop, &client.url)).collect::<Result<Vec<_>, _>>()?;
     let hops = hops.into_iter().map(|url| (url.clone(), client.hop(url)));

@@ -12,6 +12,7 @@ macro_rules! names {
         pub enum $kind { $($variant,)* }
 
         impl $kind {
+            #[cfg(test)]
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             pub fn name(self) -> &'static str {

@@ -53,6 +53,7 @@ async fn doctor(tasks: &Tasks, address: SocketAddr) -> Report {
         nginx: Vec::new(),
         slow: false,
         insecure: false,
+        upstream: None,
     };
     examine(&options, Clock::system(), tasks.clone()).await.unwrap()
 }
