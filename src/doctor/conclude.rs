@@ -59,7 +59,12 @@ pub fn judge(client: &Client, reached: &Reached, round: &Round) -> Judged {
     let accel_gone = accel_gone(round);
     let seen = seen_layer(reached, round, accel_gone);
     let mut findings = streams(round, &verdicts, offset, accel_gone, seen);
-    let tier = tier(&findings, accel_gone);
+    // HAProxy adds no header of its own, but its ways with small writes give it away.
+    let seen = match findings.iter().find(|finding| finding.layer == Layer::Haproxy) {
+        Some(_) if seen == Layer::Unknown => Layer::Haproxy,
+        _ => seen,
+    };
+    let tier = tier(&findings);
     findings.extend(socket::findings(&round.socket, accel_gone, seen, tier));
     findings.extend(clocks(round, seen).or_else(|| remembered(&reached.echo, seen)));
     findings.extend(pages(round, seen, &verdicts));
@@ -176,12 +181,11 @@ fn evidence(round: &Round, streams: &[Verdict; 7], means: &str) -> String {
 }
 
 /// Where more is known of the tiers than a WebSocket alone tells.
-fn tier(findings: &[Finding], accel_gone: bool) -> Tier {
+fn tier(findings: &[Finding]) -> Tier {
     let nginx = findings.iter().find(|finding| finding.layer == Layer::Nginx);
     match nginx {
         Some(finding) if matches!(finding.tier, Tier::Outer | Tier::Inner) => Tier::Outer,
         Some(finding) => finding.tier,
-        None if accel_gone => Tier::Unknown,
         None => Tier::Unknown,
     }
 }
@@ -349,7 +353,7 @@ fn transport(round: &Round, verdicts: &[Verdict], offset: i64) -> (Transport, Op
         return (Transport::WebSocket, Some(*first_ms));
     }
     // A login over anything else begins with a POST.
-    if !round.post.as_ref().is_some_and(|post| post.ours.is_some()) {
+    if round.post.as_ref().is_none_or(|post| post.ours.is_none()) {
         return (Transport::None, None);
     }
     let mut streams = [ALL, BEST].into_iter().filter(|index| verdicts.get(*index) == Some(&Verdict::Live));

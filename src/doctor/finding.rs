@@ -60,7 +60,14 @@ impl Finding {
     }
 
     pub fn place(&self, site: &Site) -> String {
-        self.place.clone().unwrap_or_else(|| facts::place(self.layer, self.tier, &site.base))
+        if let Some(place) = &self.place {
+            return place.clone();
+        }
+        match self.code {
+            Code::Dns => "the zone of the name".to_owned(),
+            Code::ClockSkew => "the machine whose clock is wrong".to_owned(),
+            _ => facts::place(self.layer, self.tier, &site.base),
+        }
     }
 
     pub fn page(&self) -> String {

@@ -38,7 +38,9 @@ pub fn locate(findings: &mut [Finding], hops: &[Hop]) {
         let good = &hops[first].url;
         match here[first] {
             Here::Milder => {
-                finding.tier = Tier::Both;
+                if finding.tier != Tier::Inner {
+                    finding.tier = Tier::Both;
+                }
                 finding.evidence += &format!(" Asked at {good}, it is there, too, but milder: it takes both tiers.");
             }
             _ if first == 0 => {
@@ -53,7 +55,10 @@ pub fn locate(findings: &mut [Finding], hops: &[Hop]) {
                 finding.evidence += &format!(
                     " It is there at {bad} and gone at {good}: the tier at {bad} does it, perhaps others in front, too."
                 );
-                finding.tier = Tier::Inner;
+                // An upgrade that is lost inside says nothing of the tiers outside: all of them need the lines.
+                if finding.code != Code::WsUpgradeNotPassed {
+                    finding.tier = Tier::Inner;
+                }
             }
         }
     }

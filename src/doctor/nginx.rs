@@ -387,7 +387,7 @@ fn tokens(text: &str) -> Vec<Token> {
                     }
                     word.push(next);
                     if next == '{' {
-                        while let Some(inside) = characters.next() {
+                        for inside in characters.by_ref() {
                             word.push(inside);
                             if inside == '}' {
                                 break;

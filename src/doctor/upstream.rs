@@ -40,13 +40,7 @@ pub async fn ask(config: &Config, clock: Clock, tasks: Tasks) -> Result<Asked, S
                 // One that works is enough for visitors.
                 let severity = if alive { Severity::Note } else { Severity::Fault };
                 let evidence = format!("{}: {why}", endpoint.url);
-                findings.push(Finding::new(
-                    Code::UpstreamUnreachable,
-                    severity,
-                    Layer::Unknown,
-                    Tier::Unknown,
-                    evidence,
-                ));
+                findings.push(Finding::new(Code::UpstreamUnreachable, severity, Layer::App, Tier::Unknown, evidence));
             }
         }
     }

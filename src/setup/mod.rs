@@ -5,10 +5,10 @@ use crate::config::facts::{FACTS, Fact, Layer};
 use std::fmt::Write as _;
 
 /// Where a comment begins (columns), unless its line is longer.
-const COMMENT_AT: usize = 64;
+const COMMENT_AT: usize = 60;
 
 /// The longest line with a comment behind it; above it the comment gets a line of its own.
-const WIDTH: usize = 120;
+const WIDTH: usize = 132;
 
 /// What can be set up.
 struct Target {

@@ -78,14 +78,25 @@ names! {
     }
 }
 
-names! {
-    /// Which of several proxies of one kind.
-    Tier {
-        Outer = "outer",
-        Inner = "inner",
-        Both = "both",
-        Single = "single",
-        Unknown = "unknown",
+/// Which of several proxies of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tier {
+    Outer,
+    Inner,
+    Both,
+    Single,
+    Unknown,
+}
+
+impl Tier {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Outer => "outer",
+            Self::Inner => "inner",
+            Self::Both => "both",
+            Self::Single => "single",
+            Self::Unknown => "unknown",
+        }
     }
 }
 
