@@ -4,7 +4,7 @@ CARGO ?= cargo
 NODE ?= node
 LISTEN ?= 127.0.0.1:3001
 
-.PHONY: help demo test setup lint unit web e2e limits build
+.PHONY: help demo test setup lint unit web e2e chains chains-fast limits build
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=127.0.0.1:3001)'
@@ -13,6 +13,8 @@ help:
 	@echo 'make unit     the Rust tests'
 	@echo 'make web      the tests of the browser side, with its type check'
 	@echo 'make e2e      the end-to-end tests: real nginx, a real browser, real MAX clients (ONLY=session for one file)'
+	@echo 'make chains   logins over some 60 chains of real proxies (ONLY=regex for some, WRITE=1 writes docs/proxies.md)'
+	@echo 'make chains-fast  ten of them, under a minute'
 	@echo 'make limits   what a release build costs: time, memory, size'
 
 demo:
@@ -42,6 +44,18 @@ web:
 ONLY ?= *
 e2e: setup build
 	cd tests/e2e && $(NODE) --test --test-reporter=spec --test-concurrency=2 --test-timeout=300000 $(ONLY).test.mjs
+
+# One file after the other, because they measure time.
+CHAINS = cd tests/chains && $(NODE) --test --test-concurrency=1 --test-timeout=900000
+chains:
+	@scripts/setup chains
+	$(CARGO) build
+	$(CHAINS) --test-reporter=spec live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs doctor.test.mjs
+
+chains-fast:
+	@scripts/setup chains
+	$(CARGO) build
+	FAST=1 $(CHAINS) --test-reporter=spec live.test.mjs doctor.test.mjs
 
 limits:
 	@scripts/limits

@@ -49,6 +49,7 @@ const START_PATIENCE_MS = 20 * SECOND; // for a first POST that cannot get throu
 const LOGIN_LIFE_MS = 10 * 60 * SECOND + 20 * SECOND; // the server ends a login after ten minutes: it goes first
 const HIDDEN_SUSPECT_MS = 5 * SECOND; // a page hidden for longer does not trust its socket
 const FRESH_LOGINS_PER_MINUTE = 3;
+const UNTOLD_MAX = 10; // failures that wait to be told to the server
 const UNPROVEN_LOGINS_MAX = 3; // so many logins in a row unknown from the start: the cookie does not stick
 
 /**
@@ -69,6 +70,9 @@ export function startMaxAuth(onEvent, options = {}) {
 class Attempt {
   /** @type {Report[]} the last 20 things that went wrong */
   report = [];
+
+  /** @type {string[]} of those, what the server has not been told */
+  #untold = [];
 
   #onEvent;
   #env;
@@ -491,6 +495,8 @@ class Attempt {
     const params = new URLSearchParams();
     if (this.#after) params.set('after', this.#after);
     for (const [key, value] of Object.entries(query)) if (value) params.set(key, value);
+    // What failed goes along with the next request, so that the operator's metrics show it.
+    if (this.#untold.length) params.set('failed', this.#untold.splice(0).join(','));
     return `${this.#env.base}/${encodeURIComponent(this.#login)}/events${unique}?${params}`;
   }
 
@@ -521,6 +527,8 @@ class Attempt {
   #note(transport, why) {
     this.report.push({ at: this.#env.clock.now(), transport, why });
     if (this.report.length > 20) this.report.shift();
+    const [reason, status] = why.split(' ');
+    if (this.#untold.length < UNTOLD_MAX) this.#untold.push(`${transport}.${reason}${reason === 'http' ? `-${status}` : ''}`);
   }
 
   /** What failed on the previous page is not tried first on this one. */

@@ -339,6 +339,11 @@ const HOLD_MAX = 10; // seconds; shorter than every known default cut of a proxy
 const HOLD_BESIDE = 2; // while a stream is being tried
 const GRACE_MS = 5000; // a page that has no answer so long after its hold is stuck
 const QUICK_RETRIES = 4; // 10, 5, 2, 1: after that it is not the hold
+// A page gets no answer on a connection that died while nobody looked, and browsers keep several. Where that is likely,
+// short questions find the one that lives.
+const DOUBTFUL_PAGES = 3;
+const DOUBTFUL_HOLD = 1; // seconds
+const DOUBTFUL_GRACE_MS = 1500;
 
 /** How long the server may hold a page: halved when something cuts it, and slowly up again. Outlives a single loop. */
 export class Pace {
@@ -383,6 +388,7 @@ export function openPages(env, pace, wake, handlers) {
   const { clock, random } = env;
   let over = false;
   let failures = 0;
+  let doubtful = wake ? DOUBTFUL_PAGES : 0;
   let abort = new AbortController();
   /** @type {any} */
   let timer = null;
@@ -390,7 +396,10 @@ export function openPages(env, pace, wake, handlers) {
   /** @param {number} hold @returns {Promise<{ body?: any, why?: string, problem?: Problem | null }>} */
   const fetchPage = async (hold) => {
     abort = new AbortController();
-    const stuck = clock.setTimeout(() => abort.abort(), hold * 1000 + GRACE_MS);
+    const stuck = clock.setTimeout(() => {
+      doubtful = doubtful > 0 ? doubtful - 1 : DOUBTFUL_PAGES;
+      abort.abort();
+    }, hold * 1000 + (doubtful > 0 ? DOUBTFUL_GRACE_MS : GRACE_MS));
     try {
       const url = handlers.url({ wait: String(hold), wake: wake ? '1' : '' });
       const response = await env.fetch(url, { headers: { Accept: 'application/json' }, signal: abort.signal });
@@ -410,15 +419,18 @@ export function openPages(env, pace, wake, handlers) {
   /** What a good page says about the next one. @param {any} body @param {number} hold @param {number} took @returns {number} ms to wait */
   const arrived = (body, hold, took) => {
     failures = 0;
+    doubtful = 0;
+    wake = false;
     if (handlers.onPage(body) > 0) return 0;
     if (took >= hold * 800) pace.full(hold);
     return took < 500 ? 1000 : 0; // something answers empty pages without holding them: do not spin
   };
 
-  /** @param {Problem | null} problem @param {number} hold @param {number} took @returns {number} ms to wait */
-  const failed = (problem, hold, took) => {
+  /** @param {Problem | null} problem @param {number} hold @param {number} took @param {boolean} doubted @returns {number} ms to wait */
+  const failed = (problem, hold, took, doubted) => {
     const before = failures++;
-    if (!problem || problem.status >= 502) pace.cut(hold);
+    if (doubted && took >= 1000 && !problem) return 0;
+    if (!doubted && (!problem || problem.status >= 502)) pace.cut(hold);
     if (problem?.retryAfter != null) return Math.min(problem.retryAfter, 30_000);
     // Cut in the middle of a hold: the hold was too long, the server is there. Ask again at once.
     const cut = took >= 1000 && before < QUICK_RETRIES && !overloadCode(problem);
@@ -426,15 +438,15 @@ export function openPages(env, pace, wake, handlers) {
   };
 
   const ask = async () => {
-    const hold = pace.next(handlers.beside());
+    const doubted = doubtful > 0;
+    const hold = doubted ? DOUBTFUL_HOLD : pace.next(handlers.beside());
     const askedAt = clock.now();
     const { body, why, problem = null } = await fetchPage(hold);
     if (over) return;
-    wake = false;
     const took = clock.now() - askedAt;
     if (why !== undefined) handlers.onFault(why);
     if (isGone(problem)) return handlers.onGone();
-    const pause = body ? arrived(body, hold, took) : failed(problem, hold, took);
+    const pause = body ? arrived(body, hold, took) : failed(problem, hold, took, doubted);
     if (over) return;
     if (pause > 0) timer = clock.setTimeout(() => void ask(), pause);
     else void ask();

@@ -130,7 +130,7 @@ fn greet(config: &Config, public: &Bound, demo: bool) {
     let address = public.address().map_or_else(|_| config.server.listen.to_string(), |address| address.to_string());
     let site = config.server.public_url.as_str().trim_end_matches('/');
     if demo {
-        say(&format!("max-auth demo: open {site}/ in a browser (the phone is at {site}/phone)"));
+        say(&format!("max-auth demo: open {site}/ in a browser; the page leads to the phone"));
         return;
     }
     tracing::info!(listen = address, public_url = site, base_path = config.server.base_path, "max-auth is ready");

@@ -97,7 +97,10 @@ impl Reader {
             let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
             let rest = rest.to_ascii_lowercase();
             let Some(section) = sections.iter().find(|section| rest.starts_with(&format!("{section}_"))) else {
-                // Not ours to refuse: Kubernetes sets MAX_AUTH_PORT and the like for a service of that name.
+                // Kubernetes sets these for a service of that name.
+                if !["port", "service_"].iter().any(|theirs| rest.starts_with(theirs)) {
+                    self.unknown(&rest.replacen('_', ".", 1), &Source::Environment(name));
+                }
                 continue;
             };
             let path = format!("{section}.{}", &rest[section.len() + 1..]);

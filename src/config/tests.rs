@@ -30,7 +30,8 @@ fn the_environment_wins_over_the_file_and_may_be_toml_or_plain_text() {
             ("MAX_AUTH_SERVER_PUBLIC_URL", "https://linkoo.dev"),
             ("MAX_AUTH_LOGIN_STARTS_PER_MINUTE", "0"),
             ("MAX_AUTH_UPSTREAM_ENDPOINTS", "[{ url = \"ws://127.0.0.1:8791/websocket\", dialect = \"json\" }]"),
-            ("MAX_AUTH_PORT", "tcp://10.0.0.1:3001"),
+            ("MAX_AUTH_PORT_3001_TCP", "tcp://10.0.0.1:3001"),
+            ("MAX_AUTH_SERVICE_HOST", "10.0.0.1"),
         ],
     )
     .unwrap();
@@ -74,6 +75,15 @@ fn every_error_says_where_and_what_was_expected() {
     assert!(
         error("", &[("MAX_AUTH_SERVER_LISTN", "x")])
             .contains("MAX_AUTH_SERVER_LISTN: unknown key `server.listn`; did you mean `server.listen`?")
+    );
+}
+
+#[test]
+fn a_variable_of_an_unknown_section_names_the_nearest_key() {
+    let error = error("", &[("MAX_AUTH_SERVRE_LISTEN", "x")]);
+    assert!(
+        error.contains("MAX_AUTH_SERVRE_LISTEN: unknown key `servre.listen`; did you mean `server.listen`?"),
+        "{error}"
     );
 }
 

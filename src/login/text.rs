@@ -17,6 +17,14 @@ impl Locale {
         if tag.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("en")) { Self::En } else { Self::Ru }
     }
 
+    /// For whom no login could be begun.
+    pub fn too_many(self) -> &'static str {
+        self.pick(
+            "Слишком много входов сейчас. Попробуйте чуть позже.",
+            "Too many sign-ins right now. Please try again shortly.",
+        )
+    }
+
     fn pick(self, ru: &'static str, en: &'static str) -> &'static str {
         match self {
             Self::Ru => ru,

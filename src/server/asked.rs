@@ -1,15 +1,48 @@
-//! What a request of a login asks for: its query, its body, its headers, read strictly.
+//! What a request of a login asks for: its path, its query, its body, its headers, read strictly; what cannot be read is
+//! answered with a problem body like everything else.
 
-use super::logins::invalid;
+use super::logins::{invalid, login_not_found};
 use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, REQUEST_BODY_TIME};
 use crate::base::problem::Problem;
 use crate::login::Position;
 use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts, Path, Query};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, USER_AGENT};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::timeout;
+
+/// The login named in the path, as text; whether there is such a login is another question.
+pub struct LoginPath(pub String);
+
+#[derive(Deserialize)]
+struct PathParts {
+    login: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for LoginPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<PathParts>::from_request_parts(parts, state).await;
+        path.map(|Path(path)| Self(path.login)).map_err(|_| login_not_found())
+    }
+}
+
+/// A query string.
+pub struct Asked<Q>(pub Q);
+
+impl<Q: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<Q> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<Q>::from_request_parts(parts, state).await;
+        query.map(|Query(query)| Self(query)).map_err(|error| invalid(&error.body_text()))
+    }
+}
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 

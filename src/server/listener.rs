@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 /// After an accept that failed for want of file descriptors: time for some to be given back.
@@ -77,8 +78,45 @@ impl Bound {
     }
 }
 
+/// How a connection of HTTP/2 begins (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Between looks at a connection that has begun like HTTP/2 but is not through with it.
+const PREFACE_PAUSE: Duration = Duration::from_millis(50);
+
+/// After a stop: what is being answered may finish, what has not even been asked may not hold the server.
+const STOP_ANSWERS: Duration = Duration::from_secs(2);
+
+/// Pings to HTTP/2 clients, and how long they may take to answer.
+const H2_PING: Duration = Duration::from_secs(30);
+const H2_PONG: Duration = Duration::from_secs(20);
+
+/// Looks at the first bytes without taking them. `None` when none come in time: the library that tells the versions apart
+/// by itself has no timer while it does.
+async fn begins_like_http2(stream: &TcpStream) -> Option<bool> {
+    let mut start = [0; PREFACE.len()];
+    let look = async {
+        loop {
+            let seen = stream.peek(&mut start).await.ok()?;
+            if seen == 0 {
+                return None;
+            }
+            if seen == PREFACE.len() || !PREFACE.starts_with(&start[..seen]) {
+                return Some(start == PREFACE);
+            }
+            tokio::time::sleep(PREFACE_PAUSE).await;
+        }
+    };
+    timeout(REQUEST_HEAD_TIME, look).await.ok().flatten()
+}
+
 async fn connection(stream: TcpStream, peer: SocketAddr, routes: Router, tasks: Tasks) {
     let _ = stream.set_nodelay(true);
+    let version = tokio::select! {
+        version = begins_like_http2(&stream) => version,
+        () = tasks.stopping() => return,
+    };
+    let Some(is_http2) = version else { return };
     let service = service_fn(move |request: Request<Incoming>| {
         let routes = routes.clone();
         async move {
@@ -92,16 +130,19 @@ async fn connection(stream: TcpStream, peer: SocketAddr, routes: Router, tasks: 
     builder
         .http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(H2_PING)
+        .keep_alive_timeout(H2_PONG)
         .enable_connect_protocol()
         .max_header_list_size(REQUEST_HEAD as u32)
         .max_concurrent_streams(64);
+    let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = tasks.stopping() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            timeout(STOP_ANSWERS, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

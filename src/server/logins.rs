@@ -1,7 +1,8 @@
 //! The endpoints of a login: begin, stream, password, give up.
 
 use super::asked::{
-    EventsQuery, count_failures, holds, is_phone, json_body, position, prefers_json, seconds, wants_stream,
+    Asked as AskedQuery, EventsQuery, LoginPath, count_failures, holds, is_phone, json_body, position, prefers_json,
+    seconds, wants_stream,
 };
 use super::cookie::Cookies;
 use super::hop::hop;
@@ -20,7 +21,7 @@ use crate::transport::begin::{Door, First, NotBegun, Wish, first_message};
 use crate::transport::ends::{Ends, Recorder, Transport};
 use crate::transport::{page, sse, ws};
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{ACCEPT_ENCODING, ALLOW, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
@@ -72,30 +73,25 @@ pub async fn base(
     answer.unwrap_or_else(|problem| problem.into_response())
 }
 
-#[derive(Deserialize)]
-pub struct EventsPath {
-    login: String,
-}
-
 /// `GET /{login}/events`: the stream from a position, over whatever the request asks for.
 /// `GET /{login}/events/{anything}` is the same: an address of its own for each poll, for caches that leave the query out
 /// of their key.
 pub async fn events(
     State(logins): State<Arc<Logins>>,
-    Path(path): Path<EventsPath>,
-    Query(query): Query<EventsQuery>,
+    LoginPath(id): LoginPath,
+    AskedQuery(query): AskedQuery<EventsQuery>,
     request: Request<Body>,
 ) -> Response {
-    logins.events(&path.login, &query, request).await.unwrap_or_else(|problem| problem.into_response())
+    logins.events(&id, &query, request).await.unwrap_or_else(|problem| problem.into_response())
 }
 
 /// `POST /{login}/password`
-pub async fn password(State(logins): State<Arc<Logins>>, Path(id): Path<String>, request: Request<Body>) -> Response {
+pub async fn password(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPath, request: Request<Body>) -> Response {
     logins.password(&id, request).await.unwrap_or_else(|problem| problem.into_response())
 }
 
 /// `DELETE /{login}`: the visitor gave up.
-pub async fn delete(State(logins): State<Arc<Logins>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub async fn delete(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPath, headers: HeaderMap) -> Response {
     let cancelled = logins.origins.check_request(&headers).and_then(|()| logins.find(&id, &headers));
     match cancelled {
         Ok(login) => {
@@ -287,14 +283,7 @@ impl Logins {
     /// The login, for the browser that began it. For any other it does not exist.
     pub fn find(&self, id: &str, headers: &HeaderMap) -> Result<Arc<Login>, Problem> {
         let found = LoginId::parse(id).and_then(|id| self.registry.find(id, &self.cookies.flow(headers)?.fingerprint));
-        found.ok_or_else(|| {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                "login-not-found",
-                "No such login",
-                "There is no such login, it is long over, or another browser began it (the flow cookie is missing).",
-            )
-        })
+        found.ok_or_else(login_not_found)
     }
 
     fn who(&self, headers: &HeaderMap, peer: SocketAddr) -> ClientAddress {
@@ -323,6 +312,15 @@ fn handshake(request: &mut Request<Body>, asked: Asked) -> Result<(Response, Pen
             Problem::new(StatusCode::BAD_REQUEST, "upgrade-failed", "No upgrade", "This connection cannot be upgraded.")
         }
     })
+}
+
+pub fn login_not_found() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "login-not-found",
+        "No such login",
+        "There is no such login, it is long over, or another browser began it (the flow cookie is missing).",
+    )
 }
 
 pub fn invalid(why: &str) -> Problem {

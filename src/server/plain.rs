@@ -1,12 +1,13 @@
 //! Signing in without JavaScript: a form that begins, and a page that refreshes itself from the code to the session.
 
+use super::asked::{Asked, LoginPath};
 use super::logins::Logins;
 use crate::base::limits::REQUEST_BODY;
 use crate::base::secret::Secret;
 use crate::login::{Attach, Kind, Login};
 use crate::transport::begin::{NotBegun, Wish};
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -28,7 +29,7 @@ pub struct LoginQuery {
 }
 
 /// `GET /login`
-pub async fn login_page(Query(query): Query<LoginQuery>) -> Response {
+pub async fn login_page(Asked(query): Asked<LoginQuery>) -> Response {
     let field = match &query.return_to {
         Some(place) => format!("<input type=\"hidden\" name=\"return_to\" value=\"{}\">", escaped(place)),
         None => String::new(),
@@ -61,14 +62,14 @@ pub async fn begin(
 }
 
 /// `GET /{login}/wait`: the login as it stands, again and again.
-pub async fn wait(State(logins): State<Arc<Logins>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub async fn wait(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPath, headers: HeaderMap) -> Response {
     let Ok(login) = logins.find(&id, &headers) else { return over(&logins, "", "") };
     let _reader = login.attach(Attach::NextPage);
     show(&logins, &login)
 }
 
 /// `POST /{login}/wait`: the cloud password.
-pub async fn password(State(logins): State<Arc<Logins>>, Path(id): Path<String>, request: Request) -> Response {
+pub async fn password(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPath, request: Request) -> Response {
     if let Err(problem) = logins.origins.check_request(request.headers()) {
         return problem.into_response();
     }

@@ -1,12 +1,13 @@
 //! From a grant to a session: `/callback`, `/session`, `/verify`, `/logout`.
 
+use super::asked::Asked;
 use super::cookie::Cookies;
 use super::origin::AllowedOrigins;
 use crate::base::problem::Problem;
 use crate::login::Grants;
 use crate::session::{Session, Sessions};
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -31,7 +32,7 @@ pub struct CallbackQuery {
 /// Takes the grant in the browser that began, and sends it back signed in.
 pub async fn callback(
     State(sign_in): State<Arc<SignIn>>,
-    Query(query): Query<CallbackQuery>,
+    Asked(query): Asked<CallbackQuery>,
     headers: HeaderMap,
 ) -> Response {
     let flow = sign_in.cookies.flow(&headers);

@@ -38,7 +38,7 @@ pub struct Session {
     /// E.164, only with `session.phone = true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
-    /// Unix seconds of the MAX sign-in.
+    /// Unix milliseconds of the MAX sign-in.
     #[serde(rename = "authTime")]
     pub auth_time: i64,
     /// Unix milliseconds.
@@ -84,7 +84,7 @@ impl Sessions {
             last_name: person.last_name,
             picture: person.photo_url.filter(|url| url.len() <= PHOTO),
             phone: person.phone.filter(|_| self.phone),
-            auth_time: self.clock.unix_seconds(),
+            auth_time: self.clock.unix_ms(),
             expires_at: self.clock.unix_ms().saturating_add(ttl_ms),
         };
         self.seal(&Sealed { sid: id::encode(&self.rng.bytes::<16>()), session })

@@ -33,6 +33,10 @@ pub struct Wish {
 }
 
 impl Wish {
+    pub fn locale(&self) -> Locale {
+        self.locale
+    }
+
     /// What a form begins: nothing is known of the browser.
     pub fn without_script(return_to: Option<String>) -> Self {
         Self { visitor: Visitor::default(), return_to, locale: Locale::default() }

@@ -9,7 +9,7 @@ use crate::base::id::{Fingerprint, LoginId};
 use crate::base::limits::{BROWSER_MESSAGES_PER_MINUTE, BROWSER_WRITE};
 use crate::base::tasks::Tasks;
 use crate::base::websocket::ServerSocket;
-use crate::login::{Attach, Login, Position, Reader, Registry};
+use crate::login::{Attach, Locale, Login, Position, Reader, Registry};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -128,11 +128,12 @@ async fn start<S: Stream>(
     wish: Wish,
     context: &Context,
 ) -> Result<(Reader, Option<Position>), Ended> {
+    let locale = wish.locale();
     match context.door.begin(wish, context.who, context.flow, context.is_phone) {
         Ok(login) => Ok((attach_first(&login)?, None)),
         Err(NotBegun::ReturnTo) => Err(Ended::Close(Close::InvalidInitialMessage)),
-        Err(NotBegun::RateLimited { retry_after }) => Err(refuse(socket, "rate-limited", retry_after).await),
-        Err(NotBegun::Busy { retry_after }) => Err(refuse(socket, "busy", retry_after).await),
+        Err(NotBegun::RateLimited { retry_after }) => Err(refuse(socket, "rate-limited", locale, retry_after).await),
+        Err(NotBegun::Busy { retry_after }) => Err(refuse(socket, "busy", locale, retry_after).await),
     }
 }
 
@@ -141,10 +142,9 @@ fn attach_first(login: &Arc<Login>) -> Result<Reader, Ended> {
 }
 
 /// An error event without a login, then the close.
-async fn refuse<S: Stream>(socket: &mut ServerSocket<S>, code: &str, retry_after: Duration) -> Ended {
-    let message =
-        "Слишком много входов сейчас. Попробуйте чуть позже. / Too many sign-ins right now. Try again shortly.";
-    let data = json!({"code": code, "message": message, "retry": true, "retryAfter": retry_after.as_millis() as u64});
+async fn refuse<S: Stream>(socket: &mut ServerSocket<S>, code: &str, locale: Locale, retry_after: Duration) -> Ended {
+    let retry_after = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+    let data = json!({"code": code, "message": locale.too_many(), "retry": true, "retryAfter": retry_after});
     let event = json!({"event": "error", "data": data}).to_string();
     let _ = timeout(BROWSER_WRITE, socket.send(Message::text(event))).await;
     Ended::Close(Close::TryLater)

@@ -192,7 +192,8 @@ describe('requests', () => {
     isProblem(await post(JSON.stringify({ userAgent: { deviceName: 'x'.repeat(1 << 20) } })), 413);
     const { status } = await raw(server.port, [
       `POST ${BASE_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n`,
-      ...Array.from({ length: 40 }, () => `1000\r\n${' '.repeat(0x1000)}\r\n`), '0\r\n\r\n',
+      // A little more than is taken, at once: what a server leaves unread resets the connection, and its answer with it.
+      `1000\r\n${' '.repeat(0x1000)}\r\n`.repeat(3) + '0\r\n\r\n',
     ]);
     assert.equal(status, 413);
   });
@@ -220,8 +221,7 @@ describe('requests', () => {
   test('unknown logins: 404 login-not-found', async () => {
     for (const login of ['x', 'A'.repeat(22), 'A'.repeat(4000), '%00', '%2e%2e', '..%2f..', '00000000-0000-0000-0000-000000000000', '%F0%9F%98%80', '%ff']) {
       const answer = await visitor().page(login, undefined, 0);
-      // What is no text at all cannot be read, rather than not be found.
-      isProblem(answer, login === '%ff' ? 400 : 404);
+      isProblem(answer, 404);
     }
   });
 

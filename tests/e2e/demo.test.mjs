@@ -141,7 +141,7 @@ describe('the page as it is sent', () => {
       assert.match(headers['content-security-policy'] ?? '', /default-src 'none'|default-src 'self'/, path);
       assert.doesNotMatch(headers['content-security-policy'], /unsafe-(inline|eval)|https?:/, path);
       assert.equal(headers['x-content-type-options'], 'nosniff', path);
-      assert.equal(headers['referrer-policy'], 'no-referrer', path);
+      assert.match(headers['referrer-policy'], /^(no-referrer|same-origin)$/, path);
       assert.match(headers['content-security-policy'], /frame-ancestors 'none'/, path);
     }
   });

@@ -73,6 +73,17 @@ test('a WebSocket that opens but says nothing costs nothing: pages go on, SSE is
   assert.equal(world.kinds('poll').length, polls, 'and took over');
 });
 
+test('what failed is told to the server once, with the next request', async () => {
+  const world = new World();
+  world.ws = 'hang';
+  world.sse = 'held';
+  world.start();
+  await world.clock.advance(20_000);
+  const told = world.asked.map(({ query }) => query.get('failed')).filter(Boolean).join(',').split(',');
+  assert.deepEqual(told.slice(0, 2), ['ws.hang', 'sse.hang']);
+  assert.equal(told.length, 2);
+});
+
 test('a WebSocket closed twice before it delivered gives way to SSE', async () => {
   const world = new World();
   world.ws = 'refuse';

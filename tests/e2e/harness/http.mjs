@@ -7,16 +7,24 @@ import zlib from 'node:zlib';
 import { deadline } from './time.mjs';
 
 /** Resolves when the head of the answer is in: {status, headers, body (a readable stream), close()}. */
-export function open(url, { method = 'GET', headers = {}, body, version = 1, ms = 15_000 } = {}) {
+export async function open(url, { method = 'GET', headers = {}, body, version = 1, ms = 15_000 } = {}) {
   const ask = version === 2 ? openH2 : openH1;
-  return deadline(ask(new URL(url), method, headers, body), ms, `${method} ${url} to answer`);
+  const abort = new AbortController();
+  try {
+    return await deadline(ask(new URL(url), method, headers, body, abort.signal), ms, `${method} ${url} to answer`);
+  } catch (error) {
+    // An answer that came too late would keep its socket, unread, and with it this process.
+    abort.abort();
+    throw error;
+  }
 }
 
-function openH1(url, method, headers, body) {
+function openH1(url, method, headers, body, signal) {
   const { request } = url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
     const outgoing = request(url, { method, headers, agent: false, rejectUnauthorized: false });
-    outgoing.once('error', reject);
+    signal.addEventListener('abort', () => outgoing.destroy());
+    outgoing.on('error', reject);
     outgoing.once('response', (incoming) => {
       incoming.on('error', () => {});
       resolve({
@@ -31,16 +39,16 @@ function openH1(url, method, headers, body) {
   });
 }
 
-function openH2(url, method, headers, body) {
+function openH2(url, method, headers, body, signal) {
   return new Promise((resolve, reject) => {
     const session = http2.connect(url.origin, { rejectUnauthorized: false });
-    session.once('error', reject);
+    signal.addEventListener('abort', () => session.destroy());
+    session.on('error', reject);
     const lower = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
     delete lower.host;
     const stream = session.request({ ':method': method, ':path': url.pathname + url.search, ...lower });
-    stream.once('error', reject);
+    stream.on('error', reject);
     stream.once('response', (answer) => {
-      stream.on('error', () => {});
       stream.once('close', () => session.close());
       resolve({
         status: answer[':status'],
@@ -70,21 +78,18 @@ function decoded(stream, headers) {
 export async function fetchWhole(url, options = {}) {
   const answer = await open(url, options);
   answer.body.setEncoding('utf8');
-  const text = await deadline(
-    (async () => {
-      let all = '';
-      try {
-        for await (const part of answer.body) all += part;
-      } catch (error) {
-        // Cut in the middle: say what had come.
-        error.message += `; had ${all.length} characters`;
-        throw error;
-      }
-      return all;
-    })(),
-    options.ms ?? 15_000,
-    `the body of ${options.method ?? 'GET'} ${url}`,
-  );
+  const whole = async () => {
+    let all = '';
+    for await (const part of answer.body) all += part;
+    return all;
+  };
+  let text;
+  try {
+    text = await deadline(whole(), options.ms ?? 15_000, `the body of ${options.method ?? 'GET'} ${url}`);
+  } catch (error) {
+    answer.close();
+    throw error;
+  }
   const { body: _body, ...head } = answer;
   return { ...head, text, get json() { return JSON.parse(text); } };
 }

@@ -141,7 +141,7 @@ class Running {
     return this.output.split('\n').filter(Boolean);
   }
 
-  async stop(signal = 'SIGTERM', ms = 10_000) {
+  async stop(signal = 'SIGTERM', ms = 15_000) {
     if (living.has(this.child)) this.child.kill(signal);
     try {
       return await deadline(this.exited, ms, `${this.name} to end after ${signal}`);

@@ -132,7 +132,10 @@ export class Visitor {
       }),
       ms,
       `a WebSocket at ${url}`,
-    );
+    ).catch((error) => {
+      socket.terminate();
+      throw error;
+    });
   }
 
   /** Opens server-sent events; anything but 200 rejects with {status, text, headers}. */
