@@ -66,6 +66,7 @@ pub fn judge(client: &Client, reached: &Reached, round: &Round) -> Judged {
     };
     let tier = tier(&findings);
     findings.extend(socket::findings(&round.socket, accel_gone, seen, tier));
+    findings.extend(socket::over_http2(&round.socket_over_http2, seen, tier));
     findings.extend(clocks(round, seen).or_else(|| remembered(&reached.echo, seen)));
     findings.extend(pages(round, seen, &verdicts));
     findings.extend(limits(round, seen));
@@ -349,7 +350,9 @@ fn bare(host: &str) -> String {
 }
 
 fn transport(round: &Round, verdicts: &[Verdict], offset: i64) -> (Transport, Option<i64>) {
-    if let Socket::Live { first_ms, .. } = &round.socket {
+    // Browsers that see HTTP/2's WebSocket announced use it and do not try the other one.
+    let announced = matches!(round.socket_over_http2, Socket::NotTried | Socket::Live { .. });
+    if let (Socket::Live { first_ms, .. }, true) = (&round.socket, announced) {
         return (Transport::WebSocket, Some(*first_ms));
     }
     // A login over anything else begins with a POST.

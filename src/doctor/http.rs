@@ -9,13 +9,16 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
+use hyper::ext::Protocol;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
@@ -68,11 +71,21 @@ pub struct Ask {
     pub patience: Duration,
     /// A WebSocket wants HTTP/1.1 even where HTTP/2 is spoken.
     pub only_http1: bool,
+    /// Extended CONNECT (RFC 8441): the WebSocket that browsers open where a proxy announces it.
+    pub extended_connect: bool,
 }
 
 impl Ask {
     pub fn get(path: String) -> Self {
-        Self { method: Method::GET, path, headers: Vec::new(), body: "", patience: STAGE, only_http1: false }
+        Self {
+            method: Method::GET,
+            path,
+            headers: Vec::new(),
+            body: "",
+            patience: STAGE,
+            only_http1: false,
+            extended_connect: false,
+        }
     }
 }
 
@@ -96,6 +109,8 @@ pub struct Client {
     pub origin: String,
     insecure: bool,
     shared: Mutex<Option<http2::SendRequest<Body>>>,
+    /// Whether the other side announced extended CONNECT (RFC 8441).
+    announced: Arc<AtomicBool>,
     tasks: Tasks,
     pub clock: Clock,
 }
@@ -103,7 +118,7 @@ pub struct Client {
 impl Client {
     pub fn new(url: Url, insecure: bool, tasks: Tasks, clock: Clock) -> Self {
         let origin = url.origin().ascii_serialization();
-        Self { url, host: None, origin, insecure, shared: Mutex::new(None), tasks, clock }
+        Self { url, host: None, origin, insecure, shared: Mutex::new(None), announced: Arc::default(), tasks, clock }
     }
 
     /// The same questions at an inner address, as the outer proxies would ask them.
@@ -115,6 +130,11 @@ impl Client {
     /// The same, where a redirect led.
     pub fn moved(self, url: Url) -> Self {
         Self::new(url, self.insecure, self.tasks, self.clock)
+    }
+
+    /// Whether browsers would open a WebSocket over HTTP/2; known once something was answered.
+    pub fn announces_extended_connect(&self) -> bool {
+        self.announced.load(Ordering::Relaxed)
     }
 
     pub fn host(&self) -> String {
@@ -150,6 +170,9 @@ impl Client {
         let mut request = Request::new(Full::new(Bytes::from_static(ask.body.as_bytes())));
         *request.method_mut() = ask.method.clone();
         *request.uri_mut() = target;
+        if ask.extended_connect {
+            request.extensions_mut().insert(Protocol::from_static("websocket"));
+        }
         let headers = request.headers_mut();
         if !http2 {
             headers.insert(HOST, HeaderValue::from_str(&host).map_err(|error| Broken::Http(error.to_string()))?);
@@ -185,8 +208,14 @@ impl Client {
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(wire))
             .await
             .map_err(|error| Broken::Http(chain(&error)))?;
+        let (mut connection, announced) = (Box::pin(connection), Arc::clone(&self.announced));
         self.tasks.spawn("doctor connection", async move {
-            let _ = connection.await;
+            let _ = poll_fn(|context| {
+                let polled = connection.as_mut().poll(context);
+                announced.store(connection.is_extended_connect_protocol_enabled(), Ordering::Relaxed);
+                polled
+            })
+            .await;
         });
         *shared = Some(sender.clone());
         Ok((Sender::Http2(sender), local))

@@ -207,21 +207,36 @@ pub async fn socket(client: &Client) -> Socket {
     let mut ask = Ask::get(path);
     let key = STANDARD.encode(Rng::system().bytes::<16>());
     ask.only_http1 = true;
-    ask.patience = SOCKET_PATIENCE;
-    ask.headers = vec![
-        (CONNECTION, HeaderValue::from_static("Upgrade")),
-        (UPGRADE, HeaderValue::from_static("websocket")),
-        (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
-    ];
+    ask.headers =
+        vec![(CONNECTION, HeaderValue::from_static("Upgrade")), (UPGRADE, HeaderValue::from_static("websocket"))];
     ask.headers.extend(HeaderValue::from_str(&key).map(|key| (SEC_WEBSOCKET_KEY, key)));
+    open(client, ask, &nonce).await
+}
+
+/// The same over HTTP/2, as browsers do it where it is announced; `NotTried` where it is not.
+pub async fn socket_over_http2(client: &Client) -> Socket {
+    if !client.announces_extended_connect() {
+        return Socket::NotTried;
+    }
+    let (path, nonce) = nonce_path("/probe/socket");
+    let mut ask = Ask::get(path);
+    ask.method = Method::CONNECT;
+    ask.extended_connect = true;
+    open(client, ask, &nonce).await
+}
+
+async fn open(client: &Client, mut ask: Ask, nonce: &str) -> Socket {
+    ask.patience = SOCKET_PATIENCE;
+    ask.headers.push((SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
     ask.headers.extend(HeaderValue::from_str(&client.origin).map(|origin| (ORIGIN, origin)));
     let mut answer = match client.ask(&ask).await {
         Ok(answer) => answer,
         Err(Broken::Silent(_)) => return Socket::Hung,
         Err(broken) => return Socket::Broken(broken.to_string()),
     };
-    if answer.response.status().as_u16() != 101 {
-        return Socket::Answered(Box::new(Plain::read(client, answer, &nonce, SOCKET_PATIENCE).await));
+    let opened = if ask.extended_connect { 200 } else { 101 };
+    if answer.response.status().as_u16() != opened {
+        return Socket::Answered(Box::new(Plain::read(client, answer, nonce, SOCKET_PATIENCE).await));
     }
     let headers = answer.response.headers().clone();
     let connecting = millis(answer.since_connect) - millis(answer.head_after);
@@ -282,6 +297,8 @@ pub struct Round {
     pub pages: Pages,
     pub post: Option<Plain>,
     pub socket: Socket,
+    /// Over HTTP/2, where that is announced.
+    pub socket_over_http2: Socket,
     pub limited: Option<Limited503>,
 }
 
@@ -335,14 +352,14 @@ impl Round {
         };
         let upgrade = async {
             let _place = places.acquire().await;
-            socket(client).await
+            (socket(client).await, socket_over_http2(client).await)
         };
         let post = async {
             let _place = places.acquire().await;
             echo(client, Method::POST).await.ok()
         };
         let columns = futures_util::future::join_all(COLUMNS.iter().map(|kind| stream(*kind)));
-        let (life, quiet, held_page, socket, post, pages_naive, pages, columns, post_stream) = tokio::join!(
+        let (life, quiet, held_page, (socket, socket_over_http2), post, pages_naive, pages, columns, post_stream) = tokio::join!(
             unless_limited(held(Some(beat))),
             unless_limited(held(None)),
             held_page,
@@ -363,6 +380,7 @@ impl Round {
             pages,
             post,
             socket,
+            socket_over_http2,
             limited: None,
         };
         if round.any_limited() {

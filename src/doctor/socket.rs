@@ -70,6 +70,15 @@ pub fn findings(socket: &Socket, nginx: bool, seen: Layer, tier: Tier) -> Vec<Fi
     }
 }
 
+/// The WebSocket over HTTP/2: what fails there fails in browsers, which then try no other.
+pub fn over_http2(socket: &Socket, seen: Layer, tier: Tier) -> Vec<Finding> {
+    let mut found = findings(socket, false, seen, tier);
+    for finding in &mut found {
+        finding.evidence = format!("over HTTP/2 (RFC 8441, announced by the proxy): {}", finding.evidence);
+    }
+    found
+}
+
 /// A layer that lets upgrades hang is seldom the one that names itself; an application's proxy is the usual one.
 fn hanging(seen: Layer) -> Layer {
     if seen == Layer::Unknown { Layer::App } else { seen }
@@ -88,8 +97,7 @@ fn answered(plain: &Plain, nginx: bool, seen: Layer, tier: Tier) -> Vec<Finding>
     let arrived = plain.ours.as_ref().and_then(|ours| serde_json::from_value::<Echo>(ours["echo"].clone()).ok());
     let arrived = arrived.map(|echo| format!("; {}", what_arrived(&echo))).unwrap_or_default();
     let server = text(&plain.headers, "server").map(|server| format!(" by {server}")).unwrap_or_default();
-    let evidence =
-        format!("sent Upgrade: websocket over HTTP/1.1, answered {}{server}: {}{arrived}", plain.status, row.says);
+    let evidence = format!("a WebSocket was asked for, answered {}{server}: {}{arrived}", plain.status, row.says);
     let mut finding = Finding::new(row.code, Severity::Fault, layer, tier, evidence);
     if row.code == Code::WsUpgradeNotPassed && layer == Layer::Nginx && tier == Tier::Outer {
         // Two tiers: which of them dropped it cannot be told from outside.

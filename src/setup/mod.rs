@@ -1,7 +1,7 @@
 //! `max-auth setup TARGET`: a whole proxy or deployment file, with a comment why each line is there. The lines that
 //! streams need come from `config::facts`, where the doctor takes its fixes from.
 
-use crate::config::facts::{FACTS, Fact, Layer};
+use crate::config::facts::{Fact, Layer, facts};
 use std::fmt::Write as _;
 
 /// Where a comment begins (columns), unless its line is longer.
@@ -102,14 +102,14 @@ pub fn file(target: &str, options: &Options) -> Result<String, Refused> {
         }
     }
     // An inline fact.
-    for fact in FACTS.iter().filter(|fact| fact.layer == target.layer) {
+    for fact in facts().filter(|fact| fact.layer == target.layer) {
         out = out.replace(&format!("{{={}}}", fact.id), fact.line);
     }
     Ok(out)
 }
 
 fn fact(layer: Layer, id: &str) -> Option<&'static Fact> {
-    FACTS.iter().find(|fact| fact.layer == layer && fact.id == id)
+    facts().find(|fact| fact.layer == layer && fact.id == id)
 }
 
 /// One line (or block) with its comment behind or, where there is no room, above it.
@@ -261,8 +261,8 @@ mod tests {
                     assert!(!text.contains(left), "{} still has {left}:\n{text}", target.name);
                 }
                 assert!(text.contains("example.ru") && text.contains("/api/auth/max"), "{text}");
-                let facts = FACTS.iter().filter(|fact| fact.layer == target.layer && target.layer != Layer::App);
-                for fact in facts.filter(|fact| fact.cures.iter().any(|code| PREVENTED.contains(code))) {
+                let own = facts().filter(|fact| fact.layer == target.layer && target.layer != Layer::App);
+                for fact in own.filter(|fact| fact.cures.iter().any(|code| PREVENTED.contains(code))) {
                     let other = if target.inner { "client" } else { "client-inner" };
                     let line = fact.line.lines().next().unwrap();
                     let line = fill(line, &values(target, &options()).unwrap());

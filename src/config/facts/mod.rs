@@ -1,9 +1,8 @@
 //! What a proxy must grant for streams to arrive, as one table: `doctor` prints its lines as the fix of a finding,
 //! `setup` builds whole files of the same lines. So the two cannot disagree.
 
+mod general;
 mod proxies;
-
-pub use proxies::FACTS;
 
 macro_rules! names {
     ($(#[$about:meta])* $kind:ident { $($variant:ident = $name:literal,)* }) => {
@@ -115,11 +114,15 @@ pub struct Fact {
     pub tier: Option<Tier>,
 }
 
+/// The whole table.
+pub fn facts() -> impl Iterator<Item = &'static Fact> {
+    proxies::PROXIES.iter().chain(general::GENERAL)
+}
+
 /// The lines that cure `code` in `layer`; where nothing is known of that layer, what is true of any.
 pub fn fix(code: Code, layer: Layer, tier: Tier) -> Vec<&'static Fact> {
     let of = |layer: Layer| -> Vec<&'static Fact> {
-        FACTS
-            .iter()
+        facts()
             .filter(|fact| fact.layer == layer && fact.cures.contains(&code))
             .filter(|fact| fact.tier.is_none_or(|only| (only == Tier::Inner) == (tier == Tier::Inner)))
             .collect()
