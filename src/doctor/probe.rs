@@ -51,6 +51,12 @@ pub fn nonce_path(path: &str) -> (String, String) {
     (format!("{path}?nonce={nonce}"), nonce)
 }
 
+/// The same with a path of its own, so that a cache does not mix up two questions.
+pub fn own_path(path: &str) -> (String, String) {
+    let (_, nonce) = nonce_path(path);
+    (format!("{path}/{nonce}?nonce={nonce}"), nonce)
+}
+
 /// The request as it arrived at the server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -162,7 +168,7 @@ pub struct Pages {
 
 impl Pages {
     async fn of(client: &Client, dress: &str) -> Self {
-        let (path, nonce) = nonce_path("/probe/poll");
+        let (path, nonce) = own_path("/probe/poll");
         let ask = Ask::get(format!("{path}&as={dress}"));
         let first = Plain::of(client, &ask, &nonce).await.ok();
         let second = Plain::of(client, &ask, &nonce).await.ok();
@@ -337,7 +343,7 @@ impl Round {
             }
         };
         let held_page = async {
-            let (path, nonce) = nonce_path("/probe/poll");
+            let (path, nonce) = own_path("/probe/poll");
             let mut ask = Ask::get(format!("{path}&hold={}", HOLD.as_millis()));
             ask.patience = HOLD + Duration::from_secs(1);
             let _place = places.acquire().await;

@@ -1,7 +1,7 @@
 //! One timed event stream: reads it, notes when each event came, and judges that against when it was sent.
 
 use super::http::{Answer, Ask, Broken, Client, text};
-use super::probe::nonce_path;
+use super::probe::own_path;
 use bytes::Bytes;
 use flate2::write::GzDecoder;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, RANGE};
@@ -107,7 +107,7 @@ struct Data {
 
 impl Seen {
     pub async fn of(client: &Client, kind: Kind) -> Self {
-        let (path, nonce) = nonce_path("/probe/stream");
+        let (path, nonce) = own_path("/probe/stream");
         let mut ask = Ask::get(format!("{path}&as={}", kind.dress));
         ask.headers = vec![(ACCEPT, EVENT_STREAM)];
         ask.patience = PATIENCE;

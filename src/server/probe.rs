@@ -96,6 +96,9 @@ impl Probes {
         Router::new()
             .route(&format!("{base}/probe"), get(echo).post(echo))
             .route(&format!("{base}/probe/stream"), get(stream).post(stream))
+            // An address of its own for each, for caches that leave the query out of their key.
+            .route(&format!("{base}/probe/stream/{{own}}"), get(stream).post(stream))
+            .route(&format!("{base}/probe/poll/{{own}}"), get(poll).post(poll))
             .route(&format!("{base}/probe/poll"), get(poll).post(poll))
             .route(&format!("{base}/probe/socket"), any(socket))
             .with_state(Arc::new(self))
