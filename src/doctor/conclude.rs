@@ -70,7 +70,8 @@ pub fn judge(client: &Client, reached: &Reached, round: &Round) -> Judged {
     findings.extend(clocks(round, seen).or_else(|| remembered(&reached.echo, seen)));
     findings.extend(pages(round, seen, &verdicts));
     findings.extend(limits(round, seen));
-    findings.extend(request(client, reached, seen, tier, accel_gone));
+    // Which of several tiers changed a request cannot be told from outside.
+    findings.extend(request(client, reached, seen, Tier::Unknown, accel_gone));
     let (transport, first_event_ms) = transport(round, &verdicts, offset);
     // Faults first, in the table's order otherwise.
     findings.sort_by_key(|finding| finding.severity == Severity::Note);

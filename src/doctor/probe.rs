@@ -32,9 +32,8 @@ const AT_ONCE: usize = 8;
 const HOLD: Duration = Duration::from_millis(3500);
 pub const SLOW_HOLD: Duration = Duration::from_secs(70);
 
-/// Comments of the held stream that is not silent: max-auth's own heartbeat with `--slow`, quicker otherwise.
+/// Comments of the held stream that is not silent, often enough that what ends it cannot have been silence.
 const BEAT: Duration = Duration::from_millis(500);
-const SLOW_BEAT: Duration = Duration::from_secs(10);
 
 /// A WebSocket that is not answered: visitors would wait this long for nothing.
 const SOCKET_PATIENCE: Duration = Duration::from_millis(2500);
@@ -323,7 +322,7 @@ impl Round {
     pub async fn of(client: &Client, slow: bool) -> Self {
         let places = Semaphore::new(AT_ONCE);
         let limited = CancellationToken::new();
-        let (hold, beat) = if slow { (SLOW_HOLD, SLOW_BEAT) } else { (HOLD, BEAT) };
+        let hold = if slow { SLOW_HOLD } else { HOLD };
         let held = |beat: Option<Duration>| Kind {
             hold: Some((hold.as_millis() as u64, beat.map(|beat| beat.as_millis() as u64))),
             ..Kind::get("held", "all", false)
@@ -366,7 +365,7 @@ impl Round {
         };
         let columns = futures_util::future::join_all(COLUMNS.iter().map(|kind| stream(*kind)));
         let (life, quiet, held_page, (socket, socket_over_http2), post, pages_naive, pages, columns, post_stream) = tokio::join!(
-            unless_limited(held(Some(beat))),
+            unless_limited(held(Some(BEAT))),
             unless_limited(held(None)),
             held_page,
             upgrade,

@@ -77,15 +77,15 @@ pub const TABLE: &[Row] = &[
         head: None,
         accel: Some(false),
         seen: None,
-        conclusions: &[conclusion(Code::Buffered, NGINX, Tier::Single)],
-        means: "one nginx buffers answers; it obeyed X-Accel-Buffering and took the header out",
+        conclusions: &[conclusion(Code::Buffered, NGINX, Tier::Unknown)],
+        means: "one nginx buffers answers; it obeyed X-Accel-Buffering and took the header out (others in front of it may be there, and do not buffer)",
     },
     Row {
         streams: [B, B, L, B, L, L, L],
         head: None,
         accel: Some(true),
         seen: None,
-        conclusions: &[conclusion(Code::Buffered, Who::Seen, Tier::Single)],
+        conclusions: &[conclusion(Code::Buffered, Who::Seen, Tier::Unknown)],
         means: "something that obeys X-Accel-Buffering buffers answers, and leaves the header in, so it is not nginx",
     },
     Row {
@@ -93,7 +93,7 @@ pub const TABLE: &[Row] = &[
         head: None,
         accel: Some(false),
         seen: None,
-        conclusions: &[conclusion(Code::Compressed, NGINX, Tier::Single)],
+        conclusions: &[conclusion(Code::Compressed, NGINX, Tier::Unknown)],
         means: "one nginx compresses event streams and buffers what it compresses",
     },
     Row {
@@ -102,7 +102,7 @@ pub const TABLE: &[Row] = &[
         accel: Some(false),
         seen: None,
         conclusions: &[
-            conclusion(Code::Buffered, NGINX, Tier::Single),
+            conclusion(Code::Buffered, NGINX, Tier::Unknown),
             conclusion(Code::AppCompression, Who::Named(Layer::App), Tier::Unknown),
         ],
         means: "one nginx buffers answers, and behind it the application compresses event streams",
@@ -252,7 +252,7 @@ pub fn find(observed: &Observed) -> Option<&'static Row> {
 mod tests {
     use super::*;
     use Layer::{App, H2o, Haproxy, Nginx, Trafficserver, Unknown, Varnish};
-    use Tier::{Inner, Outer, Single};
+    use Tier::{Inner, Outer};
 
     /// The rows as measured (85 chains): streams, head at once, X-Accel-Buffering arrived, who names itself.
     #[test]
@@ -262,8 +262,8 @@ mod tests {
         let measured: &[(&str, bool, bool, Layer, Expected)] = &[
             ("LLLLLLL", true, true, Unknown, &[]),
             ("LLLLLLL", true, false, Nginx, &[]),
-            ("BBLBLLL", false, false, Nginx, &[("buffered", Nginx, Single)]),
-            ("LBLBLLL", false, false, Nginx, &[("compressed", Nginx, Single)]),
+            ("BBLBLLL", false, false, Nginx, &[("buffered", Nginx, UNKNOWN)]),
+            ("LBLBLLL", false, false, Nginx, &[("compressed", Nginx, UNKNOWN)]),
             ("BBBBBBL", false, false, Nginx, &[("buffered", Nginx, Outer)]),
             ("BBBBBLL", false, false, Nginx, &[("compressed", Nginx, Outer), ("buffered", Nginx, Inner)]),
             ("LBBBBLL", false, false, Nginx, &[("compressed", Nginx, Outer)]),
@@ -275,7 +275,7 @@ mod tests {
             ("BBBBBBB", false, true, Layer::Lighttpd, &[("whole-response-buffered", Layer::Lighttpd, UNKNOWN)]),
             ("BBBBBBB", false, true, Unknown, &[("whole-response-buffered", Unknown, UNKNOWN)]),
             ("BBBBBBB", false, false, Nginx, &[("buffered", Nginx, UNKNOWN)]),
-            ("BBBBLLL", false, false, Nginx, &[("buffered", Nginx, Single), ("app-compression", App, UNKNOWN)]),
+            ("BBBBLLL", false, false, Nginx, &[("buffered", Nginx, UNKNOWN), ("app-compression", App, UNKNOWN)]),
         ];
         for (streams, head_at_once, accel_arrived, seen, expected) in measured {
             let verdict = |letter| match letter {
