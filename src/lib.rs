@@ -7,12 +7,14 @@
 mod base;
 mod cli;
 mod config;
+mod doctor;
 mod emulator;
 mod login;
 mod max;
 mod observe;
 mod server;
 mod session;
+mod setup;
 mod transport;
 mod upstream;
 

@@ -21,7 +21,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("login", &["base", "max", "upstream"]),
     ("transport", &["base", "login", "upstream"]),
     ("server", &["base", "config", "login", "session", "transport"]),
-    ("cli", &["base", "config", "emulator", "login", "observe", "server", "session", "upstream"]),
+    ("doctor", &["base", "config", "upstream"]),
+    ("setup", &["config"]),
+    ("cli", &["base", "config", "doctor", "emulator", "login", "observe", "server", "session", "setup", "upstream"]),
 ];
 
 fn root() -> &'static Path {

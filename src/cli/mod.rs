@@ -1,8 +1,10 @@
 //! The command line. Exit codes: 0 fine, 1 the answer is "no" (a configuration is wrong), 2 could not run at all.
 
 mod bench;
+mod doctor;
 mod emulate;
 mod serve;
+mod setup;
 
 use crate::config::{Config, Flags, Invalid};
 use clap::{Args, Parser, Subcommand};
@@ -32,6 +34,10 @@ enum Command {
     },
     /// A stand-in for MAX, with a phone to press
     Emulate(emulate::Arguments),
+    /// Why does the stream not arrive, and which line fixes it? Exit 0: it does; 1: by a fallback; 2: not; 3: not tested
+    Doctor(doctor::Arguments),
+    /// A working proxy or deployment file on standard output
+    Setup(setup::Arguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -86,6 +92,9 @@ pub fn run() -> ExitCode {
             serve::run(&Flags { config: configuration.config, listen }, demo)
         }
         Command::Emulate(arguments) => emulate::run(arguments),
+        // Its exit codes are its own.
+        Command::Doctor(arguments) => return doctor::run(arguments),
+        Command::Setup(arguments) => setup::run(arguments),
         Command::Config(ConfigCommand::Check(configuration)) => check(configuration),
         Command::Config(ConfigCommand::Show(configuration)) => show(configuration),
         Command::Bench(arguments) => bench::run(arguments),

@@ -10,6 +10,7 @@ mod middleware;
 mod ops;
 mod origin;
 mod plain;
+mod probe;
 mod router;
 mod sign_in;
 mod upgrade;

@@ -4,6 +4,7 @@ use super::cookie::Cookies;
 use super::files::{self, Extra};
 use super::logins::{self, Logins, flow_life};
 use super::origin::AllowedOrigins;
+use super::probe::Probes;
 use super::sign_in::{self, SignIn};
 use super::{middleware, plain, upgrade};
 use crate::base::clock::Clock;
@@ -44,6 +45,14 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         server.allowed_origins.clone(),
         parts.clock.clone(),
     );
+    let probes = Probes::new(
+        origins.clone(),
+        server.trusted_proxies.clone(),
+        Arc::clone(&parts.ends),
+        parts.clock.clone(),
+        parts.rng.clone(),
+        parts.tasks.clone(),
+    );
     let logins = Arc::new(Logins {
         registry: parts.registry,
         door: Arc::new(door),
@@ -83,7 +92,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/verify"), get(sign_in::verify))
         .route(&format!("{base}/logout"), post(sign_in::logout))
         .with_state(sign_in);
-    let mut routes = login_routes.merge(session_routes).merge(files::router(base));
+    let mut routes = login_routes.merge(session_routes).merge(probes.router(base)).merge(files::router(base));
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }

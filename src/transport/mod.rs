@@ -4,6 +4,7 @@ pub mod begin;
 mod close;
 pub mod ends;
 pub mod page;
+pub mod probe_stream;
 mod pump;
 pub mod sse;
 mod stored_gzip;

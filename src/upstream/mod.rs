@@ -8,4 +8,4 @@ pub mod driver;
 mod endpoints;
 
 pub use account_qr::AccountQr;
-pub use connect::Roots;
+pub use connect::{Roots, connect};

@@ -1,0 +1,353 @@
+//! The doctor's HTTP client: one connection per request over HTTP/1.1, one shared over HTTP/2 as browsers do it, and
+//! each failure with the stage it happened in. It follows nothing, retries nothing and decodes nothing.
+
+use crate::base::clock::Clock;
+use crate::base::tasks::Tasks;
+use bytes::Bytes;
+use http::header::{HOST, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::ext::Protocol;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::future::{Future as _, poll_fn};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use url::{Position, Url};
+
+/// One stage of connecting: a healthy line takes a tenth of it, and the verdict is wanted within five seconds.
+const STAGE: Duration = Duration::from_secs(3);
+
+/// Addresses of one name that are tried.
+const ADDRESSES: usize = 4;
+
+/// A browser's, because some firewalls refuse whatever is not one.
+const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/151.0.0.0 Safari/537.36 max-auth-doctor";
+
+/// Why there is no answer, by stage.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Broken {
+    #[error("DNS: {0}")]
+    Dns(String),
+    #[error("TCP: {0}")]
+    Tcp(String),
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("no answer within {0:.1} s")]
+    Silent(f64),
+    #[error("the connection broke: {0}")]
+    Http(String),
+}
+
+/// An answer's head, and when it came.
+pub struct Answer {
+    pub response: Response<Incoming>,
+    pub began: Instant,
+    /// From the request to the head, without connecting.
+    pub head_after: Duration,
+    /// From the first packet of this probe on, connecting included.
+    pub since_connect: Duration,
+}
+
+/// What is asked.
+pub struct Ask {
+    pub method: Method,
+    /// Below the endpoint, with its query.
+    pub path: String,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: &'static str,
+    pub patience: Duration,
+    /// A WebSocket wants HTTP/1.1 even where HTTP/2 is spoken.
+    pub only_http1: bool,
+    /// Extended CONNECT (RFC 8441): the WebSocket that browsers open where a proxy announces it.
+    pub extended_connect: bool,
+}
+
+impl Ask {
+    pub fn get(path: String) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            headers: Vec::new(),
+            body: "",
+            patience: STAGE,
+            only_http1: false,
+            extended_connect: false,
+        }
+    }
+}
+
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+type Body = Full<Bytes>;
+
+enum Sender {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
+}
+
+/// Talks to one endpoint.
+pub struct Client {
+    /// The login endpoint.
+    pub url: Url,
+    /// The name to ask for, where it is not the address's (an inner hop).
+    host: Option<String>,
+    /// What a browser would send as `Origin`: that of the address people type.
+    pub origin: String,
+    insecure: bool,
+    shared: Mutex<Option<http2::SendRequest<Body>>>,
+    /// Whether the other side announced extended CONNECT (RFC 8441).
+    announced: Arc<AtomicBool>,
+    tasks: Tasks,
+    pub clock: Clock,
+}
+
+impl Client {
+    pub fn new(url: Url, insecure: bool, tasks: Tasks, clock: Clock) -> Self {
+        let origin = url.origin().ascii_serialization();
+        Self { url, host: None, origin, insecure, shared: Mutex::new(None), announced: Arc::default(), tasks, clock }
+    }
+
+    /// The same questions at an inner address, as the outer proxies would ask them.
+    pub fn hop(&self, url: Url) -> Self {
+        let (tasks, clock) = (self.tasks.clone(), self.clock.clone());
+        Self { host: Some(self.host()), origin: self.origin.clone(), ..Self::new(url, self.insecure, tasks, clock) }
+    }
+
+    /// The same, where a redirect led.
+    pub fn moved(self, url: Url) -> Self {
+        Self::new(url, self.insecure, self.tasks, self.clock)
+    }
+
+    /// Whether browsers would open a WebSocket over HTTP/2; known once something was answered.
+    pub fn announces_extended_connect(&self) -> bool {
+        self.announced.load(Ordering::Relaxed)
+    }
+
+    pub fn host(&self) -> String {
+        match &self.host {
+            Some(host) => host.clone(),
+            None => self.url[Position::BeforeHost..Position::AfterPort].to_owned(),
+        }
+    }
+
+    pub async fn ask(&self, ask: &Ask) -> Result<Answer, Broken> {
+        let first = Instant::now();
+        let (sender, local) = self.sender(ask.only_http1).await?;
+        let path = format!("{}{}", self.url.path().trim_end_matches('/'), ask.path);
+        let request = self.request(ask, &path, matches!(sender, Sender::Http2(_)), local)?;
+        let began = Instant::now();
+        let answered = async {
+            match sender {
+                Sender::Http1(mut sender) => sender.send_request(request).await,
+                Sender::Http2(mut sender) => sender.send_request(request).await,
+            }
+        };
+        let response = timeout(ask.patience, answered)
+            .await
+            .map_err(|_| Broken::Silent(ask.patience.as_secs_f64()))?
+            .map_err(|error| Broken::Http(chain(&error)))?;
+        Ok(Answer { response, began, head_after: began.elapsed(), since_connect: first.elapsed() })
+    }
+
+    fn request(&self, ask: &Ask, path: &str, http2: bool, local: Option<SocketAddr>) -> Result<Request<Body>, Broken> {
+        let host = self.host();
+        let target = if http2 { format!("{}://{host}{path}", self.url.scheme()) } else { path.to_owned() };
+        let target: Uri = target.parse().map_err(|_| Broken::Http(format!("{path} is no address")))?;
+        let mut request = Request::new(Full::new(Bytes::from_static(ask.body.as_bytes())));
+        *request.method_mut() = ask.method.clone();
+        *request.uri_mut() = target;
+        if ask.extended_connect {
+            request.extensions_mut().insert(Protocol::from_static("websocket"));
+        }
+        let headers = request.headers_mut();
+        if !http2 {
+            headers.insert(HOST, HeaderValue::from_str(&host).map_err(|error| Broken::Http(error.to_string()))?);
+        } else {
+            *request.version_mut() = Version::HTTP_2;
+        }
+        let headers = request.headers_mut();
+        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if let Some(from) = local.and_then(|local| HeaderValue::from_str(&local.to_string()).ok()) {
+            headers.insert(HeaderName::from_static("x-max-auth-probe-from"), from);
+        }
+        for (name, value) in &ask.headers {
+            headers.insert(name, value.clone());
+        }
+        Ok(request)
+    }
+
+    /// A connection for one request; the shared one where the other side speaks HTTP/2.
+    async fn sender(&self, only_http1: bool) -> Result<(Sender, Option<SocketAddr>), Broken> {
+        if only_http1 || self.url.scheme() != "https" {
+            return self.http1(self.wire(false).await?).await;
+        }
+        // Held while connecting: the others wait for the one connection, as in a browser.
+        let mut shared = self.shared.lock().await;
+        if let Some(sender) = shared.as_ref().filter(|sender| !sender.is_closed()) {
+            return Ok((Sender::Http2(sender.clone()), None));
+        }
+        let (wire, local, is_http2) = self.wire(true).await?;
+        if !is_http2 {
+            drop(shared);
+            return self.http1((wire, local, false)).await;
+        }
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(wire))
+            .await
+            .map_err(|error| Broken::Http(chain(&error)))?;
+        let (mut connection, announced) = (Box::pin(connection), Arc::clone(&self.announced));
+        self.tasks.spawn("doctor connection", async move {
+            let _ = poll_fn(|context| {
+                let polled = connection.as_mut().poll(context);
+                announced.store(connection.is_extended_connect_protocol_enabled(), Ordering::Relaxed);
+                polled
+            })
+            .await;
+        });
+        *shared = Some(sender.clone());
+        Ok((Sender::Http2(sender), local))
+    }
+
+    async fn http1(
+        &self,
+        (wire, local, _): (Box<dyn Wire>, Option<SocketAddr>, bool),
+    ) -> Result<(Sender, Option<SocketAddr>), Broken> {
+        let handshake = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(wire)).await;
+        let (sender, connection) = handshake.map_err(|error| Broken::Http(chain(&error)))?;
+        self.tasks.spawn("doctor connection", async move {
+            let _ = connection.with_upgrades().await;
+        });
+        Ok((Sender::Http1(sender), local))
+    }
+
+    async fn wire(&self, offer_http2: bool) -> Result<(Box<dyn Wire>, Option<SocketAddr>, bool), Broken> {
+        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let port = self.url.port_or_known_default().unwrap_or(443);
+        let addresses: Vec<SocketAddr> = match timeout(STAGE, lookup_host((host, port))).await {
+            Err(_) => return Err(Broken::Dns(format!("no answer for {host} in {STAGE:?}"))),
+            Ok(Err(error)) => return Err(Broken::Dns(format!("{host}: {error}"))),
+            Ok(Ok(found)) => found.take(ADDRESSES).collect(),
+        };
+        let mut last = Broken::Dns(format!("{host} has no address"));
+        for address in addresses {
+            let stream = match timeout(STAGE, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => {
+                    last = Broken::Tcp(format!("{address}: {error}"));
+                    continue;
+                }
+                Err(_) => {
+                    last = Broken::Tcp(format!("{address}: no answer in {STAGE:?}"));
+                    continue;
+                }
+            };
+            let _ = stream.set_nodelay(true);
+            let local = stream.local_addr().ok();
+            if self.url.scheme() != "https" {
+                return Ok((Box::new(stream), local, false));
+            }
+            let name = ServerName::try_from(self.server_name()).map_err(|error| Broken::Tls(error.to_string()))?;
+            let connector = TlsConnector::from(Arc::new(tls(self.insecure, offer_http2)?));
+            let stream = match timeout(STAGE, connector.connect(name, stream)).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return Err(Broken::Tls(error.to_string())),
+                Err(_) => return Err(Broken::Tls(format!("no answer in {STAGE:?}"))),
+            };
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            return Ok((Box::new(stream), local, is_http2));
+        }
+        Err(last)
+    }
+
+    /// The name in the certificate: the visitor's, also at an inner hop.
+    fn server_name(&self) -> String {
+        let url = self.host.as_deref().and_then(|host| Url::parse(&format!("https://{host}/")).ok());
+        let name = url.as_ref().unwrap_or(&self.url).host_str().unwrap_or_default();
+        name.trim_matches(['[', ']']).to_owned()
+    }
+}
+
+/// An error with its causes, which hyper keeps to itself otherwise.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn tls(insecure: bool, offer_http2: bool) -> Result<ClientConfig, Broken> {
+    let builder = ClientConfig::builder();
+    let mut config = if insecure {
+        let provider = CryptoProvider::get_default().cloned();
+        let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))).with_no_client_auth()
+    } else {
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        builder.with_root_certificates(roots).with_no_client_auth()
+    };
+    if offer_http2 {
+        config.alpn_protocols.push(b"h2".to_vec());
+    }
+    config.alpn_protocols.push(b"http/1.1".to_vec());
+    Ok(config)
+}
+
+/// `--insecure`: what is asked and answered is no secret, and a test bench has a certificate of its own.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A header as text.
+pub fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}

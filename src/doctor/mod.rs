@@ -1,0 +1,162 @@
+//! `max-auth doctor`: why does the stream not arrive, and which line fixes it. It asks the probe endpoints of a running
+//! server through whatever stands in front, everything side by side, and concludes from tables what holds what back.
+
+mod conclude;
+mod finding;
+mod hops;
+mod http;
+mod nginx;
+mod probe;
+mod reach;
+mod report;
+mod signature;
+mod socket;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+use crate::base::clock::Clock;
+use crate::base::tasks::Tasks;
+use crate::config::Config;
+use conclude::{Judged, Transport, judge};
+use finding::{Finding, Severity, Site};
+use futures_util::future::join_all;
+use hops::Hop;
+use http::Client;
+use probe::Round;
+pub use report::Report;
+use tokio::time::Instant;
+use url::Url;
+
+/// Where max-auth's endpoints are unless the address says otherwise (`server.base_path`).
+const BASE_PATH: &str = "/api/auth/max";
+
+/// What the doctor is told.
+pub struct Options {
+    /// The site, or the login endpoint.
+    pub url: Option<Url>,
+    /// Inner addresses of the same line, from the outside inwards.
+    pub hops: Vec<Url>,
+    /// What `nginx -T` printed, one for each machine.
+    pub nginx: Vec<String>,
+    /// Wait for idle cuts.
+    pub slow: bool,
+    /// Any certificate will do.
+    pub insecure: bool,
+    /// MAX is asked, too, with these settings.
+    pub upstream: Option<Config>,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotTest {
+    #[error("{0}: an address begins with http:// or https://")]
+    NotHttp(Url),
+    #[error("{0}")]
+    Upstream(String),
+}
+
+/// Looks at one line, at MAX, or at both.
+pub async fn examine(options: &Options, clock: Clock, tasks: Tasks) -> Result<Report, CannotTest> {
+    let line = async {
+        match &options.url {
+            Some(url) => line(url, options, clock.clone(), tasks.clone()).await,
+            None => Ok(nothing_asked()),
+        }
+    };
+    let max = async {
+        match &options.upstream {
+            Some(config) => upstream::ask(config, clock.clone(), tasks.clone()).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let (report, max) = tokio::join!(line, max);
+    let mut report = report?;
+    if let Some(asked) = max.map_err(CannotTest::Upstream)? {
+        report.upstream = asked.lines;
+        report.findings.extend(asked.findings);
+        report.findings.sort_by_key(|finding| finding.severity == Severity::Note);
+    }
+    Ok(report)
+}
+
+async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Result<Report, CannotTest> {
+    let began = Instant::now();
+    let client = Client::new(endpoint(url)?, options.insecure, tasks, clock);
+    let hops = options.hops.iter().map(|hop| hop_endpoint(hop, &client.url)).collect::<Result<Vec<_>, _>>()?;
+    let hops = hops.into_iter().map(|url| (url.clone(), client.hop(url)));
+    let inner = join_all(hops.map(async |(url, client)| {
+        let (_, outcome, _) = look(client, false).await;
+        Hop { url, outcome }
+    }));
+    let ((client, outcome, proxy), inner) = tokio::join!(look(client, options.slow), inner);
+    let site = Site { base: client.url.path().trim_end_matches('/').to_owned(), origin: client.origin.clone(), proxy };
+    let mut judged = outcome.unwrap_or_else(|finding| Judged {
+        transport: Transport::None,
+        first_event_ms: None,
+        findings: vec![finding],
+    });
+    hops::locate(&mut judged.findings, &inner);
+    if !options.nginx.is_empty() {
+        nginx::locate(&mut judged.findings, &options.nginx, &site);
+    }
+    Ok(Report {
+        url: client.url.to_string(),
+        site,
+        transport: judged.transport,
+        first_event_ms: judged.first_event_ms,
+        duration_ms: stream::millis(began.elapsed()),
+        findings: judged.findings,
+        upstream: Vec::new(),
+        line: true,
+    })
+}
+
+/// Asks one address everything. The text is the address that the server takes visitors to come from.
+async fn look(client: Client, slow: bool) -> (Client, Result<Judged, Finding>, String) {
+    let (client, reached) = reach::reach(client).await;
+    match reached {
+        Ok(reached) => {
+            let round = Round::of(&client, slow).await;
+            let judged = judge(&client, &reached, &round);
+            (client, Ok(judged), reached.echo.client_address)
+        }
+        Err(finding) => (client, Err(finding), String::new()),
+    }
+}
+
+/// An inner address serves the same path unless it says otherwise.
+fn hop_endpoint(hop: &Url, outside: &Url) -> Result<Url, CannotTest> {
+    let mut url = endpoint(hop)?;
+    if hop.path().trim_end_matches('/').is_empty() {
+        url.set_path(outside.path());
+    }
+    Ok(url)
+}
+
+fn nothing_asked() -> Report {
+    Report {
+        url: "MAX".to_owned(),
+        site: Site { base: BASE_PATH.to_owned(), origin: String::new(), proxy: String::new() },
+        transport: Transport::None,
+        first_event_ms: None,
+        duration_ms: 0,
+        findings: Vec::new(),
+        upstream: Vec::new(),
+        line: false,
+    }
+}
+
+/// The login endpoint: what was given, with the usual path when there is none.
+fn endpoint(url: &Url) -> Result<Url, CannotTest> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(CannotTest::NotHttp(url.clone()));
+    }
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(if path.is_empty() { BASE_PATH } else { &path });
+    Ok(url)
+}

@@ -1,0 +1,258 @@
+//! The report: JSON for programs, and for a person who is tired: what visitors notice first, then a line per part of
+//! the way, then each fault with its evidence, the line that cures it, where that goes and how to see that it did.
+
+use super::conclude::Transport;
+use super::finding::{Finding, Severity, Site};
+use crate::config::facts::Code;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Everything that one run found out.
+pub struct Report {
+    pub url: String,
+    pub site: Site,
+    pub transport: Transport,
+    pub first_event_ms: Option<i64>,
+    pub duration_ms: i64,
+    pub findings: Vec<Finding>,
+    /// MAX was asked, too (`--upstream`), and what it said.
+    pub upstream: Vec<String>,
+    /// Whether the line was asked at all.
+    pub line: bool,
+}
+
+/// The parts of the way, in its order, and the findings that belong to each.
+const PARTS: &[(&str, &[Code])] = &[
+    ("name and connection", &[Code::Dns, Code::Tls, Code::BackendDown]),
+    ("path to max-auth", &[Code::NotRouted, Code::AuthRedirect, Code::AuthRequired]),
+    (
+        "WebSocket",
+        &[
+            Code::WsUpgradeNotPassed,
+            Code::WsConnectionHeaderMissing,
+            Code::WsUpgradeRefused,
+            Code::WsUpgradeHangs,
+            Code::WsKeyMissing,
+        ],
+    ),
+    (
+        "event streams",
+        &[
+            Code::Buffered,
+            Code::WholeResponseBuffered,
+            Code::Compressed,
+            Code::CompressedLateByOne,
+            Code::AppCompression,
+            Code::Delayed,
+            Code::XAccelIgnored,
+        ],
+    ),
+    ("pages and posts", &[Code::Cached, Code::PostRefused]),
+    ("limits and timeouts", &[Code::RateLimited, Code::ConnectionLimited, Code::IdleTimeout, Code::TotalTimeout]),
+    ("what arrives of a request", &[Code::HostRewritten, Code::OriginRefused, Code::ClientAddressLost]),
+    ("clock", &[Code::ClockSkew]),
+];
+
+const MAX: (&str, &[Code]) = ("MAX", &[Code::UpstreamUnreachable]);
+
+impl Report {
+    pub fn delivered(&self) -> bool {
+        self.transport != Transport::None
+    }
+
+    /// 0 the best transport works, 1 a fallback or a fault, 2 not delivered.
+    pub fn exit_code(&self) -> u8 {
+        let faults = self.findings.iter().any(|finding| finding.severity == Severity::Fault);
+        match self.transport {
+            _ if !self.line => u8::from(faults) * 2,
+            Transport::None => 2,
+            Transport::WebSocket if !faults => 0,
+            _ => 1,
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        json!({
+            "schema": 1,
+            "url": self.url,
+            "delivered": self.delivered(),
+            "transport": self.transport.name(),
+            "firstEventMs": self.first_event_ms,
+            "durationMs": self.duration_ms,
+            "findings": self.findings.iter().map(|finding| finding.json(&self.site)).collect::<Vec<_>>(),
+        })
+    }
+
+    pub fn text(&self, colours: bool) -> String {
+        let paint = Paint(colours);
+        let mut text = format!("{}\n\n", paint.bold(&format!("max-auth doctor {}", self.url)));
+        if self.line {
+            let _ = writeln!(text, "{}\n", self.experience());
+            self.parts(&mut text, &paint, PARTS);
+        }
+        if !self.upstream.is_empty() {
+            self.parts(&mut text, &paint, &[MAX]);
+            for line in &self.upstream {
+                let _ = writeln!(text, "          {line}");
+            }
+        }
+        for finding in &self.findings {
+            self.finding(&mut text, &paint, finding);
+        }
+        if self.line {
+            let first = self.first_event_ms.map(|ms| format!("; first event {ms} ms")).unwrap_or_default();
+            let _ = write!(text, "\ndelivered by: {}{first}", self.transport.name());
+        }
+        text
+    }
+
+    fn experience(&self) -> &'static str {
+        let faults = self.findings.iter().any(|finding| finding.severity == Severity::Fault);
+        match self.transport {
+            Transport::WebSocket if faults => {
+                "Visitors see each step of a sign-in as it happens. Some of them may not; see the faults below."
+            }
+            Transport::WebSocket => "Visitors see each step of a sign-in as it happens.",
+            Transport::Sse => {
+                "Visitors can sign in and see each step as it happens, but only over the second-best way: WebSockets do \
+                 not get through."
+            }
+            Transport::LongPoll => {
+                "Visitors can sign in, but only by asking again and again: neither WebSockets nor event streams get \
+                 through in time."
+            }
+            Transport::None => "Visitors cannot sign in: nothing gets from max-auth to them.",
+        }
+    }
+
+    /// What lies behind a broken part was not seen at all.
+    fn parts(&self, text: &mut String, paint: &Paint, parts: &[(&str, &[Code])]) {
+        let mut stopped = false;
+        for (index, (name, codes)) in parts.iter().enumerate() {
+            let here: Vec<&Finding> = self.findings.iter().filter(|finding| codes.contains(&finding.code)).collect();
+            let mark = match here.iter().any(|finding| finding.severity == Severity::Fault) {
+                true => paint.red("FAIL"),
+                false if stopped => "  - ".to_owned(),
+                false if here.is_empty() => paint.green(" ok "),
+                false => paint.yellow("note"),
+            };
+            let what: Vec<String> = here
+                .iter()
+                .map(|finding| format!("{} ({}{})", finding.code.name(), finding.layer.name(), tier(finding)))
+                .collect();
+            let _ = writeln!(text, "  {mark}  {name:<26} {}", what.join(", "));
+            stopped |= index < 2 && !self.delivered() && !here.is_empty();
+        }
+    }
+
+    fn finding(&self, text: &mut String, paint: &Paint, finding: &Finding) {
+        let (title, about) = match finding.severity {
+            Severity::Fault => (paint.red("FAULT"), ""),
+            Severity::Note => (paint.yellow("NOTE"), "   (max-auth gets along with it; other software would not)"),
+        };
+        let name = format!("{}: {}{}", finding.code.name(), finding.layer.name(), tier(finding));
+        let _ = writeln!(text, "\n{title}  {}{about}", paint.bold(&name));
+        let _ = writeln!(text, "  seen   {}", wrap(&finding.evidence));
+        for (index, (line, why)) in finding.fix(&self.site).iter().enumerate() {
+            let label = if index == 0 { "fix " } else { "    " };
+            let _ = writeln!(text, "  {label}   {}", paint.bold(line));
+            if !why.is_empty() {
+                let _ = writeln!(text, "             {}", wrap_at(why, "             "));
+            }
+        }
+        let _ = writeln!(text, "  where  {}", wrap(&finding.place(&self.site)));
+        let _ = writeln!(text, "  check  {}", wrap(&self.check(finding.code)));
+        let _ = writeln!(text, "  more   {}", finding.page());
+    }
+
+    /// How to see that the fix worked.
+    fn check(&self, code: Code) -> String {
+        let probe = format!("{}/probe", self.url.trim_end_matches('/'));
+        match code {
+            Code::Dns => format!("getent hosts {}", self.site.origin.split("://").last().unwrap_or_default()),
+            Code::Tls => format!("curl -sv {probe}?nonce=1 -o /dev/null"),
+            Code::UpstreamUnreachable => "max-auth doctor --upstream".to_owned(),
+            _ if PARTS[3].1.contains(&code) => {
+                format!("curl -N --compressed '{probe}/stream?nonce=1&as=naive': three events, one after the other")
+            }
+            Code::NotRouted | Code::AuthRedirect | Code::AuthRequired | Code::BackendDown => {
+                format!("curl -i '{probe}?nonce=1': 200 and JSON with \"nonce\":\"1\"")
+            }
+            Code::HostRewritten | Code::OriginRefused | Code::ClientAddressLost => {
+                format!("curl -s '{probe}?nonce=1': host, origin and clientAddress are the visitor's")
+            }
+            Code::IdleTimeout | Code::TotalTimeout => format!("max-auth doctor --slow {}", self.url),
+            _ => format!("max-auth doctor {}", self.url),
+        }
+    }
+}
+
+fn tier(finding: &Finding) -> String {
+    match finding.tier.name() {
+        "unknown" | "single" => String::new(),
+        name => format!(", {name}"),
+    }
+}
+
+/// Columns of a line of the report.
+const WIDTH: usize = 100;
+
+fn wrap(text: &str) -> String {
+    wrap_at(text, "         ")
+}
+
+/// Breaks lines between words and begins each further one with `indent`.
+fn wrap_at(text: &str, indent: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let full = lines.last().is_some_and(|line| !line.is_empty() && line.len() + word.len() >= WIDTH - indent.len());
+        if full {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.join(&format!("\n{indent}"))
+}
+
+/// Colours, on a terminal only.
+struct Paint(bool);
+
+impl Paint {
+    fn with(&self, code: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn bold(&self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn red(&self, text: &str) -> String {
+        self.with("1;31", text)
+    }
+
+    fn yellow(&self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    fn green(&self, text: &str) -> String {
+        self.with("32", text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_part_of_the_way() {
+        for &code in Code::ALL {
+            let parts = PARTS.iter().chain([&MAX]).filter(|(_, codes)| codes.contains(&code)).count();
+            assert_eq!(parts, 1, "{}", code.name());
+        }
+    }
+}

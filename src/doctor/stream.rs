@@ -1,0 +1,355 @@
+//! One timed event stream: reads it, notes when each event came, and judges that against when it was sent.
+
+use super::http::{Answer, Ask, Broken, Client, text};
+use super::probe::own_path;
+use bytes::Bytes;
+use flate2::write::GzDecoder;
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, RANGE};
+use http::{HeaderMap, HeaderValue, Method};
+use http_body_util::BodyExt as _;
+use serde::Deserialize;
+use std::io::Write as _;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The time between two events, in milliseconds (`transport/probe_stream.rs`).
+pub const GAP_MS: i64 = 300;
+
+/// Events of an ordinary stream.
+const EVENTS: usize = 3;
+
+/// An ordinary stream lasts 0.9 s; one that has not ended after this long is taken as it is.
+const PATIENCE: Duration = Duration::from_millis(3200);
+
+/// An event that took less than this (milliseconds) beyond the way was live: less than the gap to the next one by a
+/// margin, and more than the 200 ms that HAProxy adds.
+const LIVE_MS: i64 = 265;
+
+/// Arrivals closer together than this (milliseconds) came together.
+const TOGETHER_MS: i64 = 150;
+
+/// What browsers accept.
+const BROWSER: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// The longest stream that is read, in bytes: three tails of 16 KiB are 50 KiB.
+const LONGEST: usize = 512 * 1024;
+
+/// How a stream came through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Each event about when it was sent.
+    Live,
+    /// Each event when the next bytes followed.
+    Late,
+    /// All at once, at the end.
+    Burst,
+    /// Ended before its end.
+    Cut,
+    /// Not a stream of ours at all.
+    Failed,
+}
+
+/// One of the streams that are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// As the evidence calls it.
+    pub name: &'static str,
+    pub dress: &'static str,
+    pub identity: bool,
+    pub post: bool,
+    /// Milliseconds of holding, and between comments.
+    pub hold: Option<(u64, Option<u64>)>,
+}
+
+impl Kind {
+    pub const fn get(name: &'static str, dress: &'static str, identity: bool) -> Self {
+        Self { name, dress, identity, post: false, hold: None }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    /// Local Unix milliseconds.
+    arrived: i64,
+    /// The server's.
+    sent: i64,
+}
+
+/// What was seen of one stream.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub status: Option<u16>,
+    pub headers: HeaderMap,
+    pub broken: Option<String>,
+    /// From the request to the head, in milliseconds.
+    pub head_ms: i64,
+    /// From the request to the end, in milliseconds.
+    pub took_ms: i64,
+    /// From connecting to the first event, in milliseconds.
+    pub first_event_ms: Option<i64>,
+    events: Vec<Event>,
+    /// When raw bytes came, in milliseconds since the request.
+    raw: Vec<i64>,
+    /// Ended as an answer should.
+    complete: bool,
+    /// An encoding that is not undone here: judged by when bytes came.
+    opaque: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    nonce: String,
+    sent_unix_ms: i64,
+}
+
+impl Seen {
+    pub async fn of(client: &Client, kind: Kind) -> Self {
+        let (path, nonce) = own_path("/probe/stream");
+        let mut ask = Ask::get(format!("{path}&as={}", kind.dress));
+        ask.headers = vec![(ACCEPT, EVENT_STREAM)];
+        ask.patience = PATIENCE;
+        if let Some((hold, beat)) = kind.hold {
+            ask.path += &format!("&hold={hold}");
+            ask.path += &beat.map(|beat| format!("&beat={beat}")).unwrap_or_default();
+            ask.patience = Duration::from_millis(hold) + Duration::from_millis(1000);
+        }
+        if kind.identity {
+            // As a browser's fetch sends it that must not get a compressed answer.
+            ask.headers.push((RANGE, HeaderValue::from_static("bytes=0-")));
+            ask.headers.push((ACCEPT_ENCODING, IDENTITY));
+        } else {
+            ask.headers.push((ACCEPT_ENCODING, BROWSER));
+        }
+        if kind.post {
+            ask.method = Method::POST;
+            ask.body = "{}";
+            ask.headers.push((HeaderName::from_static("content-type"), HeaderValue::from_static("application/json")));
+        }
+        let began = tokio::time::Instant::now();
+        match client.ask(&ask).await {
+            Ok(answer) => Self::read(client, answer, &nonce, ask.patience).await,
+            Err(broken) => Self {
+                took_ms: millis(began.elapsed()),
+                broken: Some(match broken {
+                    Broken::Silent(_) => "no answer".to_owned(),
+                    other => other.to_string(),
+                }),
+                ..Self::default()
+            },
+        }
+    }
+
+    async fn read(client: &Client, answer: Answer, nonce: &str, patience: Duration) -> Self {
+        let connecting = answer.since_connect.saturating_sub(answer.head_after);
+        let (parts, mut body) = answer.response.into_parts();
+        let encoding = text(&parts.headers, "content-encoding").unwrap_or_default().to_ascii_lowercase();
+        let mut seen = Self {
+            status: Some(parts.status.as_u16()),
+            headers: parts.headers,
+            head_ms: millis(answer.head_after),
+            opaque: !matches!(encoding.as_str(), "" | "identity" | "gzip" | "x-gzip"),
+            ..Self::default()
+        };
+        let mut reader = Reader::new(encoding.contains("gzip"));
+        let mut total = 0;
+        loop {
+            let left = patience.saturating_sub(answer.began.elapsed());
+            match timeout(left, body.frame()).await {
+                Err(_) => {
+                    seen.broken = Some("did not end".to_owned());
+                    break;
+                }
+                Ok(None) => {
+                    seen.complete = true;
+                    break;
+                }
+                Ok(Some(Err(error))) => {
+                    seen.broken = Some(error.to_string());
+                    break;
+                }
+                Ok(Some(Ok(frame))) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    total += data.len();
+                    if total > LONGEST {
+                        seen.broken = Some("is endless".to_owned());
+                        break;
+                    }
+                    let (at, arrived) = (millis(answer.began.elapsed()), client.clock.unix_ms());
+                    if !data.is_empty() {
+                        seen.raw.push(at);
+                    }
+                    for event in reader.feed(&data) {
+                        if event.nonce != nonce {
+                            continue;
+                        }
+                        seen.first_event_ms.get_or_insert(millis(connecting) + at);
+                        seen.events.push(Event { arrived, sent: event.sent_unix_ms });
+                    }
+                }
+            }
+        }
+        seen.took_ms = millis(answer.began.elapsed());
+        seen
+    }
+
+    /// Whether it came from our server: its nonce, or (in an encoding that is not undone here) its type.
+    pub fn is_ours(&self) -> bool {
+        !self.events.is_empty() || self.is_stream()
+    }
+
+    fn is_stream(&self) -> bool {
+        matches!(self.status, Some(200 | 206))
+            && text(&self.headers, "content-type").is_some_and(|kind| kind.starts_with("text/event-stream"))
+    }
+
+    /// How much the events were late beyond the way, in milliseconds. `offset`: our clock less the server's.
+    pub fn delays(&self, offset: i64) -> Vec<i64> {
+        self.events.iter().map(|event| (event.arrived - event.sent - offset).max(0)).collect()
+    }
+
+    pub fn verdict(&self, offset: i64) -> Verdict {
+        if !self.is_stream() {
+            return Verdict::Failed;
+        }
+        if self.opaque {
+            return self.opaque_verdict();
+        }
+        if self.events.len() < EVENTS {
+            return if self.complete && self.events.is_empty() { Verdict::Failed } else { Verdict::Cut };
+        }
+        let delays = self.delays(offset);
+        if delays.iter().all(|delay| *delay < LIVE_MS) {
+            return Verdict::Live;
+        }
+        match (self.events.first(), self.events.last()) {
+            (Some(first), Some(last)) if last.arrived - first.arrived < GAP_MS => Verdict::Burst,
+            _ => Verdict::Late,
+        }
+    }
+
+    /// Bytes that cannot be read still come live, late or in one heap.
+    fn opaque_verdict(&self) -> Verdict {
+        let mut heaps: Vec<i64> = Vec::new();
+        for at in &self.raw {
+            if heaps.last().is_none_or(|last| at - last > TOGETHER_MS) {
+                heaps.push(*at);
+            }
+        }
+        match heaps.as_slice() {
+            [] => Verdict::Cut,
+            _ if !self.complete => Verdict::Cut,
+            [_] => Verdict::Burst,
+            [first, .., last] if *first < LIVE_MS && last - first >= GAP_MS => Verdict::Live,
+            _ => Verdict::Late,
+        }
+    }
+
+    /// When the first event came, in milliseconds since the request.
+    pub fn first_ms(&self) -> Option<i64> {
+        self.raw.first().copied()
+    }
+
+    /// Ended by somebody else before its time: after how many milliseconds.
+    pub fn cut_ms(&self) -> Option<i64> {
+        let gateway = matches!(self.status, Some(408 | 499 | 502 | 503 | 504 | 524));
+        let ended = self.broken.as_deref().is_some_and(|why| !matches!(why, "did not end" | "no answer"));
+        let short = self.complete && self.is_stream() && !self.opaque && self.events.len() < 2;
+        (gateway || ended || short).then_some(self.took_ms)
+    }
+}
+
+/// Cuts events out of bytes, undoing gzip on the way.
+struct Reader {
+    gzip: Option<GzDecoder<Vec<u8>>>,
+    text: Vec<u8>,
+}
+
+impl Reader {
+    fn new(gzip: bool) -> Self {
+        Self { gzip: gzip.then(|| GzDecoder::new(Vec::new())), text: Vec::new() }
+    }
+
+    fn feed(&mut self, data: &Bytes) -> Vec<Data> {
+        match &mut self.gzip {
+            None => self.text.extend_from_slice(data),
+            Some(decoder) => {
+                let _ = decoder.write_all(data);
+                let _ = decoder.flush();
+                self.text.append(decoder.get_mut());
+            }
+        }
+        let mut events = Vec::new();
+        while let Some(end) = self.text.windows(2).position(|pair| pair == b"\n\n") {
+            let event: Vec<u8> = self.text.drain(..end + 2).collect();
+            let event = String::from_utf8_lossy(&event);
+            let data = event.lines().find_map(|line| line.strip_prefix("data: "));
+            events.extend(data.and_then(|data| serde_json::from_str(data).ok()));
+        }
+        events
+    }
+}
+
+pub fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+impl Seen {
+    /// A stream whose events came so long after they were sent, for tests of what follows from it.
+    pub fn with_delays(delays: [i64; 3]) -> Self {
+        let events =
+            (0..).zip(delays).map(|(index, delay)| Event { arrived: index * GAP_MS + delay, sent: index * GAP_MS });
+        let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, EVENT_STREAM)]);
+        Self { status: Some(200), headers, events: events.collect(), complete: true, ..Self::default() }
+    }
+
+    /// A stream in Brotli, whose bytes came then.
+    pub fn opaque(raw: &[i64]) -> Self {
+        Self { opaque: true, raw: raw.to_vec(), ..Self::with_delays([0; 3]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    #[test]
+    fn times_make_the_verdict() {
+        for (delays, verdict) in [
+            ([0, 1, 2], Verdict::Live),
+            ([208, 210, 218], Verdict::Live),
+            ([300, 301, 300], Verdict::Late),
+            ([500, 510, 300], Verdict::Late),
+            ([900, 600, 300], Verdict::Burst),
+            ([1100, 800, 500], Verdict::Burst),
+        ] {
+            assert_eq!(Seen::with_delays(delays).verdict(0), verdict, "{delays:?}");
+        }
+        assert_eq!(Seen::with_delays([5000, 5001, 5002]).verdict(5000), Verdict::Live, "clocks differ");
+        for (raw, verdict) in [
+            (&[3, 301, 602, 903][..], Verdict::Live),
+            (&[903][..], Verdict::Burst),
+            (&[901, 903][..], Verdict::Burst),
+            (&[303, 602, 903][..], Verdict::Late),
+        ] {
+            assert_eq!(Seen::opaque(raw).verdict(0), verdict, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn events_are_read_out_of_gzip_as_they_are_flushed() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let mut reader = Reader::new(true);
+        for number in 1..=3 {
+            write!(encoder, ":\n\nid: 1\ndata: {{\"nonce\":\"n\",\"sentUnixMs\":{number}}}\n\n").unwrap();
+            encoder.flush().unwrap();
+            let events = reader.feed(&Bytes::from(std::mem::take(encoder.get_mut())));
+            assert_eq!(events.iter().map(|event| event.sent_unix_ms).collect::<Vec<_>>(), [number]);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The doctor against a server in this process, and against a middle that spoils the line.
+
+use super::{Options, Report, examine};
+use crate::base::clock::Clock;
+use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
+use crate::config::{Config, Flags};
+use crate::login::{Grants, Registry, Settings};
+use crate::server::{self, Parts};
+use crate::session::Sessions;
+use crate::upstream::{AccountQr, Roots};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A server on a port of its own whose public address is `public` (its own if none).
+async fn serve(tasks: &Tasks, public: Option<SocketAddr>) -> SocketAddr {
+    let (clock, rng) = (Clock::system(), Rng::system());
+    let mut config = Config::load(&Flags::default()).unwrap().config;
+    let bound = server::bind("127.0.0.1:0".parse().unwrap(), "server.listen").await.unwrap();
+    let address = bound.address().unwrap();
+    let url: url::Url = format!("http://{}/", public.unwrap_or(address)).parse().unwrap();
+    config.server.allowed_origins = vec![crate::base::origin::Origin::of(&url)];
+    config.server.public_url = url;
+    let roots = Roots::load(None).unwrap();
+    let driver = AccountQr::new(&config.upstream, &config.login, roots, clock.clone(), rng.clone(), tasks.clone());
+    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
+    let settings = Settings {
+        ttl: config.login.ttl,
+        grace: config.login.grace,
+        grace_phone: config.login.grace_phone,
+        max_active: 10,
+        callback: String::new(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let sessions =
+        Sessions::open(folder.path(), clock.clone(), rng.clone(), config.session.ttl, config.session.phone).unwrap();
+    let (driver, held) = (Arc::new(driver), Arc::clone(&grants));
+    let registry = Arc::new(Registry::new(settings, driver, held, clock.clone(), rng.clone(), tasks.clone()));
+    let ends = Arc::default();
+    let parts = Parts { registry, grants, sessions, ends, tasks: tasks.clone(), clock, rng, extra: None };
+    let routes = server::router(&config.server, &config.login, parts);
+    tasks.spawn("server", bound.serve(routes, tasks.clone()));
+    address
+}
+
+async fn doctor(tasks: &Tasks, address: SocketAddr) -> Report {
+    let options = Options {
+        url: Some(format!("http://{address}").parse().unwrap()),
+        hops: Vec::new(),
+        nginx: Vec::new(),
+        slow: false,
+        insecure: false,
+        upstream: None,
+    };
+    examine(&options, Clock::system(), tasks.clone()).await.unwrap()
+}
+
+fn codes(report: &Report) -> Vec<String> {
+    let json = report.json();
+    let findings = json["findings"].as_array().unwrap();
+    findings.iter().map(|finding| format!("{}:{}", finding["severity"], finding["code"]).replace('"', "")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_line_is_clean() {
+    let tasks = Tasks::new();
+    let address = serve(&tasks, None).await;
+    let report = doctor(&tasks, address).await;
+    assert_eq!(codes(&report), [""; 0], "{}", report.text(false));
+    assert_eq!(report.exit_code(), 0);
+    let json = report.json();
+    assert_eq!(json["schema"], 1);
+    assert_eq!(json["url"], format!("http://{address}/api/auth/max"));
+    assert_eq!(json["delivered"], true);
+    assert_eq!(json["transport"], "websocket");
+    assert!(json["firstEventMs"].as_i64().unwrap() < 1000, "{json}");
+    assert!(json["durationMs"].as_i64().unwrap() < 5000, "{json}");
+    assert!(report.text(false).trim_end().rsplit('\n').next().unwrap().starts_with("delivered by: websocket"));
+    assert!(!report.text(false).contains('\u{1b}') && report.text(true).contains('\u{1b}'));
+}
+
+/// Takes a request, strips its upgrade, fetches the whole answer and hands it on in one piece.
+async fn holds_whole_answers(listener: TcpListener, server: SocketAddr, tasks: Tasks) {
+    while let Ok((mut visitor, _)) = listener.accept().await {
+        tasks.spawn("middle", async move {
+            let mut request = Vec::new();
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                if visitor.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            let request = String::from_utf8(request).unwrap();
+            let (head, body) = request.split_once("\r\n\r\n").unwrap();
+            let dropped = |line: &&str| {
+                let line = line.to_ascii_lowercase();
+                !line.starts_with("upgrade:") && !line.starts_with("connection:")
+            };
+            let head: Vec<&str> = head.lines().filter(dropped).collect();
+            let request = format!("{}\r\nConnection: close\r\n\r\n{body}", head.join("\r\n"));
+            let mut upstream = TcpStream::connect(server).await.unwrap();
+            upstream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let _ = upstream.read_to_end(&mut answer).await;
+            let _ = visitor.write_all(&answer).await;
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_middle_that_holds_whole_answers_is_named() {
+    let tasks = Tasks::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let middle = listener.local_addr().unwrap();
+    let server = serve(&tasks, Some(middle)).await;
+    tasks.spawn("middle", holds_whole_answers(listener, server, tasks.clone()));
+    let report = doctor(&tasks, middle).await;
+    let expected = ["fault:whole-response-buffered", "fault:ws-upgrade-not-passed", "fault:client-address-lost"];
+    assert_eq!(codes(&report), expected, "{}", report.text(false));
+    assert_eq!(report.exit_code(), 1);
+    let json = report.json();
+    assert_eq!(json["transport"], "long-poll");
+    for finding in json["findings"].as_array().unwrap() {
+        let keys: Vec<&str> = finding.as_object().unwrap().keys().map(String::as_str).collect();
+        for key in ["code", "evidence", "fix", "layer", "page", "seconds", "severity", "tier", "where"] {
+            assert!(keys.contains(&key), "{finding} lacks {key}");
+        }
+        assert!(!finding["fix"].as_array().unwrap().is_empty(), "{finding}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_so() {
+    let tasks = Tasks::new();
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let report = doctor(&tasks, free).await;
+    assert_eq!(codes(&report), ["fault:backend-down"]);
+    assert_eq!(report.exit_code(), 2);
+    assert_eq!(report.json()["firstEventMs"], Value::Null);
+}
+
+/// Each code has its heading, and each heading its code.
+#[test]
+fn the_troubleshooting_page_has_a_heading_per_code() {
+    let text = include_str!("../../../docs/troubleshooting.md");
+    let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let codes: Vec<&str> = crate::config::facts::Code::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(headings, codes);
+}

@@ -1,0 +1,112 @@
+//! `--upstream`: is MAX itself in reach? Each configured endpoint is connected to, greeted and asked for a code, as a
+//! sign-in would; then the session is ended. Nobody signs in.
+
+use super::finding::{Finding, Severity};
+use crate::base::clock::Clock;
+use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
+use crate::config::facts::{Code, Layer, Tier};
+use crate::config::{Config, Dialect, Endpoint, Upstream};
+use crate::upstream::driver::{Driver as _, Inbox, News, Outcome, Outlet, Visitor};
+use crate::upstream::{AccountQr, Roots, connect};
+use futures_util::future::join_all;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// One endpoint, from the name to a code: stages of 3 to 5 s each, and MAX's answers.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What was found out, a line for each endpoint.
+pub struct Asked {
+    pub lines: Vec<String>,
+    pub findings: Vec<Finding>,
+}
+
+pub async fn ask(config: &Config, clock: Clock, tasks: Tasks) -> Result<Asked, String> {
+    let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| error.to_string())?;
+    let tried = config.upstream.endpoints.iter().map(async |endpoint| {
+        let outcome = timeout(PATIENCE, one(config, endpoint, &roots, &clock, &tasks)).await;
+        (endpoint, outcome.unwrap_or_else(|_| Err(format!("no code within {PATIENCE:?}"))))
+    });
+    let tried = join_all(tried).await;
+    let alive = tried.iter().any(|(_, outcome)| outcome.is_ok());
+    let (mut lines, mut findings) = (Vec::new(), Vec::new());
+    for (endpoint, outcome) in tried {
+        match outcome {
+            Ok(said) => lines.push(format!("{}: {said}", endpoint.url)),
+            Err(why) => {
+                lines.push(format!("{}: {why}", endpoint.url));
+                // One that works is enough for visitors.
+                let severity = if alive { Severity::Note } else { Severity::Fault };
+                let evidence = format!("{}: {why}", endpoint.url);
+                findings.push(Finding::new(Code::UpstreamUnreachable, severity, Layer::App, Tier::Unknown, evidence));
+            }
+        }
+    }
+    Ok(Asked { lines, findings })
+}
+
+async fn one(
+    config: &Config,
+    endpoint: &Endpoint,
+    roots: &Roots,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<String, String> {
+    let (rng, began) = (Rng::system(), Instant::now());
+    // By itself first: the driver tries again and again, and tells the log why.
+    let socket = connect(endpoint, roots, "Mozilla/5.0", &rng).await.map_err(|error| error.to_string())?;
+    drop(socket);
+    let connected = began.elapsed().as_millis();
+    let upstream = Upstream {
+        endpoints: vec![endpoint.clone()],
+        app_version: config.upstream.app_version.clone(),
+        ca_file: config.upstream.ca_file.clone(),
+        answer_timeout: config.upstream.answer_timeout,
+        give_up_after: Duration::ZERO,
+    };
+    let driver = AccountQr::new(&upstream, &config.login, roots.clone(), clock.clone(), rng, tasks.clone());
+    let inbox = Inbox::default();
+    let watch = Watch { inbox: &inbox, code: AtomicBool::new(false), greeted: AtomicBool::new(false) };
+    let outcome = driver.run(Visitor::default(), &watch, &inbox).await;
+    let (greeted, code) = (watch.greeted.load(Ordering::Relaxed), watch.code.load(Ordering::Relaxed));
+    let dialect = match endpoint.dialect {
+        Dialect::Json => "json",
+        Dialect::Binary => "binary",
+    };
+    let version = &config.upstream.app_version;
+    match outcome {
+        _ if code => Ok(format!(
+            "connected after {connected} ms, dialect {dialect} and app_version {version} accepted, a code after {} ms, ended",
+            began.elapsed().as_millis()
+        )),
+        Outcome::Refused(refusal) => {
+            Err(format!("connected, but MAX refuses ({}): {}", refusal.code, refusal.kind.hint()))
+        }
+        _ if greeted => Err("connected and greeted, but no code was given".to_owned()),
+        _ => Err(format!(
+            "connected, but the greeting in dialect {dialect} was not answered: wrong dialect for this address?"
+        )),
+    }
+}
+
+/// Stops at the first code.
+struct Watch<'a> {
+    inbox: &'a Inbox,
+    greeted: AtomicBool,
+    code: AtomicBool,
+}
+
+impl Outlet for Watch<'_> {
+    fn tell(&self, news: News) {
+        match news {
+            News::Connected => self.greeted.store(true, Ordering::Relaxed),
+            News::Code { .. } => {
+                self.code.store(true, Ordering::Relaxed);
+                self.inbox.stop();
+            }
+            _ => {}
+        }
+    }
+}
