@@ -2,6 +2,7 @@
 //! the nonce of its question, so that only this server can have given it. It tells nothing that a visitor could not
 //! see, and nothing of a login can be reached through it.
 
+use super::asked::Asked as AskedQuery;
 use super::hop::hop;
 use super::origin::AllowedOrigins;
 use crate::base::client_address::client_address;
@@ -16,7 +17,7 @@ use crate::transport::page::{ACCEL, NOT_STORED};
 use crate::transport::probe_stream::{self, Dress, EVENTS, GAP, Plan};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use futures_util::SinkExt as _;
@@ -154,8 +155,9 @@ impl Probes {
             "secWebSocketKey": headers.contains_key(SEC_WEBSOCKET_KEY),
             "acceptEncoding": text(&ACCEPT_ENCODING),
             "via": text(&VIA),
-            "forwarded": text(&FORWARDED),
-            "xForwardedFor": text(&HeaderName::from_static("x-forwarded-for")),
+            "forwarded": text(&FORWARDED).map(|chain| hops_of(&chain)),
+            // The addresses of inner proxies are nobody's business outside; that there is a chain is.
+            "xForwardedFor": text(&HeaderName::from_static("x-forwarded-for")).map(|chain| hops_of(&chain)),
             "xForwardedProto": text(&HeaderName::from_static("x-forwarded-proto")),
             "xForwardedHost": text(&HeaderName::from_static("x-forwarded-host")),
             "originAllowed": origin.as_deref().map(|origin| self.origins.contains(origin)),
@@ -165,6 +167,11 @@ impl Probes {
             "direct": from.map(|from| from.port() == peer.port() && from.ip().to_canonical() == peer.ip().to_canonical()),
         })
     }
+}
+
+/// How many hops a forwarding header lists: `2 hops`.
+fn hops_of(chain: &str) -> String {
+    format!("{} hops", chain.split(',').count())
 }
 
 /// A place that is in use; dropping it gives it back.
@@ -208,7 +215,7 @@ fn invalid(why: &str) -> Problem {
 async fn echo(
     State(probes): State<Arc<Probes>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Query(asking): Query<Asking>,
+    AskedQuery(asking): AskedQuery<Asking>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let body = probes.echo(&request, peer, asking.nonce()?);
@@ -221,7 +228,10 @@ fn json_answer(body: &Value) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.to_string()).into_response()
 }
 
-async fn stream(State(probes): State<Arc<Probes>>, Query(asking): Query<Asking>) -> Result<Response, Problem> {
+async fn stream(
+    State(probes): State<Arc<Probes>>,
+    AskedQuery(asking): AskedQuery<Asking>,
+) -> Result<Response, Problem> {
     let (nonce, dress) = (asking.nonce()?.to_owned(), asking.dress()?);
     let (plan, longest) = match asking.hold {
         None => (Plan::Events, LONGEST),
@@ -239,7 +249,7 @@ async fn stream(State(probes): State<Arc<Probes>>, Query(asking): Query<Asking>)
 }
 
 /// A number that is another one each time, so that an answer out of a cache shows.
-async fn poll(State(probes): State<Arc<Probes>>, Query(asking): Query<Asking>) -> Result<Response, Problem> {
+async fn poll(State(probes): State<Arc<Probes>>, AskedQuery(asking): AskedQuery<Asking>) -> Result<Response, Problem> {
     let (nonce, dress) = (asking.nonce()?.to_owned(), asking.dress()?);
     let _place = probes.place(LONGEST)?;
     sleep(Duration::from_millis(asking.hold.unwrap_or(0)).min(PAGE_WAIT)).await;
@@ -257,7 +267,7 @@ async fn poll(State(probes): State<Arc<Probes>>, Query(asking): Query<Asking>) -
 async fn socket(
     State(probes): State<Arc<Probes>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Query(asking): Query<Asking>,
+    AskedQuery(asking): AskedQuery<Asking>,
     mut request: Request<Body>,
 ) -> Result<Response, Problem> {
     let nonce = asking.nonce()?.to_owned();
