@@ -105,7 +105,7 @@ fn streams(round: &Round, verdicts: &[Verdict], offset: i64, accel_gone: bool, s
             };
             // What a login's stream wears gets through: visitors notice nothing.
             // And a login's stream follows each event with a comment, which pushes out what waits for a next byte.
-            let defeated = streams[ALL] == Verdict::Live || conclusion.code == Code::CompressedLateByOne;
+            let defeated = matches!(streams[ALL], Verdict::Live | Verdict::Late);
             let severity = if defeated { Severity::Note } else { Severity::Fault };
             found.push(Finding::new(conclusion.code, severity, layer, conclusion.tier, evidence.clone()));
         }

@@ -15,6 +15,8 @@ import {
 const one = (product, config) => [{ product, config }];
 const two = (outer, inner) => [{ product: 'nginx 1.22', config: outer }, { product: 'nginx 1.22', config: inner }];
 const fault = (code, layer, tier = 'single|unknown') => ({ code, layer, tier, severity: 'fault' });
+// From outside, an nginx that ignores X-Accel-Buffering looks like one in front of another; the evidence says so.
+const LIKE_TWO = 'outer|single|unknown';
 const note = (code, layer, tier = 'single|unknown') => ({ ...fault(code, layer, tier), severity: 'note' });
 
 // No proxy of the chain says where the visitor is: all visitors share one limit.
@@ -65,7 +67,7 @@ export const CHAINS = [
     what: `${NO_UPGRADE}; buffered, and told to ignore X-Accel-Buffering`,
     tiers: one('nginx 1.22', nginx({ location: 'proxy_ignore_headers X-Accel-Buffering;' })),
     best: 'long-poll',
-    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx'), fault('buffered', 'nginx')],
+    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx'), fault('buffered', 'nginx', LIKE_TWO)],
   },
   {
     name: 'nginx-cache',
@@ -85,7 +87,7 @@ export const CHAINS = [
       location: 'proxy_cache all; proxy_cache_key $uri; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Expires X-Accel-Buffering;',
     })),
     best: 'long-poll',
-    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx'), fault('buffered', 'nginx'), { ...fault('cached', 'nginx'), severity: 'fault|note' }],
+    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx'), fault('buffered', 'nginx', LIKE_TWO), { ...fault('cached', 'nginx'), severity: 'fault|note' }],
   },
   {
     name: 'nginx-read-5s',
