@@ -22,7 +22,7 @@ demo:
 	$(CARGO) build
 	target/debug/max-auth serve --demo --listen $(LISTEN)
 
-test: setup lint unit web e2e
+test: setup lint unit web e2e chains-fast
 
 setup:
 	@scripts/setup
@@ -50,7 +50,7 @@ CHAINS = cd tests/chains && $(NODE) --test --test-concurrency=1 --test-timeout=9
 chains:
 	@scripts/setup chains
 	$(CARGO) build
-	$(CHAINS) --test-reporter=spec live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs doctor.test.mjs
+	$(CHAINS) --test-reporter=spec live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs doctor.test.mjs setup.test.mjs
 
 chains-fast:
 	@scripts/setup chains

@@ -73,7 +73,7 @@ export const PRODUCTS = {
     // The file of a chain is the dynamic part; what is static is the same for all.
     before: ({ folder, file, listen }) => writeFileSync(join(folder, 'static.yml'), `
 entryPoints:
-  web:
+  ${/entryPoints: \[(\w+)\]/.exec(readFileSync(file, 'utf8'))?.[1] ?? 'web'}:
     address: "127.0.0.1:${listen}"
 providers:
   file:
