@@ -46,16 +46,16 @@ e2e: setup build
 	cd tests/e2e && $(NODE) --test --test-reporter=spec --test-concurrency=2 --test-timeout=300000 $(ONLY).test.mjs
 
 # One file after the other, because they measure time.
-CHAINS = cd tests/chains && $(NODE) --test --test-concurrency=1 --test-timeout=900000
+CHAINS = $(NODE) --test --test-concurrency=1 --test-timeout=900000 --test-reporter=spec
 chains:
 	@scripts/setup chains
 	$(CARGO) build
-	$(CHAINS) --test-reporter=spec live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs doctor.test.mjs setup.test.mjs
+	cd tests/chains && $(CHAINS) live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs doctor.test.mjs setup.test.mjs
 
 chains-fast:
 	@scripts/setup chains
 	$(CARGO) build
-	FAST=1 $(CHAINS) --test-reporter=spec live.test.mjs doctor.test.mjs
+	cd tests/chains && FAST=1 $(CHAINS) live.test.mjs doctor.test.mjs
 
 limits:
 	@scripts/limits
