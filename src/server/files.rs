@@ -45,7 +45,6 @@ const FILES: &[File] = &[
 const DEMO: &[File] = &[
     file!("/", "text/html; charset=utf-8", "demo.html"),
     file!("/demo.js", "text/javascript; charset=utf-8", "demo.js"),
-    file!("/page.css", "text/css; charset=utf-8", "page.css"),
 ];
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
