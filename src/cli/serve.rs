@@ -115,7 +115,7 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     }
     match open_logins.count() {
         0 => {}
-        left => tracing::error!(left, "stopped while MAX was opening or ending sessions: {LEFT_OPEN}"),
+        left => tracing::error!(left, "stopped while MAX was opening or ending sessions: {left} {LEFT_OPEN}"),
     }
     match tasks.crashed() {
         0 => Ok(()),
@@ -124,8 +124,8 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
 }
 
 /// What nobody can end any more, and who can.
-const LEFT_OPEN: &str = "so many sessions may be left open at MAX. Each visitor concerned sees \"max-auth\"'s web login \
-                         under Settings, Devices in MAX and can end it there";
+const LEFT_OPEN: &str = "may be left open at MAX; whoever was signing in sees a web session under Settings, Devices there \
+                         and can end it";
 
 /// The mark of logins in flight; tells what the process before this one left.
 fn open_logins(directory: &Path) -> Result<OpenLogins, Failure> {
@@ -134,7 +134,7 @@ fn open_logins(directory: &Path) -> Result<OpenLogins, Failure> {
     })?;
     metrics::gauge!("max_auth_logins_left_open").set(left);
     if left > 0 {
-        tracing::error!(left, "the last run was killed while MAX was opening or ending sessions: {LEFT_OPEN}");
+        tracing::error!(left, "the last run was stopped while MAX was opening or ending sessions: {left} {LEFT_OPEN}");
     }
     Ok(open_logins)
 }
