@@ -59,9 +59,12 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot_run(&error))?;
     let driver: Arc<dyn Driver> =
         Arc::new(AccountQr::new(&config.upstream, &config.login, roots, clock.clone(), rng.clone(), tasks.clone()));
-    let sessions =
-        Sessions::open(&config.store.path, clock.clone(), rng.clone(), config.session.ttl, config.session.phone)
-            .map_err(|error| cannot_run(&error))?;
+    let (ttl, phone) = (config.session.ttl, config.session.phone);
+    let sessions = match demo {
+        true => Sessions::in_memory(clock.clone(), rng.clone(), ttl, phone),
+        false => Sessions::open(&config.store.path, clock.clone(), rng.clone(), ttl, phone),
+    };
+    let sessions = sessions.map_err(|error| cannot_run(&error))?;
     let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), config.login.max_active.max(1)));
     let settings = Settings {
         ttl: config.login.ttl,

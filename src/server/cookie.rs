@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn a_name_is_ours_only_to_the_byte() {
-        for other in ["\u{a0}__Host-maxauth=x", "\u{2003}__Host-maxauth=x", "__Host-maxauth\u{a0}=x", "__host-maxauth=x"] {
+        for other in
+            ["\u{a0}__Host-maxauth=x", "\u{2003}__Host-maxauth=x", "__Host-maxauth\u{a0}=x", "__host-maxauth=x"]
+        {
             assert_eq!(found(other.as_bytes()), None, "{other:?}");
         }
         for other in ["__Host-maxauth-flow=x", "__Host-maxauth", "=__Host-maxauth=x"] {

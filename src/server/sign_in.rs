@@ -87,7 +87,7 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
         return problem.into_response();
     }
     if let Some(cookie) = sign_in.cookies.session(&headers)
-        && let Err(error) = sign_in.sessions.end(cookie)
+        && let Err(error) = sign_in.sessions.end(cookie).await
     {
         tracing::error!("a session could not be ended: {error}");
         return Problem::new(
