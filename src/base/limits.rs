@@ -78,3 +78,7 @@ pub const ENDS_KEPT: usize = 128;
 
 /// After each event of a stream, a comment: some compressors hold the last bytes until more follow.
 pub const ECHO: Duration = Duration::from_millis(150);
+
+/// Log lines, and bytes of them, that wait for somebody who reads standard error: what a burst of a second writes.
+pub const LOG_LINES: usize = 8 * 1024;
+pub const LOG_BYTES: usize = 1024 * 1024;

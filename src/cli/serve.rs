@@ -28,7 +28,7 @@ pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
         ));
     }
-    observe::log(&config.log);
+    let _last_lines = observe::log(&config.log).map_err(|error| cannot_run(&error))?;
     harden();
     block_on(serve(config, demo))
 }
