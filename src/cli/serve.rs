@@ -29,7 +29,7 @@ pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
         ));
     }
-    observe::log(&config.log);
+    let _last_lines = observe::log(&config.log).map_err(|error| cannot_run(&error))?;
     harden();
     block_on(serve(config, demo))
 }
@@ -58,10 +58,16 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     };
 
     let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot_run(&error))?;
-    let sessions =
-        Sessions::open(&config.store.path, clock.clone(), rng.clone(), config.session.ttl, config.session.phone)
-            .map_err(|error| cannot_run(&error))?;
-    let open_logins = open_logins(&config.store.path)?;
+    let (ttl, phone) = (config.session.ttl, config.session.phone);
+    let sessions = match demo {
+        true => Sessions::in_memory(clock.clone(), rng.clone(), ttl, phone),
+        false => Sessions::open(&config.store.path, clock.clone(), rng.clone(), ttl, phone),
+    };
+    let sessions = sessions.map_err(|error| cannot_run(&error))?;
+    let open_logins = match demo {
+        true => OpenLogins::default(),
+        false => open_logins(&config.store.path)?,
+    };
     let driver: Arc<dyn Driver> = Arc::new(AccountQr::new(
         &config.upstream,
         &config.login,

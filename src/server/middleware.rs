@@ -28,12 +28,12 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 pub fn wrap(routes: Router, origins: AllowedOrigins) -> Router {
     routes
-        // Innermost: answers preflights before a route could refuse the method.
-        .layer(from_fn_with_state(origins, cross_origin))
-        // On every answer, errors and preflights included.
-        .layer(from_fn(security_headers))
-        // A panic in a handler becomes an answer that has the headers' protection missing but a status.
+        // Innermost: a panic in a handler becomes an answer, which gets the headers of every other.
         .layer(from_fn(no_panic))
+        // Answers preflights before a route could refuse the method.
+        .layer(from_fn_with_state(origins, cross_origin))
+        // On every answer: errors, preflights and crashes included.
+        .layer(from_fn(security_headers))
         // Outermost: sees the final status and the whole time.
         .layer(from_fn(observe))
 }
@@ -99,4 +99,27 @@ async fn observe(request: Request<Body>, next: Next) -> Response {
     metrics::counter!("max_auth_requests_total", "method" => method, "route" => route, "status" => status.to_string())
         .increment(1);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::origin::Origin;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn a_crash_is_answered_with_the_headers_of_every_answer() {
+        async fn crash() -> StatusCode {
+            panic!("a defect")
+        }
+        let origins = AllowedOrigins::new(vec![Origin::parse("https://example.ru").unwrap()]);
+        let routes = wrap(Router::new().route("/", get(crash)), origins);
+        let request = http::Request::builder().header(ORIGIN, "https://example.ru").body(Body::empty()).unwrap();
+        let response = routes.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        for name in [CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS, ACCESS_CONTROL_ALLOW_ORIGIN] {
+            assert!(response.headers().contains_key(&name), "{name}");
+        }
+    }
 }

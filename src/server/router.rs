@@ -9,6 +9,7 @@ use super::sign_in::{self, SignIn};
 use super::{middleware, plain, upgrade};
 use crate::base::clock::Clock;
 use crate::base::problem::Problem;
+use crate::base::repeat::OncePerMinute;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config;
@@ -74,6 +75,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         cookies,
         origins: origins.clone(),
         base_path: base.to_owned(),
+        logout_failed: OncePerMinute::default(),
     });
 
     let login_routes = Router::new()
