@@ -1,6 +1,7 @@
 //! HTTP: the URL table, the middleware order, the listeners, the graceful stop.
 
 mod asked;
+mod connection;
 mod cookie;
 mod files;
 mod hop;
@@ -13,10 +14,11 @@ mod plain;
 mod probe;
 mod router;
 mod sign_in;
+mod timeouts;
 mod upgrade;
 
 pub use crate::transport::ends::Ends;
 pub use files::{Extra, demo};
-pub use listener::{Bound, bind};
+pub use listener::{Bound, Descriptors, bind};
 pub use ops::Ops;
 pub use router::{Parts, router};

@@ -83,7 +83,7 @@ impl World {
         let context = self.context(flow);
         self.tasks.spawn("server", async move {
             let tasks = context.tasks.clone();
-            if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE).await, context).await {
+            if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE, None).await, context).await {
                 serve(Box::new(opened), tasks, recorder()).await;
             }
         });
@@ -105,7 +105,7 @@ impl World {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let tasks = self.tasks.clone();
         self.tasks.spawn("server", async move {
-            let socket = server_socket(ours, BROWSER_MESSAGE).await;
+            let socket = server_socket(ours, BROWSER_MESSAGE, None).await;
             serve(Box::new(Opened { socket, reader, after, beat }), tasks, recorder()).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
