@@ -65,6 +65,8 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("max_auth_logouts_total", "MAX sessions ended, by result");
     describe_counter!("max_auth_upstream_connects_total", "Connections to MAX, by result");
     describe_counter!("max_auth_upstream_lost_total", "Connections to MAX that were lost during a login");
+    describe_counter!("max_auth_upstream_unreadable_total", "Messages of MAX that could not be read");
+    describe_gauge!("max_auth_logins_left_open", "MAX sessions that the process before this one may have left open");
     describe_counter!("max_auth_streams_total", "Streams and pages begun, by transport");
     describe_counter!("max_auth_stream_ends_total", "Streams ended, by transport and how");
     describe_counter!("max_auth_client_failures_total", "Transports that failed in browsers, by how");
