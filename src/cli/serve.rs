@@ -128,6 +128,7 @@ async fn serve(mut config: Config, files: Descriptors, demo: bool) -> Result<(),
     let visitors = Arc::new(Places::new(files.connections, CONNECTIONS_PER_ADDRESS, trusted));
     let operators = Arc::new(Places::for_anybody(OPS_CONNECTIONS));
     tasks.spawn("public listener", public.serve(routes, visitors, tasks.clone()));
+    tasks.spawn("upkeep", operator.clone().upkeep());
     tasks.spawn("ops listener", ops.serve(operator.router(), operators, tasks.clone()));
 
     stop_signal().await;

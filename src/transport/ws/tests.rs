@@ -258,6 +258,26 @@ async fn a_flood_of_messages_is_closed_and_a_stop_says_restart() {
     assert!(clean);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_what_is_no_text_is_closed_too() {
+    let world = world(1000);
+    let flood = [Message::Ping(Bytes::new()), Message::Pong(Bytes::new()), Message::Binary(Bytes::from_static(b"x"))];
+    for message in flood {
+        let (_, mut browser) = world.resumed(None, false).await;
+        for _ in 0..=BROWSER_MESSAGES_PER_MINUTE {
+            browser.send(message.clone()).await.unwrap();
+        }
+        assert_eq!(story(&mut browser).await.last().unwrap(), "1008 Too many messages", "{message:?}");
+        if !message.is_binary() {
+            let mut browser = world.browser(FLOW).await;
+            for _ in 0..=BROWSER_MESSAGES_PER_MINUTE {
+                browser.send(message.clone()).await.unwrap();
+            }
+            assert_eq!(story(&mut browser).await.last().unwrap(), "1008 Too many messages", "first: {message:?}");
+        }
+    }
+}
+
 #[test]
 fn a_text_header_has_the_three_lengths_of_rfc_6455() {
     assert_eq!(text_frame_header(125), [0x81, 125]);
