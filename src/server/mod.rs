@@ -2,6 +2,7 @@
 
 mod asked;
 mod caching;
+mod connection;
 mod cookie;
 mod files;
 mod hop;
@@ -14,10 +15,11 @@ mod plain;
 mod probe;
 mod router;
 mod sign_in;
+mod timeouts;
 mod upgrade;
 
 pub use crate::transport::ends::Ends;
 pub use files::{Extra, demo};
-pub use listener::{Bound, bind};
+pub use listener::{Bound, Descriptors, bind};
 pub use ops::Ops;
 pub use router::{Parts, router};

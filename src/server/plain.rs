@@ -1,12 +1,12 @@
 //! Signing in without JavaScript: a form that begins, and a page that refreshes itself from the code to the session.
 
-use super::asked::{Asked, LoginPath};
+use super::asked::{Asked, LoginPath, body_bytes};
 use super::logins::Logins;
-use crate::base::limits::REQUEST_BODY;
+use crate::base::problem::Problem;
 use crate::base::secret::Secret;
 use crate::login::{Attach, Kind, Login};
 use crate::transport::begin::{NotBegun, Wish};
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE};
@@ -47,7 +47,10 @@ pub async fn begin(
         return problem.into_response();
     }
     let (parts, body) = request.into_parts();
-    let form = read_form(body).await;
+    let form = match read_form(body).await {
+        Ok(form) => form,
+        Err(problem) => return problem.into_response(),
+    };
     let wish = Wish::without_script(field(&form, "return_to"));
     let flow = logins.cookies.flow_or_new(&parts.headers, &logins.rng);
     let login = match logins.begin_plain(wish, &parts.headers, peer, &flow.fingerprint) {
@@ -74,7 +77,10 @@ pub async fn password(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPat
         return problem.into_response();
     }
     let Ok(login) = logins.find(&id, request.headers()) else { return over(&logins, "", "") };
-    let form = read_form(request.into_body()).await;
+    let form = match read_form(request.into_body()).await {
+        Ok(form) => form,
+        Err(problem) => return problem.into_response(),
+    };
     if let Some(password) = field(&form, "password") {
         // Not asked for any more: the page says what is.
         let _ = login.password(Secret::new(password));
@@ -192,10 +198,10 @@ fn see_other(place: &str) -> Response {
     response
 }
 
-/// An unreadable form is an empty one: every field of these is optional.
-async fn read_form(body: Body) -> Vec<(String, String)> {
-    let bytes = to_bytes(body, REQUEST_BODY).await.unwrap_or_default();
-    url::form_urlencoded::parse(&bytes).into_owned().collect()
+/// Every field of these forms is optional.
+async fn read_form(body: Body) -> Result<Vec<(String, String)>, Problem> {
+    let bytes = body_bytes(body).await?;
+    Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
 }
 
 fn field(form: &[(String, String)], name: &str) -> Option<String> {
