@@ -12,9 +12,11 @@ pub enum Locale {
 }
 
 impl Locale {
-    /// A language tag such as `en` or `en-GB`; what is neither Russian nor English is Russian.
+    /// A language tag such as `ru` or `en-GB`. Where Russian is read, Russian; the same table as in `web/browser.js`.
     pub fn parse(tag: &str) -> Self {
-        if tag.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("en")) { Self::En } else { Self::Ru }
+        let language = tag.split(['-', '_']).next().unwrap_or_default();
+        let russian = ["ru", "be", "uk", "kk"].iter().any(|known| language.eq_ignore_ascii_case(known));
+        if russian { Self::Ru } else { Self::En }
     }
 
     /// For whom no login could be begun.

@@ -2,14 +2,14 @@
 //! answered with a problem body like everything else.
 
 use super::logins::{invalid, login_not_found};
-use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, REQUEST_BODY_TIME};
+use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, REQUEST_BODY_TIME, TRIAL};
 use crate::base::problem::Problem;
 use crate::login::Position;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Path, Query};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -71,6 +71,18 @@ pub fn seconds(text: Option<&str>) -> Result<Duration, Problem> {
     wait.ok_or_else(|| invalid("wait must be a number of seconds, at most 10"))
 }
 
+/// Whether the address of a WebSocket that begins says `beat=1`.
+pub fn asks_for_marks(uri: &Uri) -> bool {
+    url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+        .any(|(key, value)| key == "beat" && value == "1")
+}
+
+/// Of the trial of a stream, in milliseconds.
+pub fn trial_length(text: &str) -> Result<Duration, Problem> {
+    let length = text.parse().map(Duration::from_millis);
+    length.map(|length| length.min(TRIAL)).map_err(|_| invalid("trial must be a number of milliseconds, at most 2000"))
+}
+
 pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
@@ -112,7 +124,7 @@ pub fn holds(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
 /// What failed in a browser, told with its next request: `ws.hang,sse.http-502`. Only known words become labels.
 pub fn count_failures(failed: &str) {
     const TRANSPORTS: [&str; 4] = ["ws", "sse", "poll", "post"];
-    const REASONS: [&str; 7] = ["hang", "silent", "closed", "refused", "http", "failed", "ended"];
+    const REASONS: [&str; 8] = ["hang", "late", "silent", "closed", "refused", "http", "failed", "ended"];
     for one in failed.split(',').take(20) {
         let Some((transport, why)) = one.split_once('.') else { continue };
         let Some(transport) = TRANSPORTS.iter().find(|known| **known == transport) else { continue };
@@ -135,4 +147,5 @@ pub struct EventsQuery {
     pub failed: Option<String>,
     pub beat: Option<String>,
     pub wake: Option<String>,
+    pub trial: Option<String>,
 }

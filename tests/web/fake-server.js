@@ -22,7 +22,7 @@ const FILES = {
   '/phone/phone.css': 'phone.css',
   [`${BASE}/login`]: 'login.html',
   ...Object.fromEntries(
-    ['client.js', 'transports.js', 'browser.js', 'widget.js', 'widget-look.js', 'login.js', 'page.css'].map((name) => [`${BASE}/${name}`, name]),
+    ['client.js', 'transports.js', 'lateness.js', 'browser.js', 'widget.js', 'widget-look.js', 'login.js', 'page.css'].map((name) => [`${BASE}/${name}`, name]),
   ),
 };
 /** @type {Record<string, string>} */

@@ -75,6 +75,7 @@ impl World {
             who: ClientAddress { ip: [192, 0, 2, 1].into(), unlisted_proxy: false },
             flow: Fingerprint::of(flow),
             is_phone: false,
+            beat: false,
         }
     }
 
