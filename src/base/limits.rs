@@ -54,6 +54,10 @@ pub const SEALED_LIFE: Duration = GRANT_LIFE;
 /// `returnTo`, in bytes.
 pub const RETURN_TO: usize = 1024;
 
+/// How long a login waits for a visitor who has the password form of a page without JavaScript open: such a page says
+/// nothing until it is sent.
+pub const FORM_OPEN: Duration = Duration::from_secs(300);
+
 /// Longest cloud password passed on, in bytes (MAX says at most 64 characters).
 pub const PASSWORD: usize = 256;
 

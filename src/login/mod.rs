@@ -18,7 +18,7 @@ use crate::base::limits::READERS;
 use crate::base::secret::Secret;
 use crate::upstream::driver::Inbox;
 pub use event::{Event, Kind};
-pub use grant::Grants;
+pub use grant::{Grant, Grants};
 pub use log::{Gone, Log, Page};
 pub use position::Position;
 pub use registry::{Registry, Settings, Start};
@@ -44,6 +44,8 @@ pub struct Login {
     /// The same for a visitor who left but may come back by the browser's Back button.
     grace_away: Duration,
     away: AtomicBool,
+    /// Nobody is missed before this, in milliseconds of the monotonic clock.
+    held_until: AtomicU64,
     clock: Clock,
     inbox: Inbox,
     readers: AtomicUsize,
@@ -85,6 +87,7 @@ impl Login {
             grace,
             grace_away: grace.max(settings.grace_phone),
             away: AtomicBool::new(false),
+            held_until: AtomicU64::new(0),
             inbox: Inbox::default(),
             readers: AtomicUsize::new(0),
             left_at: AtomicU64::new(millis(clock.monotonic())),
@@ -123,9 +126,19 @@ impl Login {
         self.away.store(true, Ordering::SeqCst);
     }
 
+    /// The visitor has a form before them, from a page that does not refresh itself: nobody is missed for so long.
+    pub fn hold(&self, time: Duration) {
+        self.held_until.store(millis(self.clock.monotonic() + time), Ordering::SeqCst);
+        self.presence.notify_one();
+    }
+
     /// The visitor is looking: the next question to MAX comes at once (at most one a second).
     pub fn wake(&self) {
         self.inbox.wake();
+    }
+
+    pub fn locale(&self) -> Locale {
+        self.locale
     }
 
     /// Milliseconds since the Unix epoch.
@@ -165,6 +178,8 @@ impl Login {
                 continue;
             }
             let grace = if self.away.load(Ordering::SeqCst) { self.grace_away } else { self.grace };
+            let held = self.held_until.load(Ordering::SeqCst).saturating_sub(millis(self.clock.monotonic()));
+            let grace = grace.max(Duration::from_millis(held));
             tokio::select! {
                 () = tokio::time::sleep(grace) => if self.readers.load(Ordering::SeqCst) == 0 { return },
                 () = changed => {}

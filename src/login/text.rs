@@ -19,6 +19,11 @@ impl Locale {
         if russian { Self::Ru } else { Self::En }
     }
 
+    /// The tag.
+    pub fn tag(self) -> &'static str {
+        self.pick("ru", "en")
+    }
+
     /// For whom no login could be begun.
     pub fn too_many(self) -> &'static str {
         self.pick(
@@ -27,7 +32,7 @@ impl Locale {
         )
     }
 
-    fn pick(self, ru: &'static str, en: &'static str) -> &'static str {
+    pub fn pick<T>(self, ru: T, en: T) -> T {
         match self {
             Self::Ru => ru,
             Self::En => en,

@@ -116,6 +116,11 @@ pub fn prefers_json(headers: &HeaderMap) -> bool {
     holds(headers, ACCEPT, "application/json")
 }
 
+/// A person's browser that shows what it gets, not a program.
+pub fn prefers_html(headers: &HeaderMap) -> bool {
+    holds(headers, ACCEPT, "text/html")
+}
+
 pub fn holds(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.any(|value| value.to_ascii_lowercase().contains(word))

@@ -42,6 +42,8 @@ pub struct Logins {
     pub cookies: Cookies,
     pub trusted_proxies: Vec<IpNet>,
     pub base_path: String,
+    /// The site as visitors know it: the host of its address.
+    pub site: String,
     pub first_message_timeout: Duration,
     /// `login.ttl` and the grant's life: how long a flow cookie is of use.
     pub flow_life: Duration,

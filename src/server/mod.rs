@@ -1,9 +1,11 @@
 //! HTTP: the URL table, the middleware order, the listeners, the graceful stop.
 
+mod account;
 mod asked;
 mod cookie;
 mod files;
 mod hop;
+mod html;
 mod listener;
 mod logins;
 mod middleware;

@@ -59,7 +59,8 @@ fn world(approved_after: u64) -> World {
     let driver = Arc::new(Phone(Duration::from_secs(approved_after)));
     let registry = Arc::new(Registry::new(settings, driver, grants, clock.clone(), rng, tasks.clone()));
     let origins = vec![Origin::parse("https://example.ru").unwrap()];
-    let door = Door::new(Arc::clone(&registry), 0, Url::parse("https://example.ru").unwrap(), origins, clock);
+    let door =
+        Door::new(Arc::clone(&registry), 0, Url::parse("https://example.ru").unwrap(), origins, "/".into(), clock);
     World { registry, door: Arc::new(door), tasks }
 }
 
