@@ -195,7 +195,8 @@ fn code(page: Page<'_>, qr: &Value, message: &str, now_ms: i64) -> String {
     );
     let steps: String = steps.iter().map(|step| format!("<li>{step}</li>")).collect();
     format!(
-        "{}<div class=\"code\">{svg}</div>\
+        "{}<p class=\"app\"><a class=\"primary\" href=\"{link}\" rel=\"noopener noreferrer\" target=\"_blank\">{open}</a></p>\
+         <div class=\"code\">{svg}</div>\
          <progress max=\"{whole}\" value=\"{left}\" aria-hidden=\"true\"></progress>\
          <p class=\"state\" role=\"status\">{}</p><p class=\"left\">{time}</p>\
          <p class=\"here\">{here} <a href=\"{link}\" rel=\"noopener noreferrer\" target=\"_blank\">{open}</a></p>\
