@@ -8,7 +8,6 @@ use super::origin::AllowedOrigins;
 use crate::base::problem::Problem;
 use crate::login::{Grant, Grants};
 use crate::session::{Session, Sessions};
-use crate::upstream::driver::Person;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -43,10 +42,8 @@ pub async fn callback(
     let Some(grant) = query.token.and_then(|token| sign_in.take(&token, &headers)) else {
         return sign_in.grant_refused(&headers);
     };
-    let (Some((_, cookie)), Ok(location)) = (sign_in.begin(grant.person), HeaderValue::from_str(&grant.return_to))
-    else {
-        return not_sealed();
-    };
+    let location = HeaderValue::from_str(&grant.return_to);
+    let (Some((_, cookie)), Ok(location)) = (sign_in.begin(grant), location) else { return not_sealed() };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     let headers = response.headers_mut();
@@ -127,8 +124,8 @@ impl SignIn {
     }
 
     /// A session and its cookie.
-    fn begin(&self, person: Person) -> Option<(Session, HeaderValue)> {
-        let sealed = self.sessions.begin(person)?;
+    fn begin(&self, grant: Grant) -> Option<(Session, HeaderValue)> {
+        let sealed = self.sessions.begin(grant.person)?;
         let cookie = self.cookies.set_session(&sealed, self.sessions.ttl())?;
         Some((self.sessions.read(&sealed)?, cookie))
     }
@@ -144,7 +141,7 @@ impl SignIn {
         let Redeem { token } =
             serde_json::from_slice(&text).map_err(|_| invalid("the body must be {\"token\":\"…\"}"))?;
         let grant = self.take(&token, &parts.headers).ok_or_else(grant_invalid)?;
-        let Some((session, cookie)) = self.begin(grant.person) else { return Ok(not_sealed()) };
+        let Some((session, cookie)) = self.begin(grant) else { return Ok(not_sealed()) };
         let mut response = json(&session);
         response.headers_mut().insert(SET_COOKIE, cookie);
         Ok(response)

@@ -43,3 +43,41 @@ pub fn serve(clock: Clock, length: Duration, insist: bool, gzip: bool) -> Respon
     });
     answer(Body::new(StreamBody::new(chunks)), encoded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+    use tokio::time::Instant;
+
+    /// The time and the text of each chunk.
+    async fn chunks(length: u64, insist: bool) -> Vec<(u64, String)> {
+        let began = Instant::now();
+        let response = serve(Clock::fixed(5000), Duration::from_millis(length), insist, false);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let mut body = response.into_body();
+        let mut seen = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            seen.push((began.elapsed().as_millis() as u64, String::from_utf8(data.to_vec()).unwrap()));
+        }
+        seen
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_by_itself_and_its_marks_are_apart() {
+        let seen = chunks(400, false).await;
+        let times: Vec<u64> = seen.iter().map(|(at, _)| *at).collect();
+        assert_eq!(times, [0, 100, 200, 300, 400]);
+        assert_eq!(seen[0].1, ": 5000 100\n\n");
+        let (last, _) = chunks(3_600_000, true).await.pop().unwrap();
+        assert_eq!(last, TRIAL.as_millis() as u64, "whoever asks for longer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_insistent_one_pushes_each_mark_through_buffers() {
+        let seen = chunks(400, true).await;
+        assert_eq!(seen.len(), 3);
+        assert!(seen.iter().all(|(_, text)| text.starts_with(": ") && text.len() > 12 * 1024));
+    }
+}
