@@ -117,7 +117,8 @@ fn without_a_public_address_this_machine_may_sign_in_and_nobody_else() {
     let there = "http://192.0.2.7:3001".to_owned();
     assert_eq!(origins("192.0.2.7:3001"), (format!("{there}/"), vec![there]));
 
-    let mut server = load("[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://example.ru\"", &[]).unwrap().server;
+    let mut server =
+        load("[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://example.ru\"", &[]).unwrap().server;
     server.listens_at("127.0.0.1:4711".parse().unwrap());
     assert_eq!(server.public_url.as_str(), "https://example.ru/", "what was given stays");
 }

@@ -1,11 +1,13 @@
 //! HTTP: the URL table, the middleware order, the listeners, the graceful stop.
 
+mod account;
 mod asked;
 mod caching;
 mod connection;
 mod cookie;
 mod files;
 mod hop;
+mod html;
 mod listener;
 mod logins;
 mod middleware;
