@@ -6,6 +6,7 @@ mod files;
 mod hop;
 mod listener;
 mod logins;
+mod one_visitor;
 mod middleware;
 mod ops;
 mod origin;

@@ -8,6 +8,7 @@ import { BINARY } from '../e2e/harness/paths.mjs';
 import { run } from '../e2e/harness/process.mjs';
 import { environment } from '../e2e/harness/server.mjs';
 import { LOST } from './chains.mjs';
+import { DOCTOR_CHAINS } from './doctor-chains.mjs';
 import { ByHand, apply } from './fix.mjs';
 import { measuredLogin } from './login.mjs';
 import { PRODUCTS } from './proxies.mjs';
@@ -21,14 +22,17 @@ const WIDTH = 3;
 const { stdout } = await run(BINARY, ['--help']);
 const skip = /^ *doctor\b/m.test(stdout) ? false : 'this max-auth has no doctor yet';
 const only = new RegExp(process.env.ONLY || '.');
-const chains = [...chosen(), ...LOST.filter(({ name }) => only.test(name) && process.env.FAST !== '1')];
+const chains = [...chosen(), ...[...LOST, ...DOCTOR_CHAINS].filter(({ name }) => only.test(name) && process.env.FAST !== '1')];
 const results = new Map();
 let max;
 
 /** Runs the doctor at `running`: {report, code, ms}. */
 async function ask(running) {
   const from = performance.now();
-  const { code, stdout: text, stderr } = await run(BINARY, ['doctor', running.base, '--json', ...(running.chain.tls ? ['--insecure'] : []), ...(running.chain.slow ? ['--slow'] : [])], { env: environment({}), ms: running.chain.slow ? 120_000 : 30_000 });
+  const { chain, tiers } = running;
+  const hops = chain.hops ? tiers.slice(1).flatMap(({ listen }) => ['--hop', `http://127.0.0.1:${listen}`]) : [];
+  const args = ['doctor', running.base, '--json', ...(chain.tls ? ['--insecure'] : []), ...(chain.slow ? ['--slow'] : []), ...hops];
+  const { code, stdout: text, stderr } = await run(BINARY, args, { env: environment({}), ms: running.chain.slow ? 120_000 : 30_000 });
   const ms = performance.now() - from;
   try {
     return { report: JSON.parse(text), code, ms };
@@ -48,13 +52,18 @@ function tiersOf(chain, { layer, tier }) {
   return same;
 }
 
+/** The key of lines for max-auth's own configuration. */
+const MAX_AUTH = 'max-auth';
+
 /** What is to be put where, for these findings: a map from the tier to its lines. */
 function prescription(chain, report) {
   const lines = new Map();
   const add = (i, more) => lines.set(i, [...new Set([...(lines.get(i) ?? []), ...more])]);
   for (const finding of faults(report)) {
     const tiers = tiersOf(chain, finding);
-    for (const i of tiers) add(i, finding.fix);
+    const here = finding.fix.map((line) => line.replace(/\b[A-Z]{4,}\b/g, (word) => chain.byHand?.[word] ?? word));
+    if (here.length > 0) for (const i of tiers) add(i, here);
+    if (finding.layer === 'app' && here.length > 0) add(MAX_AUTH, here);
     if (tiers.length === 0) for (const { tier, lines: own } of chain.cure ?? []) add(tier, own);
   }
   return lines;
