@@ -86,11 +86,10 @@ impl Kept {
     fn row(&mut self, key: Key) -> Option<&mut VecDeque<End>> {
         self.use_of.count(&key);
         if self.table.len() >= HOPS_KEPT && !self.table.contains_key(&key) {
-            let (seen, least) = self.table.keys().map(|each| (self.use_of.of(each), each)).min()?;
-            if self.use_of.of(&key) <= seen {
+            let least = self.table.keys().min_by_key(|each| self.use_of.of(each))?.clone();
+            if self.use_of.of(&key) <= self.use_of.of(&least) {
                 return None;
             }
-            let least = least.clone();
             self.table.remove(&least);
         }
         Some(self.table.entry(key).or_default())

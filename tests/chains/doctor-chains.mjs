@@ -31,8 +31,7 @@ LoadModule security2_module /usr/lib/apache2/modules/mod_security2.so
     SecRequestBodyAccess Off
     SecResponseBodyAccess On
     SecResponseBodyMimeType text/plain text/html text/event-stream application/json
-    SecTmpDir %FOLDER%
-    SecDataDir %FOLDER%`;
+    SecTmpDir %FOLDER%`;
 
 // Collects the answer, as filters do that rewrite or search it.
 const LUA_HOLDS = `body_filter_by_lua_block {
@@ -42,7 +41,7 @@ const LUA_HOLDS = `body_filter_by_lua_block {
             }`;
 
 const CACHE_HTTP = `${NGINX_MAP} proxy_cache_path %FOLDER%/cache keys_zone=all:1m;`;
-const CACHE_ALL = 'proxy_cache all; proxy_cache_key $uri; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Expires;';
+const CACHE_ALL = 'proxy_cache all; proxy_cache_key $uri; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Expires X-Accel-Buffering;';
 
 const APACHE_CACHE = `LoadModule cache_module /usr/lib/apache2/modules/mod_cache.so
 LoadModule cache_disk_module /usr/lib/apache2/modules/mod_cache_disk.so
@@ -105,12 +104,7 @@ export const DOCTOR_CHAINS = [
   {
     name: 'doctor-nginx-varnish-both', what: 'nothing is right: nginx and Varnish on defaults, and Varnish fetches whole answers',
     tiers: before('varnish', varnish({ response: 'set beresp.do_stream = false;' }), {}),
-    findings: [fault('ws-upgrade-not-passed', 'nginx|varnish|unknown', 'outer|single|unknown'), fault('whole-response-buffered', 'varnish')],
-  },
-  {
-    name: 'doctor-nginx-apache-buffer', what: 'a right nginx before an Apache whose filter collects answers',
-    tiers: before('apache', apache({ pass: APACHE_UPGRADE, lines: 'LoadModule buffer_module /usr/lib/apache2/modules/mod_buffer.so\nSetOutputFilter BUFFER' })),
-    findings: [fault('whole-response-buffered', 'apache')], never: NGINX_IN_PLACE,
+    findings: [fault('ws-upgrade-not-passed', 'nginx'), fault('ws-upgrade-not-passed', 'varnish'), fault('client-address-lost', 'nginx'), fault('whole-response-buffered', 'varnish')],
   },
   {
     name: 'doctor-apache-modsecurity', what: 'ModSecurity reads whole answers in Apache', needs: '/usr/lib/apache2/modules/mod_security2.so',
@@ -129,7 +123,7 @@ export const DOCTOR_CHAINS = [
   },
   {
     name: 'doctor-nginx-app-compression', what: 'nginx buffers and hides that the application behind it collects what it compresses', hops: true,
-    tiers: before('node', () => ({ gzip: true }), rightBut('proxy_buffering off;', 'proxy_http_version 1.1;')),
+    tiers: before('node', () => ({ gzip: true }), rightBut('proxy_buffering off;', '')),
     findings: [fault('ws-upgrade-not-passed', 'app|nginx|unknown', 'inner|single|unknown'), either('app-compression', 'app', 'inner|single|unknown')],
     left: ['ws-upgrade-not-passed'],
   },
@@ -187,7 +181,7 @@ export const DOCTOR_CHAINS = [
   },
   {
     name: 'doctor-two-addresses-untrusted', what: 'the same, and server.trusted_proxies does not name the outer tier',
-    settings: { SERVER_TRUSTED_PROXIES: '["127.0.0.1/32"]' }, byHand: { OUTER: '127.0.0.21' },
+    settings: { SERVER_TRUSTED_PROXIES: '["127.0.0.1/32"]' }, byHand: { ADDRESS: '127.0.0.21' },
     tiers: [
       { product: 'nginx 1.22', config: nginx({ ...RIGHT, location: `${NGINX_RIGHT} proxy_bind 127.0.0.21;` }) },
       { product: 'nginx 1.22', config: nginx(RIGHT) },

@@ -195,7 +195,7 @@ log:
     command: '/usr/lib/python3/dist-packages/twisted/web/proxy.py',
     file: 'proxy.py',
     before: ({ file, listen, next }) => writeFileSync(file, TWISTED_APP.replace('LISTEN', listen).replace('NEXT', next)),
-    program: 'python3',
+    program: '/usr/bin/python3',
     args: ({ file }) => [file],
     version: [],
   },
