@@ -81,6 +81,9 @@ pub fn judge(client: &Client, reached: &Reached, round: &Round) -> Judged {
     // Which of several tiers changed a request cannot be told from outside.
     findings.extend(request::request(client, reached, &way, seen));
     let mut findings = once(findings);
+    if matches!(tier, Tier::Outer | Tier::Inner | Tier::Both) {
+        request::two_tiers(&mut findings);
+    }
     for finding in findings.iter_mut().filter(|finding| finding.layer == Layer::Unknown) {
         finding.evidence += &way.introduction();
     }
@@ -94,9 +97,8 @@ pub fn judge(client: &Client, reached: &Reached, round: &Round) -> Judged {
 fn once(findings: Vec<Finding>) -> Vec<Finding> {
     let mut kept: Vec<Finding> = Vec::new();
     for finding in findings {
-        let same = |other: &&mut Finding| {
-            (other.code, other.layer, other.tier) == (finding.code, finding.layer, finding.tier)
-        };
+        let same =
+            |other: &&mut Finding| (other.code, other.layer, other.tier) == (finding.code, finding.layer, finding.tier);
         match kept.iter_mut().find(same) {
             Some(other) => {
                 other.evidence += &format!("; {}", finding.evidence);

@@ -2,6 +2,7 @@
 
 use super::conclude::Judged;
 use super::finding::{Finding, Severity};
+use super::request;
 use super::stream::Verdict;
 use crate::config::facts::{Code, Layer, Tier};
 use url::Url;
@@ -45,7 +46,9 @@ pub fn locate(outside: &mut Judged, hops: &[Hop]) {
         locate_one(finding, &outside.streams, &asked);
     }
     masked(outside, &asked);
-    addresses(outside, &asked);
+    if outside.way.nginx && asked.iter().any(|(_, judged)| judged.way.nginx) {
+        request::two_tiers(&mut outside.findings);
+    }
     for hop in hops {
         let Err(why) = &hop.outcome else { continue };
         let evidence = format!("nothing was learned at {}: {}", hop.url, why.evidence);
@@ -108,24 +111,11 @@ fn masked(outside: &mut Judged, asked: &[(&Url, &Judged)]) {
             });
             if telling && !known {
                 let mut inner = inner.clone();
-                inner.evidence = format!("asked at {url}, and hidden from outside by a tier in front: {}", inner.evidence);
+                inner.evidence =
+                    format!("asked at {url}, and hidden from outside by a tier in front: {}", inner.evidence);
                 outside.findings.push(inner);
             }
         }
-    }
-}
-
-/// Two tiers of nginx that say nothing about visitors: the outer one sets the header, the inner one adds to it.
-fn addresses(outside: &mut Judged, asked: &[(&Url, &Judged)]) {
-    let two = outside.way.nginx && asked.iter().any(|(_, judged)| judged.way.nginx);
-    let lost = |finding: &Finding| {
-        finding.code == Code::ClientAddressLost && finding.layer == Layer::Nginx && finding.tier == Tier::Unknown
-    };
-    if let Some(index) = outside.findings.iter().position(lost).filter(|_| two) {
-        let mut inner = outside.findings[index].clone();
-        outside.findings[index].tier = Tier::Outer;
-        inner.tier = Tier::Inner;
-        outside.findings.insert(index + 1, inner);
     }
 }
 
@@ -168,6 +158,7 @@ mod tests {
     #[test]
     fn what_is_hidden_outside_is_told() {
         let mut outside = judged(vec![finding(Code::Buffered, Severity::Note)]);
+        outside.streams = vec![Verdict::Burst];
         let inside = Finding::new(Code::AppCompression, Severity::Fault, Layer::App, Tier::Unknown, "");
         locate(&mut outside, &[hop(vec![inside])]);
         let codes: Vec<Code> = outside.findings.iter().map(|finding| finding.code).collect();

@@ -49,7 +49,10 @@ const PARTS: &[(&str, &[Code])] = &[
         ],
     ),
     ("pages and posts", &[Code::Cached, Code::PostRefused]),
-    ("limits and timeouts", &[Code::RateLimited, Code::ConnectionLimited, Code::OneWorker, Code::IdleTimeout, Code::TotalTimeout]),
+    (
+        "limits and timeouts",
+        &[Code::RateLimited, Code::ConnectionLimited, Code::OneWorker, Code::IdleTimeout, Code::TotalTimeout],
+    ),
     ("what arrives of a request", &[Code::HostRewritten, Code::OriginRefused, Code::ClientAddressLost]),
     ("clock", &[Code::ClockSkew]),
     ("inner addresses", &[Code::HopNotAsked]),

@@ -146,6 +146,19 @@ fn client_address(echo: &Echo, way: &Way, layer: Layer) -> Option<Finding> {
     lost(layer, Tier::Inner, evidence.to_owned())
 }
 
+/// Two tiers of nginx that say nothing about visitors: the outer one sets the header, the inner one adds to it.
+pub fn two_tiers(findings: &mut Vec<Finding>) {
+    let lost = |finding: &Finding| {
+        finding.code == Code::ClientAddressLost && finding.layer == Layer::Nginx && finding.tier == Tier::Unknown
+    };
+    if let Some(index) = findings.iter().position(lost) {
+        let mut inner = findings[index].clone();
+        findings[index].tier = Tier::Outer;
+        inner.tier = Tier::Inner;
+        findings.insert(index + 1, inner);
+    }
+}
+
 /// Nobody is answered while a stream is open.
 pub fn one_worker(round: &Round, way: &Way) -> Option<Finding> {
     let alone = round.alone?;
@@ -164,4 +177,3 @@ fn bare(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).unwrap_or(&host).to_owned()
 }
-

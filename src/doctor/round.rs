@@ -169,7 +169,18 @@ impl Round {
             leaked(client).await == Some(true)
         };
         let looked = looks(client, offset, first, &stream, &limited);
-        let (life, quiet, held_page, (socket, socket_over_http2), post, pages_naive, pages, leaked, looked, post_stream) = tokio::join!(
+        let (
+            life,
+            quiet,
+            held_page,
+            (socket, socket_over_http2),
+            post,
+            pages_naive,
+            pages,
+            leaked,
+            looked,
+            post_stream,
+        ) = tokio::join!(
             unless_limited(held(Some(BEAT))),
             unless_limited(held(None)),
             held_page,
@@ -335,4 +346,3 @@ fn suspects(verdicts: &[Verdict], look: usize) -> Vec<usize> {
     let late = (COLUMNS.len()..).zip(real).filter(|(_, verdict)| **verdict != Verdict::Live);
     late.map(|(index, _)| index).filter(|_| well).collect()
 }
-

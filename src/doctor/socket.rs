@@ -108,10 +108,13 @@ fn answered(plain: &Plain, way: &Way, seen: Layer, tier: Tier) -> Vec<Finding> {
     let server = text(&plain.headers, "server").map(|server| format!(" by {server}")).unwrap_or_default();
     let old = if old { ". HTTP/1.0 knows no upgrade: what asked max-auth must speak 1.1 to it" } else { "" };
     let several = match layers.len() > 1 {
-        true => " (several on the way drop it unless a line says otherwise; which one does cannot be told from here, --hop tells)",
+        true => {
+            " (several on the way drop it unless a line says otherwise; which one does cannot be told from here, --hop tells)"
+        }
         false => "",
     };
-    let evidence = format!("a WebSocket was asked for, answered {}{server}: {}{arrived}{old}{several}", plain.status, row.says);
+    let evidence =
+        format!("a WebSocket was asked for, answered {}{server}: {}{arrived}{old}{several}", plain.status, row.says);
     let finding = |layer: Layer| {
         // Two tiers: which of them dropped it cannot be told from outside.
         let known = !(row.code == Code::WsUpgradeNotPassed && layer == Layer::Nginx && tier == Tier::Outer);

@@ -55,7 +55,8 @@ impl Way {
                 named.push(layer);
             }
         }
-        let server = text(&reached.plain.headers, "server").filter(|_| product(&reached.plain.headers) == Layer::Unknown);
+        let server =
+            text(&reached.plain.headers, "server").filter(|_| product(&reached.plain.headers) == Layer::Unknown);
         Self { named, nginx, stranger: server.map(|name| name.chars().take(60).collect()) }
     }
 

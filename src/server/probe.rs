@@ -163,8 +163,8 @@ impl Probes {
         let origin = text(&ORIGIN);
         let who = client_address(peer.ip(), headers, &self.trusted_proxies);
         let from = text(&FROM).and_then(|from| from.parse::<SocketAddr>().ok());
-        let direct = from
-            .is_some_and(|from| from.port() == peer.port() && from.ip().to_canonical() == peer.ip().to_canonical());
+        let direct =
+            from.is_some_and(|from| from.port() == peer.port() && from.ip().to_canonical() == peer.ip().to_canonical());
         // What a visitor who stays long enough sees: the timer that ends streams of this way.
         let timers: Vec<Value> = match self.ends.summary(Some(&*hop(request))) {
             Value::Array(rows) => rows.into_iter().filter(|row| !row["timer"].is_null()).collect(),
@@ -219,9 +219,7 @@ fn is_inner(ip: IpAddr) -> bool {
             let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
             ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified() || shared
         }
-        IpAddr::V6(ip) => {
-            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified()
-        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified(),
     }
 }
 

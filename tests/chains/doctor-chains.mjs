@@ -5,7 +5,7 @@
 // `byHand`: what a person fills in where the printed line has a word in capitals: {WORD: value};
 // `never`: what may not be printed, because the request shows that it is there or because it belongs to another product.
 
-import { NGINX_MAP, NGINX_RIGHT, apache, caddy, h2o, nginx, traefik, varnish } from './templates.mjs';
+import { NGINX_MAP, NGINX_RIGHT, apache, h2o, nginx, traefik, varnish } from './templates.mjs';
 
 const fault = (code, layer, tier = 'single|unknown') => ({ code, layer, tier, severity: 'fault' });
 const either = (code, layer, tier) => ({ ...fault(code, layer, tier), severity: 'fault|note' });
@@ -79,11 +79,6 @@ export const DOCTOR_CHAINS = [
     findings: [either('compressed-late-by-one', 'h2o')],
   },
   {
-    name: 'doctor-caddy26-encode', what: 'Caddy 2.6 holds what it compresses, from 512 bytes on',
-    tiers: [{ product: 'caddy 2.6', config: caddy({ site: 'encode gzip' }) }],
-    findings: [either('compressed', 'caddy')],
-  },
-  {
     name: 'doctor-twisted', what: 'a proxy of Twisted: no upgrades, and HTTP/1.0 with "close", as nginx has it',
     tiers: [{ product: 'twisted', config: () => '' }],
     findings: [fault('ws-upgrade-not-passed', 'unknown'), fault('client-address-lost', 'unknown')], never: NGINX_AT_ALL,
@@ -104,7 +99,7 @@ export const DOCTOR_CHAINS = [
   {
     name: 'doctor-nginx-varnish-both', what: 'nothing is right: nginx and Varnish on defaults, and Varnish fetches whole answers',
     tiers: before('varnish', varnish({ response: 'set beresp.do_stream = false;' }), {}),
-    findings: [fault('ws-upgrade-not-passed', 'nginx'), fault('ws-upgrade-not-passed', 'varnish'), fault('client-address-lost', 'nginx'), fault('whole-response-buffered', 'varnish')],
+    findings: [fault('ws-upgrade-not-passed', 'nginx'), fault('ws-upgrade-not-passed', 'varnish'), fault('whole-response-buffered', 'varnish')],
   },
   {
     name: 'doctor-apache-modsecurity', what: 'ModSecurity reads whole answers in Apache', needs: '/usr/lib/apache2/modules/mod_security2.so',

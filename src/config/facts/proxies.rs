@@ -138,8 +138,8 @@ pub const PROXIES: &[Fact] = &[
     fact(
         Nginx,
         "limit-req",
-        "limit_req zone=ZONE burst=20 nodelay;",
-        "ZONE is the name that limit_req has there now; a page that signs in makes a handful of requests at once",
+        "limit_req zone=ZONE burst=40 nodelay;",
+        "ZONE is the name that limit_req has there now; a page that signs in makes a handful of requests at once, the doctor some thirty",
         &[RateLimited],
     ),
     fact(
@@ -228,7 +228,7 @@ pub const PROXIES: &[Fact] = &[
         "modsecurity",
         "<Location \"{base}\">\n    SecResponseBodyAccess Off\n</Location>",
         "ModSecurity: to read an answer it holds all of it",
-        &[WholeResponseBuffered, Buffered],
+        &[WholeResponseBuffered],
     ),
     // Caddy
     fact(
@@ -256,12 +256,13 @@ pub const PROXIES: &[Fact] = &[
     placed(
         "the static configuration, or the command line",
         fact(
-        Traefik,
-        "timeouts",
-        "--entryPoints.https.transport.respondingTimeouts.readTimeout=0s",
-        "of the entry point: no end for a request that takes a person's time",
-        &[IdleTimeout, TotalTimeout],
-    )),
+            Traefik,
+            "timeouts",
+            "--entryPoints.https.transport.respondingTimeouts.readTimeout=0s",
+            "of the entry point: no end for a request that takes a person's time",
+            &[IdleTimeout, TotalTimeout],
+        ),
+    ),
     // Envoy
     fact(
         Envoy,
@@ -311,21 +312,23 @@ pub const PROXIES: &[Fact] = &[
     fact(
         Varnish,
         "no-gzip",
-        "sub vcl_backend_response { if (beresp.http.content-type ~ \"event-stream\") { set beresp.do_gzip = false; } }",
+        "sub vcl_backend_response { if (bereq.url ~ \"^{base}\") { set beresp.do_gzip = false; \
+         set beresp.uncacheable = true; return (deliver); } }",
         "do_gzip holds events back, whatever the browser asked for",
         &[Compressed, CompressedLateByOne],
     ),
     fact(
         Varnish,
         "stream",
-        "sub vcl_backend_response { set beresp.do_stream = true; }",
+        "sub vcl_backend_response { if (bereq.url ~ \"^{base}\") { set beresp.do_stream = true; \
+         set beresp.uncacheable = true; return (deliver); } }",
         "without it the whole answer is fetched first",
         &[Buffered, WholeResponseBuffered],
     ),
     fact(
         Varnish,
         "pass",
-        "sub vcl_recv { if (req.url ~ \"^{base}\") { return (pass); } }",
+        "sub vcl_recv { if (req.url ~ \"^{base}\" && !req.http.upgrade) { return (pass); } }",
         "an answer about one sign-in must never reach another visitor",
         &[Cached],
     ),
