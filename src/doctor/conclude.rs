@@ -24,6 +24,9 @@ const SOCKET_LATE_MS: i64 = 600;
 /// Between this request and its head (milliseconds): the head came at once, not with the first event that got out.
 const HEAD_MS: i64 = 250;
 
+/// A stream that gave nothing for less than this (milliseconds) was not waited for long enough.
+const UNSEEN_MS: i64 = 2000;
+
 /// Of the streams: uncompressed, plain, X-Accel-Buffering, compressed, compressed with a tail.
 const PLAIN: usize = 1;
 const ACCEL: usize = 2;
@@ -322,7 +325,8 @@ fn no_stream(round: &Round, streams: &[Verdict; 7], seen: Layer) -> Option<Findi
         finding.seconds = Some(seconds);
         return Some(finding);
     }
-    if !all(Verdict::Failed) {
+    // On a line so slow that time was up before, nothing was seen.
+    if !all(Verdict::Failed) || (sample.is_ours() && sample.took_ms < UNSEEN_MS) {
         return None;
     }
     let (code, what) = match (sample.status, &sample.broken) {

@@ -289,6 +289,8 @@ async fn open(client: &Client, mut ask: Ask, nonce: &str) -> Socket {
     ask.headers.extend(HeaderValue::from_str(&client.origin).map(|origin| (ORIGIN, origin)));
     let mut answer = match client.ask(&ask).await {
         Ok(answer) => answer,
+        // Only what was waited for says anything.
+        Err(Broken::Silent(seconds)) if seconds < SOCKET_PATIENCE.as_secs_f64() / 2.0 => return Socket::NotTried,
         Err(Broken::Silent(_)) => return Socket::Hung,
         Err(broken) => return Socket::Broken(broken.to_string()),
     };
@@ -323,8 +325,10 @@ async fn open(client: &Client, mut ask: Ask, nonce: &str) -> Socket {
         }
         None
     };
-    match timeout(client.at_most(SOCKET_PATIENCE), talk).await {
+    let patience = client.at_most(SOCKET_PATIENCE);
+    match timeout(patience, talk).await {
         Ok(Some(live)) => live,
+        Err(_) if patience < SOCKET_PATIENCE / 2 => Socket::NotTried,
         _ => Socket::Silent { headers },
     }
 }

@@ -38,6 +38,9 @@ const LONGEST: usize = 1024 * 1024;
 /// Bytes that are decoded at a time.
 const PIECE: usize = 1024;
 
+/// What we say of a stream that we no longer wait for.
+const UNENDED: &str = "did not end";
+
 /// Delays that differ by less (milliseconds) are one delay: the way is long, and nothing is held for what follows.
 const STEADY_MS: i64 = 120;
 
@@ -173,7 +176,7 @@ impl Seen {
             let left = client.at_most(patience.saturating_sub(answer.began.elapsed()));
             match timeout(left, body.frame()).await {
                 Err(_) => {
-                    seen.broken = Some("did not end".to_owned());
+                    seen.broken = Some(UNENDED.to_owned());
                     break;
                 }
                 Ok(None) => {
@@ -232,7 +235,9 @@ impl Seen {
             return self.opaque_verdict();
         }
         if self.events.len() < EVENTS {
-            return if self.complete && self.events.is_empty() { Verdict::Failed } else { Verdict::Cut };
+            // We stopped waiting: nobody has cut it.
+            let unended = self.broken.as_deref() == Some(UNENDED);
+            return if unended || (self.complete && self.events.is_empty()) { Verdict::Failed } else { Verdict::Cut };
         }
         let delays = self.delays(offset);
         if delays.iter().all(|delay| *delay < LIVE_MS) {
@@ -283,7 +288,7 @@ impl Seen {
     /// Ended by somebody else before its time: after how many milliseconds.
     pub fn cut_ms(&self) -> Option<i64> {
         let gateway = matches!(self.status, Some(408 | 499 | 502 | 503 | 504 | 524));
-        let ended = self.broken.as_deref().is_some_and(|why| !matches!(why, "did not end" | "no answer"));
+        let ended = self.broken.as_deref().is_some_and(|why| !matches!(why, UNENDED | "no answer"));
         let short = self.complete && self.is_stream() && !self.opaque && self.events.len() < 2;
         (gateway || ended || short).then_some(self.took_ms)
     }
