@@ -11,6 +11,7 @@ mod html;
 mod listener;
 mod logins;
 mod middleware;
+mod one_visitor;
 mod ops;
 mod origin;
 mod plain;
