@@ -89,6 +89,10 @@ pub const SEALED_LIFE: Duration = GRANT_LIFE;
 /// `returnTo`, in bytes.
 pub const RETURN_TO: usize = 1024;
 
+/// How long a login waits for a visitor who has the password form of a page without JavaScript open: such a page says
+/// nothing until it is sent.
+pub const FORM_OPEN: Duration = Duration::from_secs(300);
+
 /// Longest cloud password passed on, in bytes (MAX says at most 64 characters).
 pub const PASSWORD: usize = 256;
 
@@ -111,7 +115,16 @@ pub const HOPS_KEPT: usize = 64;
 /// Stream ends remembered for each hop and transport: enough to see a timer; 64 hops × 2 × 128 × 40 bytes are 640 KiB.
 pub const ENDS_KEPT: usize = 128;
 
-/// After each event of a stream, a comment: some compressors hold the last bytes until more follow.
+/// Marks that a stream sends one after the other when it opens, and the pause between them: enough for a browser to see
+/// that it is in time before it stops polling, and over before anything but the stream is waited for.
+pub const OPENING_MARKS: u32 = 3;
+pub const MARK_GAP: Duration = Duration::from_millis(100);
+
+/// Longest trial of a stream: a proxy with one worker has nobody else to serve meanwhile. A browser asks for some 350 ms
+/// and its round trip.
+pub const TRIAL: Duration = Duration::from_secs(2);
+
+/// After each event of a stream, a mark: some compressors hold the last bytes until more follow.
 pub const ECHO: Duration = Duration::from_millis(150);
 
 /// Log lines, and bytes of them, that wait for somebody who reads standard error: what a burst of a second writes.

@@ -6,7 +6,7 @@ use crate::base::limits::{CONNECTIONS_PER_ADDRESS, OPS_CONNECTIONS};
 use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config::{Config, Dialect, Endpoint, Flags};
+use crate::config::{Config, Dialect, Endpoint, Flags, Loaded};
 use crate::emulator::{self, Emulator, Options};
 use crate::login::{Grants, Registry, Settings};
 use crate::observe;
@@ -25,7 +25,7 @@ use tokio::time::sleep;
 const DEMO_POLL: Duration = Duration::from_secs(1);
 
 pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
-    let config = Config::load(flags)?.config;
+    let Loaded { config, default_listen, .. } = Config::load(flags)?;
     if demo && !config.server.listen.ip().is_loopback() {
         return Err(Failure::No(
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
@@ -33,7 +33,7 @@ pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
     }
     let _last_lines = observe::log(&config.log).map_err(|error| cannot_run(&error))?;
     harden();
-    block_on(serve(config, demo))
+    block_on(serve(config, demo, demo && default_listen))
 }
 
 /// The MAX token passes through this process: no core dumps, no reading by neighbours. And two sockets per login.
@@ -67,13 +67,15 @@ fn share_files(config: &mut Config) -> (Descriptors, Option<String>) {
     (files, told)
 }
 
-async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
+/// `any_port`: where the usual ports are taken, others will do.
+async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Failure> {
     let (files, few_files) = share_files(&mut config);
     let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
 
-    let public = server::bind(config.server.listen, "server.listen").await.map_err(|error| cannot_run(&error))?;
-    let ops = server::bind(config.server.ops_listen, "server.ops_listen").await.map_err(|error| cannot_run(&error))?;
+    let public = bind(config.server.listen, "server.listen", any_port).await?;
+    let ops = bind(config.server.ops_listen, "server.ops_listen", demo).await?;
+    config.server.listens_at(public.address().map_err(|error| cannot_run(&error))?);
     let extra = match demo {
         true => Some(begin_demo(&mut config, &clock, &rng, &tasks).await?),
         false => None,
@@ -158,6 +160,15 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     }
 }
 
+/// Listens; with `any_port` on some other port where this one is taken.
+async fn bind(address: SocketAddr, key: &'static str, any_port: bool) -> Result<Bound, Failure> {
+    match server::bind(address, key).await {
+        Err(_) if any_port => server::bind(SocketAddr::new(address.ip(), 0), key).await,
+        bound => bound,
+    }
+    .map_err(|error| cannot_run(&error))
+}
+
 /// What nobody can end any more, and who can.
 const LEFT_OPEN: &str = "may be left open at MAX; whoever was signing in sees a web session under Settings, Devices there \
                          and can end it";
@@ -202,6 +213,12 @@ fn greet(config: &Config, public: &Bound, demo: bool) {
         "driver: account QR. It speaks the unofficial protocol of web.max.ru and holds a full token of each account \
          for about a second; MAX shows the visitor \"new web login\". See README, \"What this is\"."
     );
+    if !config.server.public_url_given && config.server.listen.ip().is_unspecified() {
+        tracing::warn!(
+            "server.public_url is not set: only pages opened on this machine, at {site}, can sign in. Set it to the address \
+             that visitors see, e.g. MAX_AUTH_SERVER_PUBLIC_URL=https://example.ru"
+        );
+    }
     let local =
         config.server.public_url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
     if config.server.public_url.scheme() != "https" && !local {

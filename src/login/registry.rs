@@ -117,8 +117,7 @@ impl Registry {
         gauge!("max_auth_logins_active").increment(1);
         counter!("max_auth_logins_started_total").increment(1);
         let epoch = u32::from_be_bytes(self.rng.bytes());
-        let grace = if start.phone { self.settings.grace_phone } else { self.settings.grace };
-        let login = Arc::new(Login::new(LoginId::new(&self.rng), epoch, &start, grace, self.clock.clone()));
+        let login = Arc::new(Login::new(LoginId::new(&self.rng), epoch, &start, &self.settings, self.clock.clone()));
         self.lock().logins.insert(login.id, Arc::clone(&login));
         tracing::debug!(login = login.id.short(), "login begun");
         self.tasks.spawn("login", task::run(Arc::clone(self), Arc::clone(&login), start.visitor));

@@ -3,14 +3,14 @@
 
 use super::logins::{invalid, login_not_found};
 use super::timeouts::BodyTooSlow;
-use crate::base::limits::{PAGE_WAIT, REQUEST_BODY};
+use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, TRIAL};
 use crate::base::problem::Problem;
 use crate::login::Position;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Path, Query};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -73,6 +73,18 @@ pub fn seconds(text: Option<&str>) -> Result<Duration, Problem> {
     wait.ok_or_else(|| invalid("wait must be a number of seconds, at most 10"))
 }
 
+/// Whether the address of a WebSocket that begins says `beat=1`.
+pub fn asks_for_marks(uri: &Uri) -> bool {
+    url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+        .any(|(key, value)| key == "beat" && value == "1")
+}
+
+/// Of the trial of a stream, in milliseconds.
+pub fn trial_length(text: &str) -> Result<Duration, Problem> {
+    let length = text.parse().map(Duration::from_millis);
+    length.map(|length| length.min(TRIAL)).map_err(|_| invalid("trial must be a number of milliseconds, at most 2000"))
+}
+
 pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
@@ -119,6 +131,11 @@ pub fn prefers_json(headers: &HeaderMap) -> bool {
     holds(headers, ACCEPT, "application/json")
 }
 
+/// A person's browser that shows what it gets, not a program.
+pub fn prefers_html(headers: &HeaderMap) -> bool {
+    holds(headers, ACCEPT, "text/html")
+}
+
 pub fn holds(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.any(|value| value.to_ascii_lowercase().contains(word))
@@ -127,7 +144,7 @@ pub fn holds(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
 /// What failed in a browser, told with its next request: `ws.hang,sse.http-502`. Only known words become labels.
 pub fn count_failures(failed: &str) {
     const TRANSPORTS: [&str; 4] = ["ws", "sse", "poll", "post"];
-    const REASONS: [&str; 7] = ["hang", "silent", "closed", "refused", "http", "failed", "ended"];
+    const REASONS: [&str; 8] = ["hang", "late", "silent", "closed", "refused", "http", "failed", "ended"];
     for one in failed.split(',').take(20) {
         let Some((transport, why)) = one.split_once('.') else { continue };
         let Some(transport) = TRANSPORTS.iter().find(|known| **known == transport) else { continue };
@@ -150,4 +167,5 @@ pub struct EventsQuery {
     pub failed: Option<String>,
     pub beat: Option<String>,
     pub wake: Option<String>,
+    pub trial: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! What every request passes, in one place and one order.
 
+use super::caching;
 use super::origin::AllowedOrigins;
 use crate::base::problem::Problem;
 use axum::Router;
@@ -11,7 +12,7 @@ use futures_util::FutureExt as _;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_SECURITY_POLICY,
-    HeaderName, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    HeaderName, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderValue, Method, StatusCode};
 use std::panic::AssertUnwindSafe;
@@ -49,7 +50,7 @@ async fn cross_origin(State(origins): State<AllowedOrigins>, request: Request, n
         _ => next.run(request).await,
     };
     let headers = response.headers_mut();
-    headers.append(VARY, HeaderValue::from_static("origin"));
+    caching::vary(headers, "origin");
     if let Some(origin) = listed {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -64,7 +65,11 @@ async fn cross_origin(State(origins): State<AllowedOrigins>, request: Request, n
 
 async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let says_itself = response.extensions().get::<caching::SaysItself>().is_some();
     let headers = response.headers_mut();
+    if !says_itself {
+        caching::forbid(headers);
+    }
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

@@ -1,13 +1,17 @@
 //! HTTP: the URL table, the middleware order, the listeners, the graceful stop.
 
+mod account;
 mod asked;
+mod caching;
 mod connection;
 mod cookie;
 mod files;
 mod hop;
+mod html;
 mod listener;
 mod logins;
 mod middleware;
+mod one_visitor;
 mod ops;
 mod origin;
 mod plain;

@@ -38,8 +38,8 @@ impl Wish {
     }
 
     /// What a form begins: nothing is known of the browser.
-    pub fn without_script(return_to: Option<String>) -> Self {
-        Self { visitor: Visitor::default(), return_to, locale: Locale::default() }
+    pub fn without_script(return_to: Option<String>, locale: Locale) -> Self {
+        Self { visitor: Visitor::default(), return_to, locale }
     }
 }
 
@@ -132,6 +132,8 @@ pub struct Door {
     limiter: RateLimiter,
     public_url: Url,
     allowed_origins: Vec<Origin>,
+    /// Where a login goes that does not say.
+    landing: String,
     clock: Clock,
 }
 
@@ -141,9 +143,10 @@ impl Door {
         starts_per_minute: u32,
         public_url: Url,
         allowed_origins: Vec<Origin>,
+        landing: String,
         clock: Clock,
     ) -> Self {
-        Self { registry, limiter: RateLimiter::new(starts_per_minute), public_url, allowed_origins, clock }
+        Self { registry, limiter: RateLimiter::new(starts_per_minute), public_url, allowed_origins, landing, clock }
     }
 
     pub fn begin(
@@ -154,7 +157,7 @@ impl Door {
         is_phone: bool,
     ) -> Result<Arc<Login>, NotBegun> {
         let return_to = match &wish.return_to {
-            None => "/".to_owned(),
+            None => self.landing.clone(),
             Some(text) => self.return_to(text).ok_or(NotBegun::ReturnTo)?,
         };
         let times = if who.stands_for_many() { UNLISTED_PROXY_ALLOWANCE } else { 1 };
@@ -218,7 +221,14 @@ mod tests {
         let registry = Registry::new(settings, Arc::new(Nobody), grants, clock.clone(), rng, tasks);
         let origins =
             vec![Origin::parse("https://example.ru").unwrap(), Origin::parse("https://app.example.ru").unwrap()];
-        Door::new(Arc::new(registry), per_minute, Url::parse("https://example.ru/").unwrap(), origins, clock)
+        Door::new(
+            Arc::new(registry),
+            per_minute,
+            Url::parse("https://example.ru/").unwrap(),
+            origins,
+            "/".into(),
+            clock,
+        )
     }
 
     fn wish(text: &str) -> Result<Wish, Invalid> {

@@ -67,7 +67,7 @@ export const CHAINS = [
     what: `${NO_UPGRADE}; buffered, and told to ignore X-Accel-Buffering`,
     tiers: one('nginx 1.22', nginx({ location: 'proxy_ignore_headers X-Accel-Buffering;' })),
     best: 'long-poll',
-    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx'), fault('buffered', 'nginx', LIKE_TWO)],
+    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx', 'inner|outer|single|unknown'), fault('buffered', 'nginx', LIKE_TWO)],
   },
   {
     name: 'nginx-cache',
@@ -87,7 +87,7 @@ export const CHAINS = [
       location: 'proxy_cache all; proxy_cache_key $uri; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Expires X-Accel-Buffering;',
     })),
     best: 'long-poll',
-    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx'), fault('buffered', 'nginx', LIKE_TWO), { ...fault('cached', 'nginx'), severity: 'fault|note' }],
+    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx', 'inner|outer|single|unknown'), fault('buffered', 'nginx', LIKE_TWO), { ...fault('cached', 'nginx'), severity: 'fault|note' }],
   },
   {
     name: 'nginx-read-5s',
@@ -141,7 +141,7 @@ export const CHAINS = [
     tls: true,
     tiers: two(nginx(SEED), nginx()),
     best: 'long-poll', fast: true, browser: true,
-    findings: [fault('ws-upgrade-not-passed', 'nginx', 'both|outer|unknown'), fault('buffered', 'nginx', 'both|outer|unknown'), addressLost('nginx', 'both|outer|unknown')],
+    findings: [fault('ws-upgrade-not-passed', 'nginx', 'both|outer|unknown'), fault('buffered', 'nginx', 'both|outer|unknown'), addressLost('nginx', 'both|outer|inner|unknown')],
   },
   {
     name: 'two-nginx-outer-only',
@@ -172,7 +172,7 @@ export const CHAINS = [
     tls: true,
     tiers: two(nginx({ ...SEED, location: 'proxy_buffers 64 64k; proxy_buffer_size 64k;' }), nginx({ location: 'proxy_buffers 64 64k; proxy_buffer_size 64k;' })),
     best: 'long-poll',
-    findings: [fault('ws-upgrade-not-passed', 'nginx', 'both|outer|unknown'), fault('buffered', 'nginx', 'both|outer|unknown'), addressLost('nginx', 'both|outer|unknown')],
+    findings: [fault('ws-upgrade-not-passed', 'nginx', 'both|outer|unknown'), fault('buffered', 'nginx', 'both|outer|unknown'), addressLost('nginx', 'both|outer|inner|unknown')],
   },
   {
     name: 'hitch-nginx',
@@ -261,6 +261,7 @@ export const CHAINS = [
     what: 'event streams that pass 512 bytes are compressed and held',
     tiers: one('caddy 2.6', caddy({ site: 'encode gzip' })),
     best: 'websocket',
+    findings: [fault('compressed', 'caddy')],
   },
   { name: 'caddy-min', what: '', tiers: one('caddy current', caddy()), best: 'websocket' },
   { name: 'caddy-encode-h2', what: '', tls: true, tiers: one('caddy current', caddy({ tls: true, site: 'encode zstd gzip' })), best: 'websocket', browser: true },
@@ -273,7 +274,7 @@ export const CHAINS = [
     what: 'the buffering middleware holds whole answers; WebSocket passes',
     tiers: one('traefik', traefik({ middlewares: { hold: '{ buffering: { maxRequestBodyBytes: 2000000 } }' } })),
     best: 'websocket', fast: true, browser: true,
-    findings: [fault('whole-response-buffered', 'traefik|unknown')],
+    findings: [fault('whole-response-buffered', 'traefik')],
     cure: [{ tier: 0, lines: ['middlewares: []'] }],
   },
 
@@ -424,6 +425,63 @@ export const CHAINS = [
     tiers: one('node', () => ({ gzip: true })),
     best: 'sse',
     findings: [fault('ws-upgrade-not-passed', 'unknown'), note('app-compression', 'app'), addressLost('unknown')],
+  },
+
+  // ---- late ------------------------------------------------------------------------------------------------------------
+  // A stream is there and delivers, but later than an ordinary answer: it must not take the place of polling.
+  {
+    name: 'stream-late',
+    what: `${NO_UPGRADE}; what is streamed comes 1.5 s later, whole answers at once`,
+    tiers: one('node', () => ({ stripUpgrade: true, stream: { lateMs: 1500 } })),
+    best: 'long-poll', fast: true, browser: true,
+  },
+  {
+    name: 'frames-late',
+    what: 'a WebSocket opens at once, what it carries comes 1.5 s later; event streams pass',
+    tiers: one('node', () => ({ lateFramesMs: 1500 })),
+    best: 'sse', stayMs: 7000, fast: true, browser: true,
+  },
+  {
+    name: 'all-streams-late',
+    what: 'WebSocket and event streams come 1.5 s later, whole answers at once',
+    tiers: one('node', () => ({ lateFramesMs: 1500, stream: { lateMs: 1500 } })),
+    best: 'long-poll', stayMs: 7000,
+  },
+  {
+    name: 'late-after-5s',
+    what: `${NO_UPGRADE}; a stream is live for 5 s and comes 2 s later from then on`,
+    tiers: one('node', () => ({ stripUpgrade: true, stream: { lateMs: 2000, sinceMs: 5000 } })),
+    best: 'long-poll', stayMs: 13_000,
+  },
+  {
+    name: 'blocks-of-4k',
+    what: `${NO_UPGRADE}; streams leave in whole blocks of 4 KB`,
+    tiers: one('node', () => ({ stripUpgrade: true, stream: { block: 4096 } })),
+    best: 'long-poll', browser: true,
+  },
+  {
+    name: 'bursts-of-64k',
+    what: `${NO_UPGRADE}; streams leave when 64 KB are full, and each 2 s`,
+    tiers: one('node', () => ({ stripUpgrade: true, stream: { block: 65_536, everyMs: 2000 } })),
+    best: 'long-poll',
+  },
+  {
+    name: 'nginx-big-buffers',
+    what: `${NO_UPGRADE}; buffers of 64 KB, and told to ignore X-Accel-Buffering`,
+    tiers: one('nginx 1.22', nginx({ location: 'proxy_ignore_headers X-Accel-Buffering; proxy_buffers 64 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k;' })),
+    best: 'long-poll',
+  },
+  {
+    name: 'one-worker',
+    what: `${NO_UPGRADE}; one request at a time, each answer whole, and nobody notices that a browser has gone`,
+    tiers: one('node', () => ({ oneWorker: true })),
+    best: 'long-poll', fast: true,
+  },
+  {
+    name: 'slow-line',
+    what: 'nothing, but the line takes 100 ms each way',
+    tiers: one('node', () => ({ awayMs: 100 })),
+    best: 'websocket',
   },
 ];
 
