@@ -131,7 +131,8 @@ impl Probes {
     /// Who asks, as far as limits go; an error once it asked too often.
     fn asking<B>(&self, request: &Request<B>, peer: SocketAddr) -> Result<Network, Problem> {
         let who = client_address(peer.ip(), request.headers(), &self.trusted_proxies);
-        self.asked.check(who.ip, 1, self.clock.monotonic()).map(|()| subscriber(who.ip)).map_err(|_| busy())
+        let checked = self.asked.check(who.ip, 1, self.clock.monotonic());
+        checked.map(|()| subscriber(who.ip)).map_err(|_| busy())
     }
 
     /// A place among the probes, given back after `longest` at the latest.
