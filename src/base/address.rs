@@ -13,19 +13,28 @@ pub struct Network {
 /// a /48 has 65 536 of the /64 of one household.
 const IPV6: [(u8, u32); 3] = [(64, 1), (56, 4), (48, 16)];
 
+/// The network of one subscriber.
+pub fn subscriber(address: IpAddr) -> Network {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => Network { address: v4.into(), prefix: 32 },
+        IpAddr::V6(v6) => prefix_of(v6, IPV6[0].0),
+    }
+}
+
+fn prefix_of(address: Ipv6Addr, prefix: u8) -> Network {
+    let kept = u128::from(address) & (u128::MAX << (128 - prefix));
+    Network { address: IpAddr::V6(Ipv6Addr::from(kept)), prefix }
+}
+
 /// The networks that an address belongs to, the smallest first, each with its multiple of one subscriber's share.
 pub fn networks(address: IpAddr) -> impl Iterator<Item = (Network, u32)> {
-    let (v4, v6) = match address.to_canonical() {
-        IpAddr::V4(_) => (Some((Network { address: address.to_canonical(), prefix: 32 }, 1)), None),
-        IpAddr::V6(v6) => (None, Some(u128::from(v6))),
+    let wider = match address.to_canonical() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(v6) => Some(v6),
     };
-    let prefixes = v6.into_iter().flat_map(|bits| {
-        IPV6.into_iter().map(move |(prefix, times)| {
-            let kept = bits & (u128::MAX << (128 - prefix));
-            (Network { address: IpAddr::V6(Ipv6Addr::from(kept)), prefix }, times)
-        })
-    });
-    v4.into_iter().chain(prefixes)
+    let wider =
+        wider.into_iter().flat_map(|v6| IPV6[1..].iter().map(move |&(prefix, times)| (prefix_of(v6, prefix), times)));
+    std::iter::once((subscriber(address), 1)).chain(wider)
 }
 
 /// What one household or host has: an IPv4 address, an IPv6 /64.

@@ -25,7 +25,7 @@ use tokio::time::sleep;
 const DEMO_POLL: Duration = Duration::from_secs(1);
 
 pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
-    let Loaded { mut config, default_listen, .. } = Config::load(flags)?;
+    let Loaded { config, default_listen, .. } = Config::load(flags)?;
     if demo && !config.server.listen.ip().is_loopback() {
         return Err(Failure::No(
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
@@ -33,8 +33,7 @@ pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
     }
     let _last_lines = observe::log(&config.log).map_err(|error| cannot_run(&error))?;
     harden();
-    let files = share_files(&mut config);
-    block_on(serve(config, files, demo, demo && default_listen))
+    block_on(serve(config, demo, demo && default_listen))
 }
 
 /// The MAX token passes through this process: no core dumps, no reading by neighbours. And two sockets per login.
@@ -49,26 +48,28 @@ fn harden() {
     }
 }
 
-/// With few file descriptors there are fewer logins: better "busy" than a server that cannot open what it needs.
-fn share_files(config: &mut Config) -> Descriptors {
+/// With few file descriptors there are fewer logins: better "busy" than a server that cannot open what it needs. Returns
+/// what there is to tell of it.
+fn share_files(config: &mut Config) -> (Descriptors, Option<String>) {
     let limit = getrlimit(Resource::Nofile).current;
     let files = Descriptors::share(limit, config.login.max_active);
-    if files.logins < config.login.max_active {
-        tracing::warn!(
+    let told = (files.logins < config.login.max_active).then(|| {
+        format!(
             "login.max_active is {}, but the limit of open files ({}) is enough for {} logins and {} connections; raise \
              it (ulimit -n, LimitNOFILE=)",
             config.login.max_active,
             limit.unwrap_or_default(),
             files.logins,
             files.connections
-        );
-        config.login.max_active = files.logins;
-    }
-    files
+        )
+    });
+    config.login.max_active = files.logins;
+    (files, told)
 }
 
 /// `any_port`: where the usual ports are taken, others will do.
-async fn serve(mut config: Config, files: Descriptors, demo: bool, any_port: bool) -> Result<(), Failure> {
+async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Failure> {
+    let (files, few_files) = share_files(&mut config);
     let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
 
@@ -126,6 +127,9 @@ async fn serve(mut config: Config, files: Descriptors, demo: bool, any_port: boo
     let routes = server::router(&config.server, &config.login, parts);
 
     greet(&config, &public, demo);
+    if let Some(few_files) = few_files.filter(|_| !demo) {
+        tracing::warn!("{few_files}");
+    }
     let trusted = config.server.trusted_proxies.clone();
     let visitors = Arc::new(Places::new(files.connections, CONNECTIONS_PER_ADDRESS, trusted));
     let operators = Arc::new(Places::for_anybody(OPS_CONNECTIONS));

@@ -49,14 +49,20 @@ async function signInTime(at) {
   return performance.now() - began;
 }
 
-/** Three visitors, and the operator: a second each, or what a slow machine makes of it. */
+/**
+ * A visitor by each transport, and the operator: a second each, or what a slow machine makes of it. A machine that is busy
+ * with something else is late once; a server that a flood holds is late each time.
+ */
 async function othersNoticeNothing(at = server) {
   const limit = Math.max(1000, 8 * usual);
   for (const how of ['page', 'ws', 'sse']) {
-    const began = performance.now();
-    await signIn({ emulator, base: at.base, how });
-    const took = performance.now() - began;
-    assert.ok(took < limit, `${how}: a sign-in took ${took.toFixed()} ms`);
+    const took = [];
+    do {
+      const began = performance.now();
+      await signIn({ emulator, base: at.base, how });
+      took.push(Math.round(performance.now() - began));
+    } while (took.at(-1) > limit && took.length < 3);
+    assert.ok(took.at(-1) <= limit, `${how}: sign-ins took ${took} ms`);
   }
   assert.equal((await fetchWhole(`${at.ops}/healthz`, { ms: limit })).status, 200);
 }
