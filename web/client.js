@@ -325,7 +325,7 @@ class Attempt {
     for (let tries = 0; !this.#stopped; tries++) {
       const asked = await this.#ask(`${base}/callback`, { token: data.token });
       // An answer that was lost on its way back has burnt the token: the session says whether it was that.
-      const { body, problem } = tries > 0 && asked.problem?.code ? await this.#ask(`${base}/session`) : asked;
+      const { body, problem } = tries > 0 && asked.problem?.code ? await this.#ask(`${base}/session/${nonce(this.#env.random)}`) : asked;
       if (this.#stopped) return;
       if (body) return this.#tell('success', { ...data, session: body });
       const refused = problem?.code && problem.status < 500;

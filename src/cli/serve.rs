@@ -11,9 +11,10 @@ use crate::observe;
 use crate::server::{self, Bound, Ends, Extra, Ops, Parts};
 use crate::session::Sessions;
 use crate::upstream::driver::Driver;
-use crate::upstream::{AccountQr, Roots};
+use crate::upstream::{AccountQr, OpenLogins, Roots};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -28,7 +29,7 @@ pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
         ));
     }
-    observe::log(&config.log);
+    let _last_lines = observe::log(&config.log).map_err(|error| cannot_run(&error))?;
     harden();
     block_on(serve(config, demo))
 }
@@ -57,11 +58,25 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     };
 
     let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot_run(&error))?;
-    let driver: Arc<dyn Driver> =
-        Arc::new(AccountQr::new(&config.upstream, &config.login, roots, clock.clone(), rng.clone(), tasks.clone()));
-    let sessions =
-        Sessions::open(&config.store.path, clock.clone(), rng.clone(), config.session.ttl, config.session.phone)
-            .map_err(|error| cannot_run(&error))?;
+    let (ttl, phone) = (config.session.ttl, config.session.phone);
+    let sessions = match demo {
+        true => Sessions::in_memory(clock.clone(), rng.clone(), ttl, phone),
+        false => Sessions::open(&config.store.path, clock.clone(), rng.clone(), ttl, phone),
+    };
+    let sessions = sessions.map_err(|error| cannot_run(&error))?;
+    let open_logins = match demo {
+        true => OpenLogins::default(),
+        false => open_logins(&config.store.path)?,
+    };
+    let driver: Arc<dyn Driver> = Arc::new(AccountQr::new(
+        &config.upstream,
+        &config.login,
+        roots,
+        clock.clone(),
+        rng.clone(),
+        tasks.clone(),
+        open_logins.clone(),
+    ));
     let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), config.login.max_active.max(1)));
     let settings = Settings {
         ttl: config.login.ttl,
@@ -102,12 +117,32 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     };
     let clean = tasks.stopped(deadline).await;
     if !clean {
-        tracing::warn!("some work had not ended when server.stop_timeout was over");
+        tracing::warn!("some work had not ended when server.stop_timeout was over, or a second signal came");
+    }
+    match open_logins.count() {
+        0 => {}
+        left => tracing::error!(left, "stopped while MAX was opening or ending sessions: {left} {LEFT_OPEN}"),
     }
     match tasks.crashed() {
         0 => Ok(()),
         crashed => Err(Failure::No(format!("{crashed} tasks had crashed; see the log"))),
     }
+}
+
+/// What nobody can end any more, and who can.
+const LEFT_OPEN: &str = "may be left open at MAX; whoever was signing in sees a web session under Settings, Devices there \
+                         and can end it";
+
+/// The mark of logins in flight; tells what the process before this one left.
+fn open_logins(directory: &Path) -> Result<OpenLogins, Failure> {
+    let (open_logins, left) = OpenLogins::open(directory).map_err(|error| {
+        Failure::CannotRun(format!("store.path: {}: open-logins cannot be written: {error}", directory.display()))
+    })?;
+    metrics::gauge!("max_auth_logins_left_open").set(left);
+    if left > 0 {
+        tracing::error!(left, "the last run was stopped while MAX was opening or ending sessions: {left} {LEFT_OPEN}");
+    }
+    Ok(open_logins)
 }
 
 /// The pretended MAX on a port of its own, its phone and the demo site on the public address.

@@ -2,6 +2,7 @@
 
 mod account;
 mod asked;
+mod caching;
 mod cookie;
 mod files;
 mod hop;

@@ -1,6 +1,7 @@
 //! The whole URL table.
 
 use super::asked::prefers_html;
+use super::caching::says_itself;
 use super::cookie::Cookies;
 use super::files::{self, Extra};
 use super::logins::{self, Logins, flow_life};
@@ -10,6 +11,7 @@ use super::sign_in::{self, SignIn};
 use super::{account, html, middleware, plain, upgrade};
 use crate::base::clock::Clock;
 use crate::base::problem::Problem;
+use crate::base::repeat::OncePerMinute;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config;
@@ -18,6 +20,7 @@ use crate::session::Sessions;
 use crate::transport::begin::Door;
 use crate::transport::ends::Ends;
 use axum::Router;
+use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, delete, get, post};
 use http::{HeaderMap, StatusCode, Uri};
@@ -80,6 +83,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         origins: origins.clone(),
         base_path: base.to_owned(),
         site,
+        logout_failed: OncePerMinute::default(),
     });
 
     let login_routes = Router::new()
@@ -95,11 +99,15 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     let session_routes = Router::new()
         .route(&format!("{base}/callback"), get(sign_in::callback).post(sign_in::redeem))
         .route(&format!("{base}/account"), get(account::account))
+        .route(&format!("{base}/callback/{{unique}}"), get(sign_in::callback))
         .route(&format!("{base}/session"), get(sign_in::session))
+        .route(&format!("{base}/session/{{unique}}"), get(sign_in::session))
         .route(&format!("{base}/verify"), get(sign_in::verify))
         .route(&format!("{base}/logout"), post(sign_in::logout))
         .with_state(sign_in);
-    let mut routes = login_routes.merge(session_routes).merge(probes.router(base)).merge(files::router(base));
+    // What caches do to a probe is its subject.
+    let probe_routes = probes.router(base).layer(map_response(says_itself));
+    let mut routes = login_routes.merge(session_routes).merge(probe_routes).merge(files::router(base));
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }

@@ -6,6 +6,7 @@ use super::html;
 use super::logins::invalid;
 use super::origin::AllowedOrigins;
 use crate::base::problem::Problem;
+use crate::base::repeat::OncePerMinute;
 use crate::login::{Grant, Grants};
 use crate::session::{Session, Sessions};
 use axum::body::Body;
@@ -26,6 +27,7 @@ pub struct SignIn {
     pub base_path: String,
     /// The site as visitors know it: the host of its address.
     pub site: String,
+    pub logout_failed: OncePerMinute,
 }
 
 #[derive(Deserialize)]
@@ -86,9 +88,11 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
         return problem.into_response();
     }
     if let Some(cookie) = sign_in.cookies.session(&headers)
-        && let Err(error) = sign_in.sessions.end(cookie)
+        && let Err(error) = sign_in.sessions.end(cookie).await
     {
-        tracing::error!("a session could not be ended: {error}");
+        if let Some(times) = sign_in.logout_failed.due() {
+            tracing::error!(times, "a session could not be ended: {error}");
+        }
         return Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "logout-failed",

@@ -390,7 +390,7 @@ function kindOf({ method, path, accept, query }) {
   if (method === 'DELETE') return 'delete';
   if (path === '') return 'post';
   if (path.endsWith('/password')) return 'password';
-  if (path === '/callback' || path === '/session') return path.slice(1);
+  if (path === '/callback' || path.startsWith('/session/')) return path.split('/')[1];
   return accept === 'text/event-stream' ? 'sse' : query.has('wait') ? 'poll' : 'other';
 }
 
