@@ -84,6 +84,12 @@ impl Registry {
         self.lock().get(&id).filter(|login| login.flow.matches(flow)).cloned()
     }
 
+    /// The login, for the page that began it and was told its key.
+    pub fn find_by_key(&self, id: LoginId, key: &[u8]) -> Option<Arc<Login>> {
+        let key = Fingerprint::of(key);
+        self.lock().get(&id).filter(|login| login.key.get().is_some_and(|known| known.matches(&key))).cloned()
+    }
+
     pub fn active(&self) -> usize {
         self.active.load(Ordering::SeqCst)
     }

@@ -876,6 +876,59 @@ test('without a language the server is told the one that is used here', async ()
   assert.equal(said, /^ru/.test(globalThis.navigator?.language ?? 'ru') ? 'ru' : 'en');
 });
 
+// ---- two sets of connections ------------------------------------------------------------------------------------------
+
+/** With cookies or with the key. @param {any} asked */
+const isKeyed = ({ init }) => init.credentials === 'omit' && init.headers['X-Max-Auth-Key'] === 'key-login1';
+
+test('back from sleep: the page is asked for on connections that are not those of before', async () => {
+  const world = new World();
+  world.ws = 'refuse';
+  world.sse = 'hang';
+  world.start();
+  await world.clock.advance(20_000);
+  assert.ok(!world.kinds('poll').some(isKeyed), 'not without need');
+  // Over HTTP/2 all questions share one connection, and it died in silence.
+  world.onPoll = (asked) => (isKeyed(asked) ? undefined : 'never');
+  world.show('hidden');
+  world.clock.sleepThrough(60_000);
+  world.show('visible');
+  await settle();
+  tell(world, 'qr2');
+  await world.clock.advance(100);
+  assert.deepEqual(world.events, ['status1', 'qr2']);
+  await world.clock.advance(30_000);
+  tell(world, 'status3');
+  await world.clock.advance(100);
+  assert.equal(world.events.at(-1), 'status3', 'and it stays with them');
+});
+
+test('a page that is stuck is followed by one on the other connections', async () => {
+  const world = new World();
+  world.ws = 'refuse';
+  world.sse = 'hang';
+  world.start();
+  await world.clock.advance(20_000);
+  world.onPoll = (asked) => (isKeyed(asked) ? undefined : 'never');
+  tell(world, 'qr2');
+  await world.clock.advance(16_000);
+  assert.deepEqual(world.events.slice(0, 2), ['status1', 'qr2']);
+});
+
+test('where something on the way wants cookies, pages go on with them', async () => {
+  const world = new World();
+  world.ws = 'refuse';
+  world.sse = 'hang';
+  world.start();
+  await world.clock.advance(20_000);
+  world.onPoll = (asked) => (isKeyed(asked) ? new Response('<h1>Sign in to the intranet</h1>', { status: 401 }) : undefined);
+  world.window.dispatchEvent(new Event('online'));
+  await world.clock.advance(1000);
+  tell(world, 'qr2');
+  await world.clock.advance(100);
+  assert.deepEqual(world.events, ['status1', 'qr2']);
+});
+
 // ---- back and forward -------------------------------------------------------------------------------------------------
 
 test('a page that is kept for the Back button lets go of its connections and resumes with them', async () => {

@@ -221,7 +221,7 @@ export class World {
     this.current = id;
     this.logins.set(id, { epoch: `ep-${this.#made}`, events: [], wakes: 0, readers: new Set() });
     this.emit('status', { stage: 'connecting', n: 1, login: id, ttl: this.ttl });
-    return { login: id, events: [...this.log.events], next: `${this.log.epoch}-1`, asked: this.clock.now(), sent: this.clock.now() };
+    return { login: id, events: [...this.log.events], next: `${this.log.epoch}-1`, key: `key-${id}`, asked: this.clock.now(), sent: this.clock.now() };
   }
 
   /** @param {any} log @param {number} after @param {number} trial @param {AbortSignal} signal @param {(r: any) => void} resolve */
