@@ -24,7 +24,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     /// An inner address of the same line, such as http://127.0.0.1:8080; repeat it, from the outside inwards
-    #[arg(long = "hop", value_name = "URL", value_parser = address)]
+    #[arg(long = "hop", value_name = "URL", value_parser = inner_address)]
     hops: Vec<Url>,
     /// What `nginx -T` printed: findings then name file and line; repeat it, one for each machine
     #[arg(long, value_name = "FILE")]
@@ -47,6 +47,11 @@ pub struct Arguments {
 fn address(text: &str) -> Result<Url, String> {
     let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     Url::parse(&text).map_err(|error| error.to_string())
+}
+
+/// An inner address seldom speaks TLS: `127.0.0.1:8080`.
+fn inner_address(text: &str) -> Result<Url, String> {
+    address(&if text.contains("://") { text.to_owned() } else { format!("http://{text}") })
 }
 
 pub fn run(arguments: Arguments) -> ExitCode {

@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod emulate;
+mod health;
 mod serve;
 mod setup;
 
@@ -41,6 +42,8 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Is the running server alive? Exit 0: yes; 1: no. For HEALTHCHECK
+    Health(Configuration),
     /// Load against a running server: memory, processor time and waiting times
     Bench(bench::Arguments),
 }
@@ -97,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Setup(arguments) => setup::run(arguments),
         Command::Config(ConfigCommand::Check(configuration)) => check(configuration),
         Command::Config(ConfigCommand::Show(configuration)) => show(configuration),
+        Command::Health(configuration) => health::run(&Flags { config: configuration.config, listen: None }),
         Command::Bench(arguments) => bench::run(arguments),
     };
     match outcome {

@@ -2,13 +2,15 @@
 
 use super::{Failure, block_on, cannot_run, say, stop_signal};
 use crate::base::clock::Clock;
+use crate::base::limits::{CONNECTIONS_PER_ADDRESS, OPS_CONNECTIONS};
+use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config::{Config, Dialect, Endpoint, Flags};
+use crate::config::{Config, Dialect, Endpoint, Flags, Loaded};
 use crate::emulator::{self, Emulator, Options};
 use crate::login::{Grants, Registry, Settings};
 use crate::observe;
-use crate::server::{self, Bound, Ends, Extra, Ops, Parts};
+use crate::server::{self, Bound, Descriptors, Ends, Extra, Ops, Parts};
 use crate::session::Sessions;
 use crate::upstream::driver::Driver;
 use crate::upstream::{AccountQr, OpenLogins, Roots};
@@ -23,7 +25,7 @@ use tokio::time::sleep;
 const DEMO_POLL: Duration = Duration::from_secs(1);
 
 pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
-    let config = Config::load(flags)?.config;
+    let Loaded { mut config, default_listen, .. } = Config::load(flags)?;
     if demo && !config.server.listen.ip().is_loopback() {
         return Err(Failure::No(
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
@@ -31,7 +33,8 @@ pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
     }
     let _last_lines = observe::log(&config.log).map_err(|error| cannot_run(&error))?;
     harden();
-    block_on(serve(config, demo))
+    let files = share_files(&mut config);
+    block_on(serve(config, files, demo, demo && default_listen))
 }
 
 /// The MAX token passes through this process: no core dumps, no reading by neighbours. And two sockets per login.
@@ -46,12 +49,32 @@ fn harden() {
     }
 }
 
-async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
+/// With few file descriptors there are fewer logins: better "busy" than a server that cannot open what it needs.
+fn share_files(config: &mut Config) -> Descriptors {
+    let limit = getrlimit(Resource::Nofile).current;
+    let files = Descriptors::share(limit, config.login.max_active);
+    if files.logins < config.login.max_active {
+        tracing::warn!(
+            "login.max_active is {}, but the limit of open files ({}) is enough for {} logins and {} connections; raise \
+             it (ulimit -n, LimitNOFILE=)",
+            config.login.max_active,
+            limit.unwrap_or_default(),
+            files.logins,
+            files.connections
+        );
+        config.login.max_active = files.logins;
+    }
+    files
+}
+
+/// `any_port`: where the usual ports are taken, others will do.
+async fn serve(mut config: Config, files: Descriptors, demo: bool, any_port: bool) -> Result<(), Failure> {
     let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
 
-    let public = server::bind(config.server.listen, "server.listen").await.map_err(|error| cannot_run(&error))?;
-    let ops = server::bind(config.server.ops_listen, "server.ops_listen").await.map_err(|error| cannot_run(&error))?;
+    let public = bind(config.server.listen, "server.listen", any_port).await?;
+    let ops = bind(config.server.ops_listen, "server.ops_listen", demo).await?;
+    config.server.listens_at(public.address().map_err(|error| cannot_run(&error))?);
     let extra = match demo {
         true => Some(begin_demo(&mut config, &clock, &rng, &tasks).await?),
         false => None,
@@ -103,8 +126,12 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     let routes = server::router(&config.server, &config.login, parts);
 
     greet(&config, &public, demo);
-    tasks.spawn("public listener", public.serve(routes, tasks.clone()));
-    tasks.spawn("ops listener", ops.serve(operator.router(), tasks.clone()));
+    let trusted = config.server.trusted_proxies.clone();
+    let visitors = Arc::new(Places::new(files.connections, CONNECTIONS_PER_ADDRESS, trusted));
+    let operators = Arc::new(Places::for_anybody(OPS_CONNECTIONS));
+    tasks.spawn("public listener", public.serve(routes, visitors, tasks.clone()));
+    tasks.spawn("upkeep", operator.clone().upkeep());
+    tasks.spawn("ops listener", ops.serve(operator.router(), operators, tasks.clone()));
 
     stop_signal().await;
     tracing::info!("stopping: MAX sessions are being ended");
@@ -127,6 +154,15 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
         0 => Ok(()),
         crashed => Err(Failure::No(format!("{crashed} tasks had crashed; see the log"))),
     }
+}
+
+/// Listens; with `any_port` on some other port where this one is taken.
+async fn bind(address: SocketAddr, key: &'static str, any_port: bool) -> Result<Bound, Failure> {
+    match server::bind(address, key).await {
+        Err(_) if any_port => server::bind(SocketAddr::new(address.ip(), 0), key).await,
+        bound => bound,
+    }
+    .map_err(|error| cannot_run(&error))
 }
 
 /// What nobody can end any more, and who can.
@@ -173,6 +209,12 @@ fn greet(config: &Config, public: &Bound, demo: bool) {
         "driver: account QR. It speaks the unofficial protocol of web.max.ru and holds a full token of each account \
          for about a second; MAX shows the visitor \"new web login\". See README, \"What this is\"."
     );
+    if !config.server.public_url_given && config.server.listen.ip().is_unspecified() {
+        tracing::warn!(
+            "server.public_url is not set: only pages opened on this machine, at {site}, can sign in. Set it to the address \
+             that visitors see, e.g. MAX_AUTH_SERVER_PUBLIC_URL=https://example.ru"
+        );
+    }
     let local =
         config.server.public_url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
     if config.server.public_url.scheme() != "https" && !local {

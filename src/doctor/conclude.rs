@@ -2,27 +2,34 @@
 
 use super::finding::{Finding, Severity};
 use super::http::Client;
-use super::probe::{COLUMNS, Echo, Round, Socket};
+use super::probe::Socket;
 use super::reach::{Reached, product};
-use super::signature::{self, Observed, Who};
+use super::request;
+use super::round::{ALL, COLUMNS, REAL_COLUMNS, Round};
+use super::signature::{self, Observed, Row, Who};
 use super::socket;
 use super::stream::{Seen, Verdict};
-use crate::base::limits::HEARTBEAT;
+use super::way::{Spoils, Way};
 use crate::config::facts::{Code, Layer, Tier};
 
 /// An added delay from here on (milliseconds) is one that people notice and jitter does not explain.
 const DELAYED_MS: i64 = 150;
 
+/// HAProxy's delay is the kernel's 200 ms; one that is longer (milliseconds) is somebody else's.
+const KERNEL_MS: i64 = 265;
+
+/// A WebSocket's message that took longer than this (milliseconds) is late, and no machine is so busy.
+const SOCKET_LATE_MS: i64 = 600;
+
 /// Between this request and its head (milliseconds): the head came at once, not with the first event that got out.
 const HEAD_MS: i64 = 250;
 
-/// Clocks that differ by less (milliseconds) are fine.
-const CLOCK_NOTE_MS: i64 = 10_000;
-const CLOCK_FAULT_MS: i64 = 60_000;
+/// A stream that gave nothing for less than this (milliseconds) was not waited for long enough.
+const UNSEEN_MS: i64 = 2000;
 
-/// Of the streams: uncompressed, X-Accel-Buffering, all headers, compressed with a tail.
+/// Of the streams: uncompressed, plain, X-Accel-Buffering, compressed, compressed with a tail.
+const PLAIN: usize = 1;
 const ACCEL: usize = 2;
-const ALL: usize = 4;
 const GZIP: usize = 5;
 const BEST: usize = 6;
 
@@ -51,31 +58,82 @@ pub struct Judged {
     pub transport: Transport,
     pub first_event_ms: Option<i64>,
     pub findings: Vec<Finding>,
+    /// What came of the streams; empty where they were not asked for.
+    pub streams: Vec<Verdict>,
+    pub way: Way,
 }
 
 pub fn judge(client: &Client, reached: &Reached, round: &Round) -> Judged {
-    let offset = reached.offset;
-    let verdicts: Vec<Verdict> = round.columns.iter().map(|seen| seen.verdict(offset)).collect();
-    let accel_gone = accel_gone(round);
-    let seen = seen_layer(reached, round, accel_gone);
-    let mut findings = streams(round, &verdicts, offset, accel_gone, seen);
+    let offset = offset(reached, round);
+    let verdicts: Vec<Verdict> = round.columns.iter().map(|seen| verdict(seen, round, offset)).collect();
+    let way = Way::of(reached, round, accel_gone(round));
+    let mut findings = streams(round, &verdicts, offset, &way);
     // HAProxy adds no header of its own, but its ways with small writes give it away.
     let seen = match findings.iter().find(|finding| finding.layer == Layer::Haproxy) {
-        Some(_) if seen == Layer::Unknown => Layer::Haproxy,
-        _ => seen,
+        Some(_) if way.seen() == Layer::Unknown => Layer::Haproxy,
+        _ => way.seen(),
     };
     let tier = tier(&findings);
-    findings.extend(socket::findings(&round.socket, accel_gone, seen, tier));
-    findings.extend(socket::over_http2(&round.socket_over_http2, seen, tier));
-    findings.extend(clocks(round, seen).or_else(|| remembered(&reached.echo, seen)));
+    findings.extend(request::one_worker(round, &way));
+    findings.extend(socket::findings(&round.socket, &way, seen, tier));
+    findings.extend(socket::over_http2(&round.socket_over_http2, &way, seen, tier));
+    findings.extend(socket_late(&round.socket, offset, seen));
+    findings.extend(request::clocks(round, seen).or_else(|| request::remembered(&reached.echo, seen)));
     findings.extend(pages(round, seen, &verdicts));
-    findings.extend(limits(round, seen));
+    findings.extend(request::limits(round, seen));
     // Which of several tiers changed a request cannot be told from outside.
-    findings.extend(request(client, reached, seen, Tier::Unknown, accel_gone));
+    findings.extend(request::request(client, reached, &way, seen));
+    let mut findings = once(findings);
+    if matches!(tier, Tier::Outer | Tier::Inner | Tier::Both) {
+        request::two_tiers(&mut findings);
+    }
+    for finding in findings.iter_mut().filter(|finding| finding.layer == Layer::Unknown) {
+        finding.evidence += &way.introduction();
+    }
     let (transport, first_event_ms) = transport(round, &verdicts, offset);
     // Faults first, in the table's order otherwise.
     findings.sort_by_key(|finding| finding.severity == Severity::Note);
-    Judged { transport, first_event_ms, findings }
+    Judged { transport, first_event_ms, findings, streams: verdicts, way }
+}
+
+/// One finding once: what was seen twice of one layer is told together.
+fn once(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::new();
+    for finding in findings {
+        let same =
+            |other: &&mut Finding| (other.code, other.layer, other.tier) == (finding.code, finding.layer, finding.tier);
+        match kept.iter_mut().find(same) {
+            Some(other) => {
+                other.evidence += &format!("; {}", finding.evidence);
+                if finding.severity == Severity::Fault {
+                    other.severity = Severity::Fault;
+                }
+            }
+            None => kept.push(finding),
+        }
+    }
+    kept
+}
+
+/// Our clock less the server's, by the answer that was least on its way.
+fn offset(reached: &Reached, round: &Round) -> i64 {
+    let pages = [&round.pages.first, &round.pages.second, &round.pages_naive.first, &round.pages_naive.second];
+    let answers = pages.into_iter().chain([&round.post]).flatten().chain([&reached.plain]);
+    answers.filter_map(|plain| plain.offset()).min().map_or(reached.offset, |(_, offset)| offset)
+}
+
+/// A delay of exactly the gap between events may be waiting for the next one. Where the stream that is silent after its
+/// first event has it, too, nothing was waited for.
+fn verdict(seen: &Seen, round: &Round, offset: i64) -> Verdict {
+    match seen.verdict(offset) {
+        Verdict::Late => {
+            let alone = round.quiet.as_ref().and_then(|quiet| quiet.first_delay(offset));
+            let first = seen.first_delay(offset);
+            let same = alone.zip(first).is_some_and(|(alone, first)| (alone - first).abs() < DELAYED_MS);
+            if same { Verdict::Delayed } else { Verdict::Late }
+        }
+        other => other,
+    }
 }
 
 /// `X-Accel-Buffering` was sent and did not arrive: an nginx is on the way.
@@ -85,44 +143,175 @@ fn accel_gone(round: &Round) -> bool {
     ours.peek().is_some() && ours.all(|seen| !seen.headers.contains_key("x-accel-buffering"))
 }
 
-fn seen_layer(reached: &Reached, round: &Round, accel_gone: bool) -> Layer {
-    let heads = round.columns.iter().map(|seen| &seen.headers).chain([&reached.plain.headers]);
-    let named = heads.map(product).find(|layer| *layer != Layer::Unknown);
-    named.unwrap_or(if accel_gone { Layer::Nginx } else { Layer::Unknown })
+/// What a login's stream wears gets through: visitors notice nothing. And a login's stream follows each event with a
+/// comment, which pushes out what waits for a next byte.
+fn defeated(streams: &[Verdict; 7]) -> Severity {
+    match streams[ALL] {
+        Verdict::Live | Verdict::Late => Severity::Note,
+        _ => Severity::Fault,
+    }
 }
 
-fn streams(round: &Round, verdicts: &[Verdict], offset: i64, accel_gone: bool, seen: Layer) -> Vec<Finding> {
+fn streams(round: &Round, verdicts: &[Verdict], offset: i64, way: &Way) -> Vec<Finding> {
     let mut found = Vec::new();
     let Ok(streams) = <[Verdict; 7]>::try_from(verdicts) else { return found };
-    let head = round.columns.first().map_or(0, |seen| seen.head_ms);
-    let observed = Observed { streams, head_at_once: head < HEAD_MS, accel_arrived: !accel_gone, seen };
-    if let Some(row) = signature::find(&observed) {
-        let evidence = evidence(round, &streams, row.means);
-        for conclusion in row.conclusions {
-            let layer = match conclusion.who {
-                Who::Named(layer) => layer,
-                Who::Seen => seen,
-            };
-            // What a login's stream wears gets through: visitors notice nothing.
-            // And a login's stream follows each event with a comment, which pushes out what waits for a next byte.
-            let defeated = matches!(streams[ALL], Verdict::Live | Verdict::Late);
-            let severity = if defeated { Severity::Note } else { Severity::Fault };
-            found.push(Finding::new(conclusion.code, severity, layer, conclusion.tier, evidence.clone()));
-        }
+    let late = streams.iter().filter(|verdict| **verdict == Verdict::Delayed).count();
+    if late * 2 > streams.len() {
+        found.push(all_late(round, &streams, offset, way));
+        return found;
     }
-    found.extend(no_stream(round, &streams, seen));
-    let live = round.columns.iter().zip(streams).filter(|(_, verdict)| *verdict == Verdict::Live);
-    let delays: Vec<i64> = live.flat_map(|(seen, _)| seen.delays(offset)).collect();
-    if let Some(least) = delays.iter().min().filter(|least| **least >= DELAYED_MS) {
-        // The kernel's 200 ms for want of TCP_NODELAY is HAProxy's alone among the proxies that were measured.
-        let layer = if matches!(seen, Layer::Unknown) { Layer::Haproxy } else { seen };
-        let evidence = format!(
-            "every event came {least} ms or more after it was sent, beyond the way itself; the kernel of a proxy without \
-             TCP_NODELAY holds small writes for 200 ms, and of the proxies measured only HAProxy's defaults do that"
-        );
-        found.push(Finding::new(Code::Delayed, Severity::Note, layer, Tier::Unknown, evidence));
+    if let Some((code, layer, means)) = behind_nginx(round, &streams, way) {
+        let evidence = evidence(round, &streams, means);
+        found.push(Finding::new(code, defeated(&streams), layer, Tier::Unknown, evidence));
+    } else if let Some(finding) = filter_in_nginx(round, &streams, way) {
+        found.push(finding);
+    } else if let Some(row) = signed(round, &streams, way) {
+        found.extend(by_row(round, &streams, way, row));
     }
+    found.extend(no_stream(round, &streams, way.seen()));
+    if streams.iter().all(|verdict| *verdict == Verdict::Live) {
+        found.extend(real_sizes(round, offset, way));
+    }
+    found.extend(kernel_delay(round, &streams, offset, way));
     found
+}
+
+fn by_row(round: &Round, streams: &[Verdict; 7], way: &Way, row: &'static Row) -> Vec<Finding> {
+    let evidence = evidence(round, streams, row.means);
+    let finding = |conclusion: &signature::Conclusion| {
+        let how = match conclusion.code {
+            Code::CompressedLateByOne => Spoils::LateByOne,
+            Code::Compressed => Spoils::Compressed,
+            _ => Spoils::Whole,
+        };
+        let layer = match conclusion.who {
+            Who::Named(layer) => layer,
+            Who::Guess(layer) => way.unless_named(layer),
+            Who::Seen => way.spoiler(how).unwrap_or(way.seen()),
+        };
+        Finding::new(conclusion.code, defeated(streams), layer, conclusion.tier, evidence.clone())
+    };
+    row.conclusions.iter().map(finding).collect()
+}
+
+/// The row that fits, if the rest of the evidence agrees: what was compressed says so in its head.
+fn signed(round: &Round, streams: &[Verdict; 7], way: &Way) -> Option<&'static Row> {
+    let head = round.columns.first().map_or(0, |seen| seen.head_ms);
+    let observed =
+        Observed { streams: *streams, head_at_once: head < HEAD_MS, accel_arrived: !way.nginx, seen: way.seen() };
+    let row = signature::find(&observed)?;
+    let compressing = [Code::Compressed, Code::CompressedLateByOne, Code::AppCompression];
+    let claims = row.conclusions.iter().any(|conclusion| compressing.contains(&conclusion.code));
+    let encoded = round.columns.get(PLAIN).is_some_and(|seen| seen.encoding().is_some());
+    (!claims || encoded).then_some(row)
+}
+
+/// One nginx obeys X-Accel-Buffering: what is held in spite of it is held by somebody else, and where one is on the way
+/// who is known for that, it is he.
+fn behind_nginx(round: &Round, streams: &[Verdict; 7], way: &Way) -> Option<(Code, Layer, &'static str)> {
+    if !way.nginx || streams[ACCEL] == Verdict::Live || streams[ALL] == Verdict::Live {
+        return None;
+    }
+    let encoded = round.columns.get(PLAIN).is_some_and(|seen| seen.encoding().is_some());
+    let (code, how, means) = match (streams[ALL], streams[GZIP]) {
+        (Verdict::Burst, Verdict::Burst) => (
+            Code::WholeResponseBuffered,
+            Spoils::Whole,
+            "each answer is held until it is complete; nginx would have obeyed X-Accel-Buffering, so it is the one behind or \
+             in front of it",
+        ),
+        (Verdict::Burst, Verdict::Live) if encoded => (
+            Code::Compressed,
+            Spoils::Compressed,
+            "a compressor that is not nginx's collects events: nginx would have obeyed X-Accel-Buffering",
+        ),
+        (Verdict::Late, Verdict::Live) if encoded => (
+            Code::CompressedLateByOne,
+            Spoils::LateByOne,
+            "a compressor that is not nginx's holds each event until the next",
+        ),
+        _ => return None,
+    };
+    Some((code, way.spoiler(how)?, means))
+}
+
+/// Nothing gets through an nginx that would, however large: no buffer does that, a filter does.
+fn filter_in_nginx(round: &Round, streams: &[Verdict; 7], way: &Way) -> Option<Finding> {
+    let bulk = round.bulk.as_ref()?;
+    let held = streams.iter().all(|verdict| *verdict == Verdict::Burst) && bulk.verdict(0) == Verdict::Burst;
+    (way.nginx && held && way.seen() == Layer::Nginx).then(|| {
+        let means = "nothing leaves before the end, not even events of 128 KB, which no buffer of nginx holds back, and nginx \
+                     obeys X-Accel-Buffering: a filter in it reads whole answers (Lua, ModSecurity), or something that does \
+                     not say its name does so behind it";
+        let evidence = evidence(round, streams, means);
+        Finding::new(Code::WholeResponseBuffered, Severity::Fault, Layer::Nginx, Tier::Unknown, evidence)
+    })
+}
+
+/// Events in time with each other, all of them late.
+fn all_late(round: &Round, streams: &[Verdict; 7], offset: i64, way: &Way) -> Finding {
+    let delays: Vec<i64> = round.columns.iter().flat_map(|seen| seen.delays(offset)).collect();
+    let least = delays.iter().min().copied().unwrap_or_default();
+    let evidence = format!(
+        "every event stream came {:.1} s late, its events in time with each other: nothing waits for a next byte or for the \
+         end, whatever the stream wears; what passes it on takes so long",
+        least as f64 / 1000.0
+    );
+    let severity = if streams[ALL] == Verdict::Delayed { Severity::Fault } else { Severity::Note };
+    Finding::new(Code::Delayed, severity, way.seen(), Tier::Unknown, evidence)
+}
+
+/// The WebSocket works and is late.
+fn socket_late(socket: &Socket, offset: i64, seen: Layer) -> Option<Finding> {
+    let Socket::Live { sent, arrived, .. } = socket else { return None };
+    let late = arrived - sent - offset;
+    (late >= SOCKET_LATE_MS).then(|| {
+        let evidence = format!("messages of the WebSocket came {:.1} s after they were sent", late as f64 / 1000.0);
+        Finding::new(Code::Delayed, Severity::Fault, seen, Tier::Unknown, evidence)
+    })
+}
+
+/// Small events pass, those of a code and its drawing do not.
+fn real_sizes(round: &Round, offset: i64, way: &Way) -> Option<Finding> {
+    let [plain, all] = round.real.as_slice() else { return None };
+    let (verdicts, held) = ([plain.verdict(offset), all.verdict(offset)], [Verdict::Late, Verdict::Burst]);
+    if !held.contains(&verdicts[0]) {
+        return None;
+    }
+    let severity = if verdicts[1] == Verdict::Live { Severity::Note } else { Severity::Fault };
+    let (code, how) = match plain.encoding() {
+        Some(_) => (Code::Compressed, Spoils::Compressed),
+        None => (Code::Buffered, Spoils::Whole),
+    };
+    let layer = match code {
+        Code::Buffered if way.nginx => Layer::Nginx,
+        _ => way.spoiler(how).unwrap_or(way.seen()),
+    };
+    let how = plain.encoding().map(|encoding| format!(", compressed on the way ({encoding})")).unwrap_or_default();
+    let with = |name: &str, verdict: Verdict| match verdict {
+        Verdict::Live => format!("live ({name})"),
+        _ => format!("late or together ({name})"),
+    };
+    let evidence = format!(
+        "events of a few bytes came live in every way; events of 3 KB, as a code with its drawing has them, came {}{how} and {}",
+        with(REAL_COLUMNS[0].name, verdicts[0]),
+        with(REAL_COLUMNS[1].name, verdicts[1]),
+    );
+    Some(Finding::new(code, severity, layer, Tier::Unknown, evidence))
+}
+
+/// A fifth of a second on every event of every stream.
+fn kernel_delay(round: &Round, streams: &[Verdict; 7], offset: i64, way: &Way) -> Option<Finding> {
+    let live = round.columns.iter().zip(streams).filter(|(_, verdict)| **verdict == Verdict::Live);
+    let delays: Vec<i64> = live.flat_map(|(seen, _)| seen.delays(offset)).collect();
+    let least = delays.iter().min().filter(|least| (DELAYED_MS..KERNEL_MS).contains(*least))?;
+    // The kernel's 200 ms for want of TCP_NODELAY is HAProxy's alone among the proxies that were measured.
+    let layer = way.unless_named(Layer::Haproxy);
+    let evidence = format!(
+        "every event came {least} ms or more after it was sent, beyond the way itself; the kernel of a proxy without \
+         TCP_NODELAY holds small writes for 200 ms, and of the proxies measured only HAProxy's defaults do that"
+    );
+    Some(Finding::new(Code::Delayed, Severity::Note, layer, Tier::Unknown, evidence))
 }
 
 /// No stream came to its end, whatever it wore.
@@ -136,7 +325,8 @@ fn no_stream(round: &Round, streams: &[Verdict; 7], seen: Layer) -> Option<Findi
         finding.seconds = Some(seconds);
         return Some(finding);
     }
-    if !all(Verdict::Failed) {
+    // On a line so slow that time was up before, nothing was seen.
+    if !all(Verdict::Failed) || (sample.is_ours() && sample.took_ms < UNSEEN_MS) {
         return None;
     }
     let (code, what) = match (sample.status, &sample.broken) {
@@ -159,6 +349,7 @@ fn evidence(round: &Round, streams: &[Verdict; 7], means: &str) -> String {
     };
     let mut parts = Vec::new();
     for (verdict, how) in [
+        (Verdict::Delayed, "came in time with each other, but late, the first"),
         (Verdict::Burst, "came together"),
         (Verdict::Late, "came one event late, the first"),
         (Verdict::Cut, "were cut off, the first event"),
@@ -177,7 +368,7 @@ fn evidence(round: &Round, streams: &[Verdict; 7], means: &str) -> String {
         true => "came live in no way".to_owned(),
         false => format!("came live with: {}", live.join(", ")),
     });
-    let encoding = round.columns.get(1).and_then(|seen| super::http::text(&seen.headers, "content-encoding"));
+    let encoding = round.columns.get(PLAIN).and_then(Seen::encoding);
     let encoding = encoding.map(|encoding| format!(" A proxy compressed them ({encoding}).")).unwrap_or_default();
     format!("3 events sent 300 ms apart {}. So {means}.{encoding}", parts.join("; "))
 }
@@ -192,53 +383,19 @@ fn tier(findings: &[Finding]) -> Tier {
     }
 }
 
-/// What ends requests by the clock.
-fn clocks(round: &Round, seen: Layer) -> Option<Finding> {
-    let cut = |seen: &Option<Seen>| seen.as_ref().and_then(Seen::cut_ms).filter(|ms| *ms >= 900);
-    let (life, quiet) = (cut(&round.life), cut(&round.quiet));
-    let page =
-        round.held_page.as_ref().filter(|page| page.ours.is_none() && page.took_ms >= 900).map(|page| page.took_ms);
-    let (code, ms, what) = match (life, quiet, page) {
-        (Some(ms), _, _) => (Code::TotalTimeout, ms, "although something was sent all the time"),
-        (None, Some(ms), _) => (Code::IdleTimeout, ms, "after silence; one with heartbeats lived on"),
-        (None, None, Some(ms)) => (Code::IdleTimeout, ms, "before its first byte"),
-        _ => return None,
-    };
-    let seconds = (ms as f64 / 100.0).round() / 10.0;
-    // Heartbeats and holds of ten seconds pass below it.
-    let severity = if seconds > HEARTBEAT.as_secs_f64() { Severity::Note } else { Severity::Fault };
-    let evidence = format!("a request was ended {seconds:.1} s after it began, {what}");
-    let mut finding = Finding::new(code, severity, seen, Tier::Unknown, evidence);
-    finding.seconds = Some(seconds);
-    Some(finding)
-}
-
-/// What cannot be waited for, from the server's memory of how streams ended.
-fn remembered(echo: &Echo, seen: Layer) -> Option<Finding> {
-    let timers = echo.timers.iter().max_by_key(|timers| timers.timer.count)?;
-    let (timer, seconds) = (timers.timer, timers.timer.seconds);
-    let (code, since) = match timer.idle {
-        true => (Code::IdleTimeout, "after the last byte"),
-        false => (Code::TotalTimeout, "after they began"),
-    };
-    let severity = if seconds > HEARTBEAT.as_secs_f64() { Severity::Note } else { Severity::Fault };
-    let evidence = format!(
-        "of {} streams ({}) that were cut on this way lately, {} ended {seconds:.1} s {since}",
-        timers.cut, timers.transport, timer.count
-    );
-    let mut finding = Finding::new(code, severity, seen, Tier::Unknown, evidence);
-    finding.seconds = Some(seconds);
-    Some(finding)
-}
-
 fn pages(round: &Round, seen: Layer, verdicts: &[Verdict]) -> Vec<Finding> {
     let mut found = Vec::new();
+    if round.leaked {
+        let evidence = "an answer that depends on a visitor's cookie was given to the next one, who sent none: whoever signs \
+                        in first is whom the others are taken for";
+        found.push(Finding::new(Code::Cached, Severity::Fault, seen, Tier::Unknown, evidence));
+    }
     let severity = match (round.pages.is_cached(), round.pages_naive.is_cached()) {
         (true, _) => Some(Severity::Fault),
         (false, true) => Some(Severity::Note),
         _ => None,
     };
-    if let Some(severity) = severity {
+    if let Some(severity) = severity.filter(|_| !round.leaked) {
         let which = if severity == Severity::Fault { "even with Cache-Control: no-store" } else { "without no-store" };
         let evidence =
             format!("two requests of one address got the same number {which}: the second answer is the first");
@@ -259,95 +416,6 @@ fn pages(round: &Round, seen: Layer, verdicts: &[Verdict]) -> Vec<Finding> {
         found.push(Finding::new(Code::Buffered, Severity::Note, seen, Tier::Unknown, evidence));
     }
     found
-}
-
-fn limits(round: &Round, seen: Layer) -> Option<Finding> {
-    let limited = round.limited.as_ref()?;
-    let layer = match product(&limited.headers) {
-        Layer::Unknown => seen,
-        named => named,
-    };
-    let counts = format!("{} of {} requests at once were answered {}", limited.refused, limited.asked, limited.status);
-    let (code, evidence) = match limited.by_rate {
-        true => (Code::RateLimited, format!("{counts}, and so were some of four in a row")),
-        false => (Code::ConnectionLimited, format!("{counts}; one after another, four of four arrived")),
-    };
-    Some(Finding::new(code, Severity::Fault, layer, Tier::Unknown, evidence))
-}
-
-/// What happened to the request itself on its way.
-fn request(client: &Client, reached: &Reached, seen: Layer, tier: Tier, accel_gone: bool) -> Vec<Finding> {
-    let (echo, mut found) = (&reached.echo, Vec::new());
-    // What speaks HTTP/1.0 and closes is nginx before 1.29.7 with its defaults.
-    let nginx = echo.http_version == "HTTP/1.0" && echo.connection.as_deref() == Some("close");
-    let layer = match seen {
-        _ if nginx || accel_gone => Layer::Nginx,
-        seen => seen,
-    };
-    let host = client.host();
-    let same = |value: &Option<String>| value.as_ref().is_some_and(|value| bare(value) == bare(&host));
-    if echo.host.is_some() && !same(&echo.host) && !same(&echo.x_forwarded_host) {
-        let evidence = format!(
-            "sent Host: {host}, arrived Host: {}; max-auth does not need it (server.public_url says the name), others do",
-            echo.host.as_deref().unwrap_or_default()
-        );
-        found.push(Finding::new(Code::HostRewritten, Severity::Note, layer, tier, evidence));
-    }
-    match (&echo.origin, echo.origin_allowed) {
-        (Some(origin), Some(false)) => {
-            let evidence = format!(
-                "sent Origin: {}, arrived {origin}; it is not in server.allowed_origins, so pages there cannot sign in",
-                client.origin
-            );
-            let layer = if *origin == client.origin { Layer::App } else { layer };
-            found.push(Finding::new(Code::OriginRefused, Severity::Fault, layer, tier, evidence));
-        }
-        (None, _) => {
-            let evidence = format!("sent Origin: {}, none arrived: WebSockets are refused without it", client.origin);
-            found.push(Finding::new(Code::OriginRefused, Severity::Fault, layer, tier, evidence));
-        }
-        _ => {}
-    }
-    found.extend(client_address(echo, layer, tier));
-    let skew = reached.offset.abs();
-    if skew >= CLOCK_NOTE_MS {
-        let severity = if skew >= CLOCK_FAULT_MS { Severity::Fault } else { Severity::Note };
-        let (which, seconds) = (if reached.offset > 0 { "behind" } else { "ahead of" }, skew as f64 / 1000.0);
-        let evidence = format!("the server's clock is {seconds:.0} s {which} the one of the machine that asked");
-        let mut finding = Finding::new(Code::ClockSkew, severity, Layer::Unknown, Tier::Unknown, evidence);
-        finding.seconds = Some(seconds.round());
-        found.push(finding);
-    }
-    found
-}
-
-fn client_address(echo: &Echo, layer: Layer, tier: Tier) -> Option<Finding> {
-    if echo.proxy_unlisted {
-        let evidence = format!(
-            "the proxy {} says whom it forwards, but is not in server.trusted_proxies: all visitors share its address and \
-             the limit on sign-ins",
-            echo.client_address
-        );
-        return Some(Finding::new(Code::ClientAddressLost, Severity::Fault, Layer::App, Tier::Unknown, evidence));
-    }
-    let nobody_says = echo.x_forwarded_for.is_none() && echo.forwarded.is_none();
-    let local = echo.client_address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    // Behind a network's address translation the addresses differ without a proxy: more must speak for one.
-    let proxied = echo.direct == Some(false) && (layer != Layer::Unknown || echo.via.is_some() || local);
-    (proxied && nobody_says).then(|| {
-        let evidence = format!(
-            "no X-Forwarded-For and no Forwarded arrived: for max-auth every visitor is {}, and the limit on sign-ins \
-             counts them together",
-            echo.client_address
-        );
-        Finding::new(Code::ClientAddressLost, Severity::Fault, layer, tier, evidence)
-    })
-}
-
-/// A host without the port that goes without saying.
-fn bare(host: &str) -> String {
-    let host = host.to_ascii_lowercase();
-    host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).unwrap_or(&host).to_owned()
 }
 
 fn transport(round: &Round, verdicts: &[Verdict], offset: i64) -> (Transport, Option<i64>) {

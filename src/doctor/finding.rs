@@ -16,8 +16,16 @@ pub enum Severity {
 pub struct Site {
     pub base: String,
     pub origin: String,
-    /// The proxy's address as the server sees it, where that matters.
-    pub proxy: String,
+}
+
+/// One line of a cure, or a sentence where no line can be known.
+#[derive(Clone, Debug)]
+pub struct Cure {
+    pub text: String,
+    pub why: &'static str,
+    /// Where it goes, if not to the place of the others.
+    pub place: Option<&'static str>,
+    pub words: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -41,33 +49,40 @@ impl Finding {
         Self { code, severity, layer, tier, evidence: evidence.into(), seconds: None, place: None }
     }
 
-    /// The lines that cure it, with the reason of each.
-    pub fn fix(&self, site: &Site) -> Vec<(String, &'static str)> {
-        let facts = facts::fix(self.code, self.layer, self.tier);
+    /// What cures it, with the reason of each.
+    pub fn cures(&self, site: &Site) -> Vec<Cure> {
         let fill = |line: &str| {
-            line.replace("{base}", &site.base)
-                .replace("{upstream}", UPSTREAM)
-                .replace("{origin}", &site.origin)
-                .replace("{proxy}", &site.proxy)
+            line.replace("{base}", &site.base).replace("{upstream}", UPSTREAM).replace("{origin}", &site.origin)
         };
-        let mut lines: Vec<(String, &str)> = Vec::new();
-        for fact in facts {
-            for (index, line) in fact.line.lines().enumerate() {
-                lines.push((fill(line), if index == 0 { fact.why } else { "" }));
-            }
-        }
-        lines
+        let facts = facts::fix(self.code, self.layer, self.tier).into_iter();
+        facts.map(|fact| Cure { text: fill(fact.line), why: fact.why, place: fact.place, words: fact.words }).collect()
     }
 
+    /// Where the lines go, and those that go elsewhere.
     pub fn place(&self, site: &Site) -> String {
         if let Some(place) = &self.place {
             return place.clone();
         }
-        match self.code {
+        let place = match self.code {
             Code::Dns => "the zone of the name".to_owned(),
             Code::ClockSkew => "the machine whose clock is wrong".to_owned(),
+            Code::HopNotAsked => "the command line of the doctor".to_owned(),
+            Code::ClientAddressLost if self.layer == Layer::Nginx && self.tier == Tier::Unknown => {
+                format!("the location for {}, in the outer or only nginx", site.base)
+            }
             _ => facts::place(self.layer, self.tier, &site.base),
+        };
+        let cures = self.cures(site);
+        let mut elsewhere: Vec<String> = Vec::new();
+        for cure in &cures {
+            let first = cure.text.split(' ').next().unwrap_or_default();
+            elsewhere.extend(cure.place.map(|place| format!("{first}: {place}")));
         }
+        if !cures.is_empty() && elsewhere.len() == cures.len() {
+            return cures.iter().find_map(|cure| cure.place).unwrap_or_default().to_owned();
+        }
+        elsewhere.insert(0, place);
+        elsewhere.join("; ")
     }
 
     pub fn page(&self) -> String {
@@ -75,13 +90,20 @@ impl Finding {
     }
 
     pub fn json(&self, site: &Site) -> Value {
+        let cures = self.cures(site);
+        let texts = |words: bool| {
+            let texts = cures.iter().filter(|cure| cure.words == words);
+            texts.flat_map(|cure| cure.text.lines()).collect::<Vec<_>>()
+        };
         json!({
             "code": self.code.name(),
             "severity": match self.severity { Severity::Fault => "fault", Severity::Note => "note" },
             "layer": self.layer.name(),
             "tier": self.tier.name(),
             "evidence": self.evidence,
-            "fix": self.fix(site).into_iter().map(|(line, _)| line).collect::<Vec<_>>(),
+            // Lines as they stand in a file; what can only be said in words is advice.
+            "fix": texts(false),
+            "advice": texts(true),
             "where": self.place(site),
             "seconds": self.seconds,
             "page": self.page(),

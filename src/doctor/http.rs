@@ -108,6 +108,8 @@ pub struct Client {
     /// What a browser would send as `Origin`: that of the address people type.
     pub origin: String,
     insecure: bool,
+    /// The doctor's word: nothing is waited for beyond it.
+    until: Option<Instant>,
     shared: Mutex<Option<http2::SendRequest<Body>>>,
     /// Whether the other side announced extended CONNECT (RFC 8441).
     announced: Arc<AtomicBool>,
@@ -118,18 +120,30 @@ pub struct Client {
 impl Client {
     pub fn new(url: Url, insecure: bool, tasks: Tasks, clock: Clock) -> Self {
         let origin = url.origin().ascii_serialization();
-        Self { url, host: None, origin, insecure, shared: Mutex::new(None), announced: Arc::default(), tasks, clock }
+        let (shared, announced) = (Mutex::new(None), Arc::default());
+        Self { url, host: None, origin, insecure, until: None, shared, announced, tasks, clock }
+    }
+
+    /// Nothing is waited for beyond this.
+    pub fn until(self, until: Option<Instant>) -> Self {
+        Self { until, ..self }
+    }
+
+    /// What is left of this wait.
+    pub fn at_most(&self, wait: Duration) -> Duration {
+        self.until.map_or(wait, |until| wait.min(until.saturating_duration_since(Instant::now())))
     }
 
     /// The same questions at an inner address, as the outer proxies would ask them.
     pub fn hop(&self, url: Url) -> Self {
         let (tasks, clock) = (self.tasks.clone(), self.clock.clone());
-        Self { host: Some(self.host()), origin: self.origin.clone(), ..Self::new(url, self.insecure, tasks, clock) }
+        let hop = Self::new(url, self.insecure, tasks, clock).until(self.until);
+        Self { host: Some(self.host()), origin: self.origin.clone(), ..hop }
     }
 
     /// The same, where a redirect led.
     pub fn moved(self, url: Url) -> Self {
-        Self::new(url, self.insecure, self.tasks, self.clock)
+        Self::new(url, self.insecure, self.tasks, self.clock).until(self.until)
     }
 
     /// Whether browsers would open a WebSocket over HTTP/2; known once something was answered.
@@ -156,9 +170,10 @@ impl Client {
                 Sender::Http2(mut sender) => sender.send_request(request).await,
             }
         };
-        let response = timeout(ask.patience, answered)
+        let patience = self.at_most(ask.patience);
+        let response = timeout(patience, answered)
             .await
-            .map_err(|_| Broken::Silent(ask.patience.as_secs_f64()))?
+            .map_err(|_| Broken::Silent(patience.as_secs_f64()))?
             .map_err(|error| Broken::Http(chain(&error)))?;
         Ok(Answer { response, began, head_after: began.elapsed(), since_connect: first.elapsed() })
     }
@@ -236,14 +251,14 @@ impl Client {
     async fn wire(&self, offer_http2: bool) -> Result<(Box<dyn Wire>, Option<SocketAddr>, bool), Broken> {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let port = self.url.port_or_known_default().unwrap_or(443);
-        let addresses: Vec<SocketAddr> = match timeout(STAGE, lookup_host((host, port))).await {
+        let addresses: Vec<SocketAddr> = match timeout(self.at_most(STAGE), lookup_host((host, port))).await {
             Err(_) => return Err(Broken::Dns(format!("no answer for {host} in {STAGE:?}"))),
             Ok(Err(error)) => return Err(Broken::Dns(format!("{host}: {error}"))),
             Ok(Ok(found)) => found.take(ADDRESSES).collect(),
         };
         let mut last = Broken::Dns(format!("{host} has no address"));
         for address in addresses {
-            let stream = match timeout(STAGE, TcpStream::connect(address)).await {
+            let stream = match timeout(self.at_most(STAGE), TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => {
                     last = Broken::Tcp(format!("{address}: {error}"));
@@ -261,7 +276,7 @@ impl Client {
             }
             let name = ServerName::try_from(self.server_name()).map_err(|error| Broken::Tls(error.to_string()))?;
             let connector = TlsConnector::from(Arc::new(tls(self.insecure, offer_http2)?));
-            let stream = match timeout(STAGE, connector.connect(name, stream)).await {
+            let stream = match timeout(self.at_most(STAGE), connector.connect(name, stream)).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => return Err(Broken::Tls(error.to_string())),
                 Err(_) => return Err(Broken::Tls(format!("no answer in {STAGE:?}"))),

@@ -2,6 +2,7 @@
 //! server through whatever stands in front, everything side by side, and concludes from tables what holds what back.
 
 mod conclude;
+mod decode;
 mod finding;
 mod hops;
 mod http;
@@ -9,12 +10,15 @@ mod nginx;
 mod probe;
 mod reach;
 mod report;
+mod request;
+mod round;
 mod signature;
 mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod way;
 
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
@@ -24,13 +28,18 @@ use finding::{Finding, Severity, Site};
 use futures_util::future::join_all;
 use hops::Hop;
 use http::Client;
-use probe::Round;
 pub use report::Report;
+use round::Round;
+use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
+use way::Way;
 
 /// Where max-auth's endpoints are unless the address says otherwise (`server.base_path`).
 const BASE_PATH: &str = "/api/auth/max";
+
+/// The verdict comes within five seconds, whatever hangs; what is left of them is for its own work on a busy machine.
+const WITHIN: Duration = Duration::from_millis(4500);
 
 /// What the doctor is told.
 pub struct Options {
@@ -83,21 +92,25 @@ pub async fn examine(options: &Options, clock: Clock, tasks: Tasks) -> Result<Re
 
 async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Result<Report, CannotTest> {
     let began = Instant::now();
-    let client = Client::new(endpoint(url)?, options.insecure, tasks, clock);
+    let until = (!options.slow).then(|| began + WITHIN);
+    let client = Client::new(endpoint(url)?, options.insecure, tasks, clock).until(until);
     let hops = options.hops.iter().map(|hop| hop_endpoint(hop, &client.url)).collect::<Result<Vec<_>, _>>()?;
     let hops = hops.into_iter().map(|url| (url.clone(), client.hop(url)));
     let inner = join_all(hops.map(async |(url, client)| {
-        let (_, outcome, _) = look(client, false).await;
+        let (_, outcome) = look(client, false).await;
         Hop { url, outcome }
     }));
-    let ((client, outcome, proxy), inner) = tokio::join!(look(client, options.slow), inner);
-    let site = Site { base: client.url.path().trim_end_matches('/').to_owned(), origin: client.origin.clone(), proxy };
+    let ((client, outcome), inner) = tokio::join!(look(client, options.slow), inner);
+    let site = Site { base: client.url.path().trim_end_matches('/').to_owned(), origin: client.origin.clone() };
     let mut judged = outcome.unwrap_or_else(|finding| Judged {
         transport: Transport::None,
         first_event_ms: None,
         findings: vec![finding],
+        streams: Vec::new(),
+        way: Way::default(),
     });
-    hops::locate(&mut judged.findings, &inner);
+    hops::locate(&mut judged, &inner);
+    judged.findings.sort_by_key(|finding| finding.severity == Severity::Note);
     if !options.nginx.is_empty() {
         nginx::locate(&mut judged.findings, &options.nginx, &site);
     }
@@ -113,16 +126,16 @@ async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Resul
     })
 }
 
-/// Asks one address everything. The text is the address that the server takes visitors to come from.
-async fn look(client: Client, slow: bool) -> (Client, Result<Judged, Finding>, String) {
+/// Asks one address everything.
+async fn look(client: Client, slow: bool) -> (Client, Result<Judged, Finding>) {
     let (client, reached) = reach::reach(client).await;
     match reached {
         Ok(reached) => {
-            let round = Round::of(&client, slow).await;
+            let round = Round::of(&client, reached.offset, slow).await;
             let judged = judge(&client, &reached, &round);
-            (client, Ok(judged), reached.echo.client_address)
+            (client, Ok(judged))
         }
-        Err(finding) => (client, Err(finding), String::new()),
+        Err(finding) => (client, Err(finding)),
     }
 }
 
@@ -138,7 +151,7 @@ fn hop_endpoint(hop: &Url, outside: &Url) -> Result<Url, CannotTest> {
 fn nothing_asked() -> Report {
     Report {
         url: "MAX".to_owned(),
-        site: Site { base: BASE_PATH.to_owned(), origin: String::new(), proxy: String::new() },
+        site: Site { base: BASE_PATH.to_owned(), origin: String::new() },
         transport: Transport::None,
         first_event_ms: None,
         duration_ms: 0,

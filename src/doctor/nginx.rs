@@ -139,7 +139,7 @@ impl<'a> Place<'a> {
         match wanted.as_slice() {
             ["proxy_set_header", name, value] => {
                 let value_now = self.header(name);
-                value_now == Some(*value) || value_now.is_some_and(|now| accepted(name, now))
+                value_now == Some(*value) || value_now.is_some_and(|now| accepted(name, now, self.inner))
             }
             ["map", from, to, ..] => self.levels.last().is_some_and(|http| {
                 http.iter().any(|map| map.is("map") && map.arguments().iter().map(String::as_str).eq([*from, *to]))
@@ -181,9 +181,11 @@ impl<'a> Place<'a> {
 }
 
 /// Other values that do the same.
-fn accepted(header: &str, value: &str) -> bool {
+fn accepted(header: &str, value: &str, inner: bool) -> bool {
     match header {
         "Host" => matches!(value, "$host" | "$http_host"),
+        // Over the visitor's address an inner tier would write that of the outer one.
+        "X-Forwarded-For" if inner => matches!(value, "$proxy_add_x_forwarded_for" | "$http_x_forwarded_for"),
         "X-Forwarded-For" => matches!(value, "$remote_addr" | "$proxy_add_x_forwarded_for" | "$http_x_forwarded_for"),
         "Connection" => value.starts_with('$') || value.eq_ignore_ascii_case("upgrade"),
         _ => false,
@@ -412,7 +414,7 @@ mod tests {
     const DUMP: &str = r#"# configuration file /etc/nginx/nginx.conf:
 events { }
 http {
-    map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+    map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
     proxy_set_header Host $host; # inherited only where none is set
     include conf.d/*.conf;
 }
@@ -437,7 +439,7 @@ server { listen 444; server_name other.example; location / { proxy_pass http://t
 "#;
 
     fn located(code: Code, tier: Tier, dump: &str) -> Finding {
-        let site = Site { base: "/api/auth/max".into(), origin: "https://example.ru".into(), proxy: String::new() };
+        let site = Site { base: "/api/auth/max".into(), origin: "https://example.ru".into() };
         let mut findings = [Finding::new(code, Severity::Fault, Layer::Nginx, tier, "")];
         locate(&mut findings, &[dump.to_owned()], &site);
         findings[0].clone()

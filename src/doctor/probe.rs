@@ -1,48 +1,31 @@
-//! What is asked of one address, all of it side by side: first whether it is max-auth at all and how a request
-//! arrives there, then the streams, the pages, the limits and the WebSocket.
+//! The single questions: whether it is max-auth at all and how a request arrives there, pages, the WebSocket. `round.rs`
+//! asks them side by side.
 
 use super::http::{Answer, Ask, Broken, Client, text};
-use super::stream::{Kind, Seen, millis};
+use super::stream::millis;
 use crate::base::id;
 use crate::base::rng::Rng;
 use crate::base::websocket;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
-use http::header::{CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt as _, Limited};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tokio_util::sync::CancellationToken;
-
-/// Probes of one address at once: a browser opens six connections and a WebSocket; a limit that stops more than
-/// eight costs no visitor anything.
-const AT_ONCE: usize = 8;
-
-/// Held streams show what ends a request by the clock. Proxies that do so within 3 s break every wait; the usual
-/// cuts (15 to 60 s) are only waited for with `--slow`.
-const HOLD: Duration = Duration::from_millis(3500);
-pub const SLOW_HOLD: Duration = Duration::from_secs(70);
-
-/// Comments of the held stream that is not silent, often enough that what ends it cannot have been silence.
-const BEAT: Duration = Duration::from_millis(500);
 
 /// A WebSocket that is not answered: visitors would wait this long for nothing.
 const SOCKET_PATIENCE: Duration = Duration::from_millis(2500);
 
 /// A JSON answer, in bytes.
 const ANSWER: usize = 64 * 1024;
-
-/// Between requests once a limit was met: the strictest common one counts by the second.
-const GENTLE: Duration = Duration::from_millis(1100);
 
 /// A probe's address with a nonce of its own.
 pub fn nonce_path(path: &str) -> (String, String) {
@@ -63,21 +46,38 @@ pub struct Echo {
     /// Timers that ended earlier visitors' streams on this way.
     #[serde(default)]
     pub timers: Vec<Timers>,
-    pub unix_ms: i64,
     pub http_version: String,
     pub host: Option<String>,
     pub connection: Option<String>,
     pub upgrade: Option<String>,
     pub sec_web_socket_key: bool,
     pub via: Option<String>,
+    /// Names of headers that proxies add.
+    #[serde(default)]
+    pub marks: Vec<String>,
     pub forwarded: Option<String>,
     pub x_forwarded_for: Option<String>,
     pub x_forwarded_host: Option<String>,
     pub origin: Option<String>,
     pub origin_allowed: Option<bool>,
-    pub client_address: String,
+    /// The address that max-auth takes for the visitor's is the one that asked; and it is one of the inside.
+    pub client_is_asker: Option<bool>,
+    #[serde(default)]
+    pub client_is_inner: bool,
     pub proxy_unlisted: bool,
     pub direct: Option<bool>,
+}
+
+impl Echo {
+    /// Hops that forwarding headers list.
+    pub fn hops(&self) -> usize {
+        let listed = self.x_forwarded_for.as_ref().or(self.forwarded.as_ref());
+        listed.and_then(|hops| hops.split(' ').next()?.parse().ok()).unwrap_or(0)
+    }
+
+    pub fn has_mark(&self, name: &str) -> bool {
+        self.marks.iter().any(|mark| mark == name)
+    }
 }
 
 /// What the server remembers of how streams ended: "37 of 41 ended at 60.0 s".
@@ -111,7 +111,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    async fn of(client: &Client, ask: &Ask, nonce: &str) -> Result<Self, Broken> {
+    pub async fn of(client: &Client, ask: &Ask, nonce: &str) -> Result<Self, Broken> {
         let answer = client.ask(ask).await?;
         Ok(Self::read(client, answer, nonce, ask.patience).await)
     }
@@ -119,7 +119,7 @@ impl Plain {
     async fn read(client: &Client, answer: Answer, nonce: &str, patience: Duration) -> Self {
         let arrived_unix_ms = client.clock.unix_ms();
         let (parts, body) = answer.response.into_parts();
-        let read = timeout(patience, Limited::new(body, ANSWER).collect()).await;
+        let read = timeout(client.at_most(patience), Limited::new(body, ANSWER).collect()).await;
         let bytes = read.ok().and_then(Result::ok).map(|read| read.to_bytes()).unwrap_or_default();
         let body = String::from_utf8_lossy(&bytes).into_owned();
         let ours = serde_json::from_str::<Value>(&body).ok().filter(|value| value["nonce"] == *nonce);
@@ -138,6 +138,17 @@ impl Plain {
     /// Refused for being one too many.
     pub fn is_limited(&self) -> bool {
         self.ours.is_none() && matches!(self.status, 429 | 503)
+    }
+
+    /// Refused by max-auth itself, whose own limit on probes is no fault of the line.
+    pub fn is_busy(&self) -> bool {
+        self.status == 429 && self.body.contains("\"probes-busy\"")
+    }
+
+    /// Our clock less the server's, as this answer has it, and how far that may be off (milliseconds).
+    pub fn offset(&self) -> Option<(i64, i64)> {
+        let sent = self.ours.as_ref()?["unixMs"].as_i64()?;
+        Some((self.head_ms / 2, self.arrived_unix_ms - self.head_ms / 2 - sent))
     }
 
     pub fn location(&self) -> Option<String> {
@@ -166,7 +177,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    async fn of(client: &Client, dress: &str) -> Self {
+    pub async fn of(client: &Client, dress: &str) -> Self {
         let (path, nonce) = own_path("/probe/poll");
         let ask = Ask::get(format!("{path}&as={dress}"));
         let first = Plain::of(client, &ask, &nonce).await.ok();
@@ -185,6 +196,22 @@ impl Pages {
     }
 }
 
+/// The answer about one visitor, asked with a cookie and then, at the same address, without: what came the second time.
+/// None where the first is no answer of ours.
+pub async fn leaked(client: &Client) -> Option<bool> {
+    let (path, nonce) = nonce_path("/probe/visitor");
+    let secret: String = nonce.chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut ask = Ask::get(path);
+    ask.headers.extend(HeaderValue::from_str(&format!("max-auth-probe={secret}")).map(|cookie| (COOKIE, cookie)));
+    let own = Plain::of(client, &ask, &nonce).await.ok()?.ours?;
+    if own["visitor"] != *secret {
+        return None;
+    }
+    ask.headers.clear();
+    let other = Plain::of(client, &ask, &nonce).await.ok()?.ours?;
+    Some(other["visitor"] == *secret)
+}
+
 /// How the WebSocket went.
 #[derive(Clone, Debug, Default)]
 pub enum Socket {
@@ -194,8 +221,11 @@ pub enum Socket {
     Live {
         echo: Box<Echo>,
         first_ms: i64,
+        /// The server's Unix milliseconds at the second message, and ours when it came.
+        sent: i64,
+        arrived: i64,
     },
-    /// It opened, and then nothing or too late.
+    /// It opened, and then nothing, or too late.
     Silent {
         headers: HeaderMap,
     },
@@ -206,8 +236,31 @@ pub enum Socket {
     Broken(String),
 }
 
-/// Asks for a WebSocket as a browser does.
+/// Asks for a WebSocket as a browser does, and if nothing comes of it soon, once more beside the first: one lost packet
+/// is no fault of a proxy.
 pub async fn socket(client: &Client) -> Socket {
+    let later = async {
+        sleep(SOCKET_PATIENCE / 2).await;
+        socket_once(client).await
+    };
+    let first = socket_once(client);
+    tokio::pin!(first, later);
+    tokio::select! {
+        socket = &mut first => match socket {
+            Socket::Hung | Socket::Silent { .. } => match later.await {
+                Socket::Hung => socket,
+                other => other,
+            },
+            _ => socket,
+        },
+        socket = &mut later => match socket {
+            Socket::Live { .. } => socket,
+            _ => first.await,
+        },
+    }
+}
+
+async fn socket_once(client: &Client) -> Socket {
     let (path, nonce) = nonce_path("/probe/socket");
     let mut ask = Ask::get(path);
     let key = STANDARD.encode(Rng::system().bytes::<16>());
@@ -236,6 +289,8 @@ async fn open(client: &Client, mut ask: Ask, nonce: &str) -> Socket {
     ask.headers.extend(HeaderValue::from_str(&client.origin).map(|origin| (ORIGIN, origin)));
     let mut answer = match client.ask(&ask).await {
         Ok(answer) => answer,
+        // Only what was waited for says anything.
+        Err(Broken::Silent(seconds)) if seconds < SOCKET_PATIENCE.as_secs_f64() / 2.0 => return Socket::NotTried,
         Err(Broken::Silent(_)) => return Socket::Hung,
         Err(broken) => return Socket::Broken(broken.to_string()),
     };
@@ -264,169 +319,16 @@ async fn open(client: &Client, mut ask: Ask, nonce: &str) -> Socket {
             }
             // The second message is sent 300 ms after the first: if it is here, the first was not held for it.
             if value["number"] == 2 {
-                return echo.map(|echo| Socket::Live { echo: Box::new(echo), first_ms });
+                let (sent, arrived) = (value["sentUnixMs"].as_i64().unwrap_or_default(), client.clock.unix_ms());
+                return echo.map(|echo| Socket::Live { echo: Box::new(echo), first_ms, sent, arrived });
             }
         }
         None
     };
-    match timeout(SOCKET_PATIENCE, talk).await {
+    let patience = client.at_most(SOCKET_PATIENCE);
+    match timeout(patience, talk).await {
         Ok(Some(live)) => live,
+        Err(_) if patience < SOCKET_PATIENCE / 2 => Socket::NotTried,
         _ => Socket::Silent { headers },
-    }
-}
-
-/// The streams of the signature table, in its order.
-pub const COLUMNS: [Kind; 7] = [
-    Kind::get("uncompressed", "naive", true),
-    Kind::get("plain", "naive", false),
-    Kind::get("X-Accel-Buffering", "accel", false),
-    Kind::get("no-transform", "no-transform", false),
-    Kind::get("all headers", "all", false),
-    Kind::get("compressed by max-auth", "gzip", false),
-    Kind::get("compressed with a tail", "best", false),
-];
-
-const POST: Kind = Kind { name: "by POST", dress: "all", identity: false, post: true, hold: None };
-
-/// All that was asked of one address after it turned out to be max-auth.
-#[derive(Clone, Debug, Default)]
-pub struct Round {
-    /// Empty when a limit was met: what was refused says nothing of streams.
-    pub columns: Vec<Seen>,
-    pub post_stream: Option<Seen>,
-    /// Held with comments, and held in silence.
-    pub life: Option<Seen>,
-    pub quiet: Option<Seen>,
-    pub held_page: Option<Plain>,
-    pub pages_naive: Pages,
-    pub pages: Pages,
-    pub post: Option<Plain>,
-    pub socket: Socket,
-    /// Over HTTP/2, where that is announced.
-    pub socket_over_http2: Socket,
-    pub limited: Option<Limited503>,
-}
-
-/// One too many: of connections at once, or of requests in a short time.
-#[derive(Clone, Debug)]
-pub struct Limited503 {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub refused: usize,
-    pub asked: usize,
-    /// Whether requests one after another are refused, too.
-    pub by_rate: bool,
-}
-
-impl Round {
-    pub async fn of(client: &Client, slow: bool) -> Self {
-        let places = Semaphore::new(AT_ONCE);
-        let limited = CancellationToken::new();
-        let hold = if slow { SLOW_HOLD } else { HOLD };
-        let held = |beat: Option<Duration>| Kind {
-            hold: Some((hold.as_millis() as u64, beat.map(|beat| beat.as_millis() as u64))),
-            ..Kind::get("held", "all", false)
-        };
-        let stream = async |kind: Kind| {
-            let _place = places.acquire().await;
-            let seen = Seen::of(client, kind).await;
-            if matches!(seen.status, Some(429 | 503)) && seen.took_ms < 900 {
-                limited.cancel();
-            }
-            seen
-        };
-        let unless_limited = async |kind: Kind| {
-            tokio::select! {
-                seen = stream(kind) => Some(seen),
-                () = limited.cancelled() => None,
-            }
-        };
-        let held_page = async {
-            let (path, nonce) = own_path("/probe/poll");
-            let mut ask = Ask::get(format!("{path}&hold={}", HOLD.as_millis()));
-            ask.patience = HOLD + Duration::from_secs(1);
-            let _place = places.acquire().await;
-            tokio::select! {
-                page = Plain::of(client, &ask, &nonce) => page.ok(),
-                () = limited.cancelled() => None,
-            }
-        };
-        let pages = async |dress: &str| {
-            let _place = places.acquire().await;
-            Pages::of(client, dress).await
-        };
-        let upgrade = async {
-            let _place = places.acquire().await;
-            (socket(client).await, socket_over_http2(client).await)
-        };
-        let post = async {
-            let _place = places.acquire().await;
-            echo(client, Method::POST).await.ok()
-        };
-        let columns = futures_util::future::join_all(COLUMNS.iter().map(|kind| stream(*kind)));
-        let (life, quiet, held_page, (socket, socket_over_http2), post, pages_naive, pages, columns, post_stream) = tokio::join!(
-            unless_limited(held(Some(BEAT))),
-            unless_limited(held(None)),
-            held_page,
-            upgrade,
-            post,
-            pages("naive"),
-            pages("all"),
-            columns,
-            stream(POST),
-        );
-        let mut round = Self {
-            columns,
-            post_stream: Some(post_stream),
-            life,
-            quiet,
-            held_page,
-            pages_naive,
-            pages,
-            post,
-            socket,
-            socket_over_http2,
-            limited: None,
-        };
-        if round.any_limited() {
-            round.gently(client).await;
-        }
-        round
-    }
-
-    fn any_limited(&self) -> bool {
-        let socket = matches!(&self.socket, Socket::Answered(plain) if plain.is_limited());
-        let pages = [&self.pages.first, &self.pages.second, &self.pages_naive.first, &self.pages_naive.second];
-        let pages = pages.into_iter().chain([&self.post]).flatten().any(Plain::is_limited);
-        let streams = self.columns.iter().chain(&self.post_stream);
-        socket || pages || streams.filter(|seen| seen.took_ms < 900).any(|seen| matches!(seen.status, Some(429 | 503)))
-    }
-
-    /// Asks again, one thing after the other: what was refused says nothing about streams.
-    async fn gently(&mut self, client: &Client) {
-        let refused: Vec<(u16, HeaderMap)> = self
-            .columns
-            .iter()
-            .chain(&self.post_stream)
-            .filter(|seen| matches!(seen.status, Some(429 | 503)))
-            .map(|seen| (seen.status.unwrap_or_default(), seen.headers.clone()))
-            .collect();
-        let asked = self.columns.len() + 1;
-        let mut by_rate = false;
-        for _ in 0..4 {
-            by_rate |= echo(client, Method::GET).await.is_ok_and(|plain| plain.is_limited());
-        }
-        let pause = if by_rate { GENTLE } else { Duration::from_millis(50) };
-        sleep(pause).await;
-        self.socket = socket(client).await;
-        sleep(pause).await;
-        self.post = echo(client, Method::POST).await.ok();
-        self.pages = Pages { first: None, second: self.post.clone() };
-        sleep(pause).await;
-        self.post_stream = Some(Seen::of(client, POST).await);
-        self.columns.clear();
-        (self.life, self.quiet, self.held_page) = (None, None, None);
-        let (status, headers) = refused.first().cloned().unwrap_or((503, HeaderMap::new()));
-        self.limited = Some(Limited503 { status, headers, refused: refused.len(), asked, by_rate });
     }
 }

@@ -66,7 +66,7 @@ pub async fn reach(mut client: Client) -> (Client, Result<Reached, Finding>) {
             }
         };
         if let Some(echo) = plain.ours.as_ref().and_then(|ours| serde_json::from_value::<Echo>(ours.clone()).ok()) {
-            let offset = plain.arrived_unix_ms - plain.head_ms / 2 - echo.unix_ms;
+            let offset = plain.offset().map_or(0, |(_, offset)| offset);
             return (client, Ok(Reached { plain, echo, offset }));
         }
         match moved(&client.url, &plain) {
@@ -124,6 +124,10 @@ fn stranger(client: &Client, plain: &Plain) -> Finding {
         more.push_str("; max-auth itself answered, but its endpoints are at another path (server.base_path)");
         code = Code::NotRouted;
     }
+    if plain.is_busy() {
+        (code, layer) = (Code::RateLimited, Layer::App);
+        more.push_str("; it was max-auth itself, which has no place for another probe: ask again in ten seconds");
+    }
     if let Some(location) = plain.location() {
         more = format!(" to {location}");
     }
@@ -144,6 +148,7 @@ const PRODUCTS: &[(&str, &str, Layer)] = &[
     ("server", "squid", Layer::Squid),
     ("server", "ats", Layer::Trafficserver),
     ("via", "trafficserver", Layer::Trafficserver),
+    ("via", "apachetrafficserver", Layer::Trafficserver),
     ("server", "envoy", Layer::Envoy),
     ("x-envoy-upstream-service-time", "", Layer::Envoy),
     ("server", "lighttpd", Layer::Lighttpd),
@@ -153,18 +158,27 @@ const PRODUCTS: &[(&str, &str, Layer)] = &[
     ("via", "caddy", Layer::Caddy),
     ("server", "nginx", Layer::Nginx),
     ("server", "openresty", Layer::Nginx),
+    ("server", "gunicorn", Layer::Gunicorn),
 ];
 
 /// The layer that names itself.
 pub fn product(headers: &HeaderMap) -> Layer {
     let names = |(header, word, _): &&(&str, &str, Layer)| {
-        headers.get_all(*header).iter().any(|value| {
-            let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-            // A word of its own: "ats" is also in "heats".
-            value.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| part == *word) || word.is_empty()
-        })
+        headers.get_all(*header).iter().any(|value| names_it(word, &String::from_utf8_lossy(value.as_bytes())))
     };
     PRODUCTS.iter().find(names).map_or(Layer::Unknown, |(_, _, layer)| *layer)
+}
+
+/// The same of one header's value.
+pub fn product_in(header: &str, value: &str) -> Layer {
+    let found = PRODUCTS.iter().find(|(name, word, _)| *name == header && names_it(word, value));
+    found.map_or(Layer::Unknown, |(_, _, layer)| *layer)
+}
+
+/// As a word of its own: "ats" is also in "heats".
+fn names_it(word: &str, value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    word.is_empty() || value.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| part == word)
 }
 
 #[cfg(test)]

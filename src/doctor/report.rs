@@ -32,6 +32,7 @@ const PARTS: &[(&str, &[Code])] = &[
             Code::WsConnectionHeaderMissing,
             Code::WsUpgradeRefused,
             Code::WsUpgradeHangs,
+            Code::WsFramesHeld,
             Code::WsKeyMissing,
         ],
     ),
@@ -48,9 +49,13 @@ const PARTS: &[(&str, &[Code])] = &[
         ],
     ),
     ("pages and posts", &[Code::Cached, Code::PostRefused]),
-    ("limits and timeouts", &[Code::RateLimited, Code::ConnectionLimited, Code::IdleTimeout, Code::TotalTimeout]),
+    (
+        "limits and timeouts",
+        &[Code::RateLimited, Code::ConnectionLimited, Code::OneWorker, Code::IdleTimeout, Code::TotalTimeout],
+    ),
     ("what arrives of a request", &[Code::HostRewritten, Code::OriginRefused, Code::ClientAddressLost]),
     ("clock", &[Code::ClockSkew]),
+    ("inner addresses", &[Code::HopNotAsked]),
 ];
 
 const MAX: (&str, &[Code]) = ("MAX", &[Code::UpstreamUnreachable]);
@@ -106,9 +111,20 @@ impl Report {
         text
     }
 
+    /// The whole in a sentence, which nothing below it contradicts.
     fn experience(&self) -> &'static str {
+        let fault = |code: Code| {
+            self.findings.iter().any(|finding| finding.code == code && finding.severity == Severity::Fault)
+        };
         let faults = self.findings.iter().any(|finding| finding.severity == Severity::Fault);
         match self.transport {
+            Transport::None => "Visitors cannot sign in: nothing gets from max-auth to them.",
+            _ if fault(Code::OriginRefused) => {
+                "Visitors of this address cannot sign in: max-auth refuses its pages. The line itself delivers."
+            }
+            _ if fault(Code::Cached) => {
+                "Visitors can sign in, and a cache on the way gives what is theirs to others. Mend that before anything else."
+            }
             Transport::WebSocket if faults => {
                 "Visitors see each step of a sign-in as it happens. Some of them may not; see the faults below."
             }
@@ -121,7 +137,6 @@ impl Report {
                 "Visitors can sign in, but only by asking again and again: neither WebSockets nor event streams get \
                  through in time."
             }
-            Transport::None => "Visitors cannot sign in: nothing gets from max-auth to them.",
         }
     }
 
@@ -153,11 +168,18 @@ impl Report {
         let name = format!("{}: {}{}", finding.code.name(), finding.layer.name(), tier(finding));
         let _ = writeln!(text, "\n{title}  {}{about}", paint.bold(&name));
         let _ = writeln!(text, "  seen   {}", wrap(&finding.evidence));
-        for (index, (line, why)) in finding.fix(&self.site).iter().enumerate() {
+        for (index, cure) in finding.cures(&self.site).iter().enumerate() {
             let label = if index == 0 { "fix " } else { "    " };
-            let _ = writeln!(text, "  {label}   {}", paint.bold(line));
-            if !why.is_empty() {
-                let _ = writeln!(text, "             {}", wrap_at(why, "             "));
+            if cure.words {
+                let _ = writeln!(text, "  {label}   {}", wrap(&cure.text));
+                continue;
+            }
+            for (index, line) in cure.text.lines().enumerate() {
+                let label = if index == 0 { label } else { "    " };
+                let _ = writeln!(text, "  {label}   {}", paint.bold(line));
+            }
+            if !cure.why.is_empty() {
+                let _ = writeln!(text, "             {}", wrap_at(cure.why, "             "));
             }
         }
         let _ = writeln!(text, "  where  {}", wrap(&finding.place(&self.site)));

@@ -18,8 +18,10 @@ pub enum Want {
 pub enum Who {
     /// The evidence itself names it.
     Named(Layer),
-    /// The one that names itself in the answer's headers, if any does.
+    /// The one that names itself, if any does.
     Seen,
+    /// Of what was measured only this does so: unless somebody else names himself.
+    Guess(Layer),
 }
 
 pub struct Conclusion {
@@ -103,7 +105,7 @@ pub const TABLE: &[Row] = &[
         seen: None,
         conclusions: &[
             conclusion(Code::Buffered, NGINX, Tier::Unknown),
-            conclusion(Code::AppCompression, Who::Named(Layer::App), Tier::Unknown),
+            conclusion(Code::AppCompression, Who::Guess(Layer::App), Tier::Unknown),
         ],
         means: "one nginx buffers answers, and behind it the application compresses event streams",
     },
@@ -142,7 +144,7 @@ pub const TABLE: &[Row] = &[
         head: None,
         accel: None,
         seen: None,
-        conclusions: &[conclusion(Code::AppCompression, Who::Named(Layer::App), Tier::Unknown)],
+        conclusions: &[conclusion(Code::AppCompression, Who::Guess(Layer::App), Tier::Unknown)],
         means: "compression middleware of an application collects events; it stops at no-transform",
     },
     Row {
@@ -150,8 +152,8 @@ pub const TABLE: &[Row] = &[
         head: None,
         accel: None,
         seen: None,
-        conclusions: &[conclusion(Code::CompressedLateByOne, Who::Named(Layer::Haproxy), Tier::Unknown)],
-        means: "HAProxy's compression holds each event until the next; it stops at no-transform",
+        conclusions: &[conclusion(Code::CompressedLateByOne, Who::Guess(Layer::Haproxy), Tier::Unknown)],
+        means: "a compressor holds each event until the next, and stops at no-transform, as HAProxy's does",
     },
     Row {
         streams: [L, T, T, T, T, L, L],
@@ -243,6 +245,15 @@ impl Row {
     }
 }
 
+/// Rows at the end that no chain has shown.
+const UNSEEN: usize = 3;
+
+/// Whether such a row was seen on real chains, whatever else they showed.
+pub fn is_measured(streams: &[Verdict; 7]) -> bool {
+    let measured = &TABLE[..TABLE.len() - UNSEEN];
+    measured.iter().any(|row| row.streams.iter().zip(streams).all(|(want, verdict)| want.fits(*verdict)))
+}
+
 /// The first row that fits.
 pub fn find(observed: &Observed) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.fits(observed))
@@ -296,7 +307,7 @@ mod tests {
                 .iter()
                 .map(|each| {
                     let layer = match each.who {
-                        Who::Named(layer) => layer,
+                        Who::Named(layer) | Who::Guess(layer) => layer,
                         Who::Seen => *seen,
                     };
                     (each.code.name(), layer, each.tier)

@@ -4,6 +4,7 @@ use super::finding::{Finding, Severity};
 use super::http::text;
 use super::probe::{Echo, Plain, Socket};
 use super::reach::product;
+use super::way::Way;
 use crate::config::facts::{Code, Layer, Tier};
 
 /// Where a refused upgrade was refused.
@@ -42,22 +43,27 @@ const ANSWERED: &[Row] = &[
     },
 ];
 
-/// The findings about the WebSocket. `nginx`: X-Accel-Buffering was taken out on the way.
-pub fn findings(socket: &Socket, nginx: bool, seen: Layer, tier: Tier) -> Vec<Finding> {
+/// The findings about the WebSocket.
+pub fn findings(socket: &Socket, way: &Way, seen: Layer, tier: Tier) -> Vec<Finding> {
     let fault = |code, layer, evidence: String| vec![Finding::new(code, Severity::Fault, layer, tier, evidence)];
     match socket {
         Socket::NotTried => Vec::new(),
         Socket::Live { echo, .. } => tolerated(echo, seen, tier),
         Socket::Hung => fault(
             Code::WsUpgradeHangs,
-            hanging(seen),
+            hanging(seen, way),
             "the WebSocket was asked for and nothing was answered within 2.5 s, while ordinary requests are answered"
                 .to_owned(),
         ),
         Socket::Silent { headers } => fault(
-            Code::WsUpgradeHangs,
-            hanging(product(headers)),
-            "the WebSocket opened (101), but the messages sent at once did not come within 2.5 s".to_owned(),
+            Code::WsFramesHeld,
+            match product(headers) {
+                Layer::Unknown => seen,
+                named => named,
+            },
+            "the WebSocket opened (101), but the messages that max-auth sends at once did not come within 2.5 s: what \
+             answered the upgrade does not pass on what follows it"
+                .to_owned(),
         ),
         Socket::Broken(why) => fault(
             Code::WsUpgradeRefused,
@@ -66,13 +72,13 @@ pub fn findings(socket: &Socket, nginx: bool, seen: Layer, tier: Tier) -> Vec<Fi
                 "the WebSocket was asked for and the connection ended ({why}), while ordinary requests are answered"
             ),
         ),
-        Socket::Answered(plain) => answered(plain, nginx, seen, tier),
+        Socket::Answered(plain) => answered(plain, way, seen, tier),
     }
 }
 
 /// The WebSocket over HTTP/2: what fails there fails in browsers, which then try no other.
-pub fn over_http2(socket: &Socket, seen: Layer, tier: Tier) -> Vec<Finding> {
-    let mut found = findings(socket, false, seen, tier);
+pub fn over_http2(socket: &Socket, way: &Way, seen: Layer, tier: Tier) -> Vec<Finding> {
+    let mut found = findings(socket, way, seen, tier);
     for finding in &mut found {
         finding.evidence = format!("over HTTP/2 (RFC 8441, announced by the proxy): {}", finding.evidence);
     }
@@ -80,30 +86,42 @@ pub fn over_http2(socket: &Socket, seen: Layer, tier: Tier) -> Vec<Finding> {
 }
 
 /// A layer that lets upgrades hang is seldom the one that names itself; an application's proxy is the usual one.
-fn hanging(seen: Layer) -> Layer {
-    if seen == Layer::Unknown { Layer::App } else { seen }
+fn hanging(seen: Layer, way: &Way) -> Layer {
+    if seen == Layer::Unknown { way.unless_named(Layer::App) } else { seen }
 }
 
-fn answered(plain: &Plain, nginx: bool, seen: Layer, tier: Tier) -> Vec<Finding> {
+fn answered(plain: &Plain, way: &Way, seen: Layer, tier: Tier) -> Vec<Finding> {
+    if plain.is_busy() {
+        return Vec::new();
+    }
     let by = if plain.ours.is_some() { By::Us } else { By::Other };
     let fits = |row: &&Row| row.by == by && (row.status.0..=row.status.1).contains(&plain.status);
     let Some(row) = ANSWERED.iter().find(fits) else { return Vec::new() };
     let named = product(&plain.headers);
-    let layer = match by {
-        By::Us if nginx => Layer::Nginx,
-        _ if named != Layer::Unknown => named,
-        _ => seen,
-    };
+    let mut layers = if by == By::Us { way.may_drop_upgrades() } else { Vec::new() };
+    if layers.is_empty() {
+        layers.push(if named == Layer::Unknown { seen } else { named });
+    }
     let arrived = plain.ours.as_ref().and_then(|ours| serde_json::from_value::<Echo>(ours["echo"].clone()).ok());
+    let old = arrived.as_ref().is_some_and(|echo| echo.http_version == "HTTP/1.0");
     let arrived = arrived.map(|echo| format!("; {}", what_arrived(&echo))).unwrap_or_default();
     let server = text(&plain.headers, "server").map(|server| format!(" by {server}")).unwrap_or_default();
-    let evidence = format!("a WebSocket was asked for, answered {}{server}: {}{arrived}", plain.status, row.says);
-    let mut finding = Finding::new(row.code, Severity::Fault, layer, tier, evidence);
-    if row.code == Code::WsUpgradeNotPassed && layer == Layer::Nginx && tier == Tier::Outer {
+    let old = if old { ". HTTP/1.0 knows no upgrade: what asked max-auth must speak 1.1 to it" } else { "" };
+    let several = match layers.len() > 1 {
+        true => {
+            " (several on the way drop it unless a line says otherwise; which one does cannot be told from here, --hop tells)"
+        }
+        false => "",
+    };
+    let evidence =
+        format!("a WebSocket was asked for, answered {}{server}: {}{arrived}{old}{several}", plain.status, row.says);
+    let finding = |layer: Layer| {
         // Two tiers: which of them dropped it cannot be told from outside.
-        finding.tier = Tier::Unknown;
-    }
-    vec![finding]
+        let known = !(row.code == Code::WsUpgradeNotPassed && layer == Layer::Nginx && tier == Tier::Outer);
+        let tier = if known { tier } else { Tier::Unknown };
+        Finding::new(row.code, Severity::Fault, layer, tier, evidence.clone())
+    };
+    layers.into_iter().map(finding).collect()
 }
 
 fn what_arrived(echo: &Echo) -> String {
@@ -160,8 +178,10 @@ mod tests {
         let echo = json!({ "nonce": "n", "unixMs": 1, "httpVersion": "HTTP/1.0", "connection": "close",
             "secWebSocketKey": true, "clientAddress": "::1", "proxyUnlisted": false });
         let ours = ours.then(|| json!({ "nonce": "n", "echo": echo }));
+        let seen = product(&headers);
+        let way = Way { named: vec![seen], nginx: seen == Layer::Nginx, stranger: None };
         let plain = Plain { status, headers, ours, ..Plain::default() };
-        name(&findings(&Socket::Answered(Box::new(plain)), false, Layer::Unknown, Tier::Unknown))
+        name(&findings(&Socket::Answered(Box::new(plain)), &way, seen, Tier::Unknown))
     }
 
     #[test]
@@ -171,8 +191,15 @@ mod tests {
         assert_eq!(refused(403, "envoy", false), [("ws-upgrade-refused", "envoy")]);
         assert_eq!(refused(400, "nginx", false), [("ws-upgrade-refused", "nginx")]);
         assert_eq!(refused(302, "nginx", false), [("auth-redirect", "nginx")]);
-        let hung = findings(&Socket::Hung, false, Layer::Unknown, Tier::Unknown);
+        let hung = findings(&Socket::Hung, &Way::default(), Layer::Unknown, Tier::Unknown);
         assert_eq!(name(&hung), [("ws-upgrade-hangs", "app")]);
+        let deaf = Socket::Silent { headers: HeaderMap::new() };
+        let deaf = findings(&deaf, &Way::default(), Layer::Unknown, Tier::Unknown);
+        assert_eq!(name(&deaf), [("ws-frames-held", "unknown")], "a 101 was answered: nobody forgot to listen");
+        let two = Way { named: vec![Layer::Nginx, Layer::Varnish], nginx: true, stranger: None };
+        let plain = Plain { status: 426, ours: Some(json!({ "nonce": "n" })), ..Plain::default() };
+        let both = findings(&Socket::Answered(Box::new(plain)), &two, Layer::Nginx, Tier::Unknown);
+        assert_eq!(name(&both), [("ws-upgrade-not-passed", "nginx"), ("ws-upgrade-not-passed", "varnish")]);
     }
 
     #[test]
@@ -183,7 +210,8 @@ mod tests {
             connection: Some("close".to_owned()),
             ..Echo::default()
         };
-        let found = findings(&Socket::Live { echo: Box::new(echo), first_ms: 3 }, false, Layer::Envoy, Tier::Unknown);
+        let live = Socket::Live { echo: Box::new(echo), first_ms: 3, sent: 0, arrived: 1 };
+        let found = findings(&live, &Way::default(), Layer::Envoy, Tier::Unknown);
         assert_eq!(name(&found), [("ws-connection-header-missing", "nginx"), ("ws-key-missing", "envoy")]);
         assert!(found.iter().all(|finding| finding.severity == Severity::Note));
     }

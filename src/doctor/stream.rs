@@ -1,14 +1,13 @@
 //! One timed event stream: reads it, notes when each event came, and judges that against when it was sent.
 
+use super::decode::Decoder;
 use super::http::{Answer, Ask, Broken, Client, text};
 use super::probe::own_path;
 use bytes::Bytes;
-use flate2::write::GzDecoder;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
-use std::io::Write as _;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -33,14 +32,26 @@ const BROWSER: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd")
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// The longest stream that is read, in bytes: three tails of 16 KiB are 50 KiB.
-const LONGEST: usize = 512 * 1024;
+/// The longest stream that is read, in bytes, as it comes and decoded: three events of 128 KiB are the largest.
+const LONGEST: usize = 1024 * 1024;
+
+/// Bytes that are decoded at a time.
+const PIECE: usize = 1024;
+
+/// What we say of a stream that we no longer wait for.
+const UNENDED: &str = "did not end";
+
+/// Delays that differ by less (milliseconds) are one delay: the way is long, and nothing is held for what follows.
+const STEADY_MS: i64 = 120;
 
 /// How a stream came through.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// In the order of getting worse.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
     /// Each event about when it was sent.
     Live,
+    /// Each event in time with the others, but all of them late.
+    Delayed,
     /// Each event when the next bytes followed.
     Late,
     /// All at once, at the end.
@@ -61,11 +72,13 @@ pub struct Kind {
     pub post: bool,
     /// Milliseconds of holding, and between comments.
     pub hold: Option<(u64, Option<u64>)>,
+    /// Bytes of each event beyond its own.
+    pub size: usize,
 }
 
 impl Kind {
     pub const fn get(name: &'static str, dress: &'static str, identity: bool) -> Self {
-        Self { name, dress, identity, post: false, hold: None }
+        Self { name, dress, identity, post: false, hold: None, size: 0 }
     }
 }
 
@@ -116,6 +129,9 @@ impl Seen {
             ask.path += &beat.map(|beat| format!("&beat={beat}")).unwrap_or_default();
             ask.patience = Duration::from_millis(hold) + Duration::from_millis(1000);
         }
+        if kind.size > 0 {
+            ask.path += &format!("&size={}", kind.size);
+        }
         if kind.identity {
             // As a browser's fetch sends it that must not get a compressed answer.
             ask.headers.push((RANGE, HeaderValue::from_static("bytes=0-")));
@@ -150,16 +166,17 @@ impl Seen {
             status: Some(parts.status.as_u16()),
             headers: parts.headers,
             head_ms: millis(answer.head_after),
-            opaque: !matches!(encoding.as_str(), "" | "identity" | "gzip" | "x-gzip"),
             ..Self::default()
         };
-        let mut reader = Reader::new(encoding.contains("gzip"));
+        let decoder = Decoder::of(&encoding);
+        seen.opaque = decoder.is_opaque();
+        let mut reader = Reader { decoder, text: Vec::new() };
         let mut total = 0;
         loop {
-            let left = patience.saturating_sub(answer.began.elapsed());
+            let left = client.at_most(patience.saturating_sub(answer.began.elapsed()));
             match timeout(left, body.frame()).await {
                 Err(_) => {
-                    seen.broken = Some("did not end".to_owned());
+                    seen.broken = Some(UNENDED.to_owned());
                     break;
                 }
                 Ok(None) => {
@@ -218,7 +235,9 @@ impl Seen {
             return self.opaque_verdict();
         }
         if self.events.len() < EVENTS {
-            return if self.complete && self.events.is_empty() { Verdict::Failed } else { Verdict::Cut };
+            // We stopped waiting: nobody has cut it.
+            let unended = self.broken.as_deref() == Some(UNENDED);
+            return if unended || (self.complete && self.events.is_empty()) { Verdict::Failed } else { Verdict::Cut };
         }
         let delays = self.delays(offset);
         if delays.iter().all(|delay| *delay < LIVE_MS) {
@@ -226,8 +245,22 @@ impl Seen {
         }
         match (self.events.first(), self.events.last()) {
             (Some(first), Some(last)) if last.arrived - first.arrived < GAP_MS => Verdict::Burst,
+            // As late as the next event is away: that may be waiting for it.
+            _ if is_steady(&delays) && !delays.iter().all(|delay| (delay - GAP_MS).abs() < STEADY_MS) => {
+                Verdict::Delayed
+            }
             _ => Verdict::Late,
         }
+    }
+
+    /// When the first event came, beyond the way (milliseconds).
+    pub fn first_delay(&self, offset: i64) -> Option<i64> {
+        self.delays(offset).first().copied()
+    }
+
+    /// The encoding that somebody gave it, if any.
+    pub fn encoding(&self) -> Option<String> {
+        text(&self.headers, "content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
     }
 
     /// Bytes that cannot be read still come live, late or in one heap.
@@ -255,31 +288,30 @@ impl Seen {
     /// Ended by somebody else before its time: after how many milliseconds.
     pub fn cut_ms(&self) -> Option<i64> {
         let gateway = matches!(self.status, Some(408 | 499 | 502 | 503 | 504 | 524));
-        let ended = self.broken.as_deref().is_some_and(|why| !matches!(why, "did not end" | "no answer"));
+        let ended = self.broken.as_deref().is_some_and(|why| !matches!(why, UNENDED | "no answer"));
         let short = self.complete && self.is_stream() && !self.opaque && self.events.len() < 2;
         (gateway || ended || short).then_some(self.took_ms)
     }
 }
 
-/// Cuts events out of bytes, undoing gzip on the way.
+fn is_steady(delays: &[i64]) -> bool {
+    let (least, most) = (delays.iter().min(), delays.iter().max());
+    matches!((least, most), (Some(least), Some(most)) if most - least < STEADY_MS)
+}
+
+/// Cuts events out of bytes, decoding them on the way.
 struct Reader {
-    gzip: Option<GzDecoder<Vec<u8>>>,
+    decoder: Decoder,
     text: Vec<u8>,
 }
 
 impl Reader {
-    fn new(gzip: bool) -> Self {
-        Self { gzip: gzip.then(|| GzDecoder::new(Vec::new())), text: Vec::new() }
-    }
-
     fn feed(&mut self, data: &Bytes) -> Vec<Data> {
-        match &mut self.gzip {
-            None => self.text.extend_from_slice(data),
-            Some(decoder) => {
-                let _ = decoder.write_all(data);
-                let _ = decoder.flush();
-                self.text.append(decoder.get_mut());
+        for piece in data.chunks(PIECE) {
+            if self.text.len() > LONGEST {
+                break;
             }
+            self.text.append(&mut self.decoder.feed(piece));
         }
         let mut events = Vec::new();
         while let Some(end) = self.text.windows(2).position(|pair| pair == b"\n\n") {
@@ -317,6 +349,7 @@ mod tests {
     use super::*;
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use std::io::Write as _;
 
     #[test]
     fn times_make_the_verdict() {
@@ -325,6 +358,7 @@ mod tests {
             ([208, 210, 218], Verdict::Live),
             ([300, 301, 300], Verdict::Late),
             ([500, 510, 300], Verdict::Late),
+            ([1500, 1502, 1510], Verdict::Delayed),
             ([900, 600, 300], Verdict::Burst),
             ([1100, 800, 500], Verdict::Burst),
         ] {
@@ -344,7 +378,7 @@ mod tests {
     #[test]
     fn events_are_read_out_of_gzip_as_they_are_flushed() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        let mut reader = Reader::new(true);
+        let mut reader = Reader { decoder: Decoder::of("gzip"), text: Vec::new() };
         for number in 1..=3 {
             write!(encoder, ":\n\nid: 1\ndata: {{\"nonce\":\"n\",\"sentUnixMs\":{number}}}\n\n").unwrap();
             encoder.flush().unwrap();

@@ -2,18 +2,20 @@
 //! answered with a problem body like everything else.
 
 use super::logins::{invalid, login_not_found};
-use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, REQUEST_BODY_TIME, TRIAL};
+use super::timeouts::BodyTooSlow;
+use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, TRIAL};
 use crate::base::problem::Problem;
 use crate::login::Position;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Path, Query};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
+use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::error::Error;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// The login named in the path, as text; whether there is such a login is another question.
 pub struct LoginPath(pub String);
@@ -83,7 +85,7 @@ pub fn trial_length(text: &str) -> Result<Duration, Problem> {
     length.map(|length| length.min(TRIAL)).map_err(|_| invalid("trial must be a number of milliseconds, at most 2000"))
 }
 
-pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Problem> {
+pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
@@ -94,17 +96,30 @@ pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<axum::body::By
             "Send the body as Content-Type: application/json.",
         ));
     }
-    let read = timeout(REQUEST_BODY_TIME, to_bytes(body, REQUEST_BODY)).await;
-    let read = read.map_err(|_| {
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body did not arrive", "The body took too long.")
-    })?;
-    read.map_err(|_| {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "The body is too large",
-            format!("At most {REQUEST_BODY} bytes are read."),
-        )
+    body_bytes(body).await
+}
+
+/// The whole body, if it is not too large and there in time.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads a body")]
+pub async fn body_bytes(body: Body) -> Result<Bytes, Problem> {
+    to_bytes(body, REQUEST_BODY).await.map_err(|error| {
+        let mut cause: Option<&dyn Error> = Some(&error);
+        while let Some(error) = cause {
+            if error.is::<BodyTooSlow>() {
+                let status = StatusCode::REQUEST_TIMEOUT;
+                return Problem::new(status, "body-timeout", "The body did not arrive", "The body took too long.");
+            }
+            if error.is::<LengthLimitError>() {
+                return Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "body-too-large",
+                    "The body is too large",
+                    format!("At most {REQUEST_BODY} bytes are read."),
+                );
+            }
+            cause = error.source();
+        }
+        invalid("the body broke off")
     })
 }
 

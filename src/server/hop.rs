@@ -6,18 +6,23 @@ use http::{HeaderMap, Request};
 use std::sync::Arc;
 
 /// Headers that proxies add; their names are part of the hop, their values (addresses) are not.
-const MARKS: [&str; 11] = [
+const MARKS: [&str; 16] = [
     "x-forwarded-for",
     "x-forwarded-proto",
     "x-forwarded-host",
     "x-forwarded-server",
+    "x-forwarded-port",
     "x-real-ip",
+    "x-host",
     "forwarded",
     "x-envoy-external-address",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-internal",
     "x-varnish",
     "cf-ray",
     "cdn-loop",
     "x-amz-cf-id",
+    "x-cache",
 ];
 
 /// Characters of `Via` that are kept: protocol and pseudonym of the nearest proxies.
@@ -33,10 +38,15 @@ pub fn hop<B>(request: &Request<B>) -> Arc<str> {
             text += &format!(" {name}={value}");
         }
     }
-    for mark in MARKS.iter().filter(|mark| headers.contains_key(**mark)) {
+    for mark in marks(headers) {
         text += &format!(" {mark}");
     }
     text.into()
+}
+
+/// The names of those headers that proxies add.
+pub fn marks(headers: &HeaderMap) -> impl Iterator<Item = &'static str> {
+    MARKS.into_iter().filter(|mark| headers.contains_key(*mark))
 }
 
 fn printable(headers: &HeaderMap, name: &str) -> String {

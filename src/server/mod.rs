@@ -3,6 +3,7 @@
 mod account;
 mod asked;
 mod caching;
+mod connection;
 mod cookie;
 mod files;
 mod hop;
@@ -10,16 +11,18 @@ mod html;
 mod listener;
 mod logins;
 mod middleware;
+mod one_visitor;
 mod ops;
 mod origin;
 mod plain;
 mod probe;
 mod router;
 mod sign_in;
+mod timeouts;
 mod upgrade;
 
 pub use crate::transport::ends::Ends;
 pub use files::{Extra, demo};
-pub use listener::{Bound, bind};
+pub use listener::{Bound, Descriptors, bind};
 pub use ops::Ops;
 pub use router::{Parts, router};

@@ -1,13 +1,14 @@
 //! Signing in without JavaScript: a form that begins, and a page that refreshes itself from the code to the session.
 
-use super::asked::{Asked, LoginPath};
+use super::asked::{Asked, LoginPath, body_bytes};
 use super::html::{self, Page, escaped, see_other};
 use super::logins::Logins;
-use crate::base::limits::{FORM_OPEN, PASSWORD, REQUEST_BODY, REQUEST_BODY_TIME};
+use crate::base::limits::{FORM_OPEN, PASSWORD};
+use crate::base::problem::Problem;
 use crate::base::secret::Secret;
 use crate::login::{Attach, Kind, Locale, Login};
 use crate::transport::begin::{NotBegun, Wish};
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::SET_COOKIE;
@@ -16,7 +17,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::time::timeout;
 
 /// The ready page. Its language, and the form of its noscript part, are filled in here.
 const LOGIN_PAGE: &str = include_str!("../../web/login.html");
@@ -72,7 +72,10 @@ pub async fn begin(
         return problem.into_response();
     }
     let (parts, body) = request.into_parts();
-    let form = read_form(body).await;
+    let form = match read_form(body).await {
+        Ok(form) => form,
+        Err(problem) => return problem.into_response(),
+    };
     let locale = field(&form, "locale").map_or_else(|| html::language(&parts.headers), |tag| Locale::parse(&tag));
     let wish = Wish::without_script(field(&form, "return_to"), locale);
     let flow = logins.cookies.flow_or_new(&parts.headers, &logins.rng);
@@ -103,7 +106,10 @@ pub async fn password(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPat
         return over(logins.page(html::language(request.headers())), "", true);
     };
     let _reader = login.attach(Attach::NextPage);
-    let form = read_form(request.into_body()).await;
+    let form = match read_form(request.into_body()).await {
+        Ok(form) => form,
+        Err(problem) => return problem.into_response(),
+    };
     if let Some(password) = field(&form, "password").map(Secret::new) {
         if password.expose().len() > PASSWORD {
             // Not passed on, so that it costs none of the tries.
@@ -250,11 +256,10 @@ fn over(page: Page<'_>, message: &str, again: bool) -> Response {
     html::answer(StatusCode::OK, page.document(title, "", &body))
 }
 
-/// An unreadable form is an empty one: every field of these is optional.
-async fn read_form(body: Body) -> Vec<(String, String)> {
-    let bytes = timeout(REQUEST_BODY_TIME, to_bytes(body, REQUEST_BODY)).await;
-    let bytes = bytes.ok().and_then(Result::ok).unwrap_or_default();
-    url::form_urlencoded::parse(&bytes).into_owned().collect()
+/// Every field of these forms is optional.
+async fn read_form(body: Body) -> Result<Vec<(String, String)>, Problem> {
+    let bytes = body_bytes(body).await?;
+    Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
 }
 
 fn field(form: &[(String, String)], name: &str) -> Option<String> {

@@ -82,8 +82,8 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         cookies,
         origins: origins.clone(),
         base_path: base.to_owned(),
-        site,
         logout_failed: OncePerMinute::default(),
+        site,
     });
 
     let login_routes = Router::new()
@@ -98,8 +98,8 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .with_state(logins);
     let session_routes = Router::new()
         .route(&format!("{base}/callback"), get(sign_in::callback).post(sign_in::redeem))
-        .route(&format!("{base}/account"), get(account::account))
         .route(&format!("{base}/callback/{{unique}}"), get(sign_in::callback))
+        .route(&format!("{base}/account"), get(account::account))
         .route(&format!("{base}/session"), get(sign_in::session))
         .route(&format!("{base}/session/{{unique}}"), get(sign_in::session))
         .route(&format!("{base}/verify"), get(sign_in::verify))

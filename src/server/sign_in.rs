@@ -25,9 +25,9 @@ pub struct SignIn {
     pub cookies: Cookies,
     pub origins: AllowedOrigins,
     pub base_path: String,
+    pub logout_failed: OncePerMinute,
     /// The site as visitors know it: the host of its address.
     pub site: String,
-    pub logout_failed: OncePerMinute,
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const FIX: [&str; 3] = [
     "proxy_http_version 1.1;",
     "proxy_set_header Upgrade $http_upgrade;",
-    "proxy_set_header Connection $connection_upgrade;  # map $http_upgrade $connection_upgrade { default upgrade; '' close; }",
+    "proxy_set_header Connection $connection_upgrade;  # in http: map $http_upgrade $connection_upgrade { default upgrade; '' ''; }",
 ];
 
 /// Remembers that the operator has been told.

@@ -73,6 +73,9 @@ pub fn file(target: &str, options: &Options) -> Result<String, Refused> {
         "?tls" => tls,
         "?plain" => !tls,
         "?redirect" => tls && value("port") == "443",
+        // A bare port: all addresses, those of IPv6 too.
+        "?tls-six" => tls && value("listen") == value("port"),
+        "?plain-six" => !tls && value("listen") == value("port"),
         "?own-certificate" => tls && options.certificate.is_some(),
         _ => true,
     };
@@ -270,6 +273,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn nginx_listens_on_ipv6_too_unless_told_an_address() {
+        for target in ["nginx", "nginx-outer"] {
+            let text = file(target, &options()).unwrap();
+            for line in ["    listen [::]:80;", "    listen [::]:443 ssl http2;", "    listen 443 ssl http2;"] {
+                assert!(text.contains(line), "{target} lacks {line}:\n{text}");
+            }
+            let plain = file(target, &Options { plain: true, ..options() }).unwrap();
+            assert!(plain.contains("    listen [::]:80;"), "{plain}");
+        }
+        let one = file("nginx", &Options { listen: Some("127.0.0.1:8443".into()), ..options() }).unwrap();
+        assert!(!one.contains("[::]"), "{one}");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! How streams end. A proxy's timer cannot be waited for, but it shows in what happened to earlier visitors: "37 of 41
-//! ended at 60.0 s". Kept per *hop*, the way the proxies next to us write their requests, and bounded.
+//! ended at 60.0 s". Kept per *hop*, the way the proxies next to us write their requests, and bounded: anybody can write
+//! requests like no proxy does, so a place goes to who is seen often and not to who came first.
 
 use crate::base::limits::{ENDS_KEPT, HOPS_KEPT};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -65,22 +67,85 @@ struct End {
     how: How,
 }
 
+type Key = (String, Transport);
+
 /// The last ends, by hop and transport.
 #[derive(Default)]
 pub struct Ends {
-    table: Mutex<HashMap<(String, Transport), VecDeque<End>>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    table: HashMap<Key, VecDeque<End>>,
+    use_of: Frequency,
+}
+
+impl Kept {
+    /// The row of this key, if it may have one: a newcomer takes the place of one that is seen less.
+    fn row(&mut self, key: Key) -> Option<&mut VecDeque<End>> {
+        self.use_of.count(&key);
+        if self.table.len() >= HOPS_KEPT && !self.table.contains_key(&key) {
+            let least = self.table.keys().min_by_key(|each| self.use_of.of(each))?.clone();
+            if self.use_of.of(&key) <= self.use_of.of(&least) {
+                return None;
+            }
+            self.table.remove(&least);
+        }
+        Some(self.table.entry(key).or_default())
+    }
+}
+
+/// Counters of [`Frequency`]: 64 for each place, 8 KiB in all. A hop shares its counter with one invented hop in 4096.
+const COUNTERS: usize = 64 * HOPS_KEPT;
+
+/// After so many ends all counters are halved, so that a proxy that was taken away is forgotten.
+const HALVE_AFTER: usize = 16 * COUNTERS;
+
+/// About how often each key was seen lately, of any number of keys, in fixed memory (count-min, as in TinyLFU). The hash
+/// has a key of its own, so that nobody can aim at another one's counter.
+struct Frequency {
+    counters: [Box<[u16]>; 2],
+    hashes: [RandomState; 2],
+    counted: usize,
+}
+
+impl Default for Frequency {
+    fn default() -> Self {
+        let counters = || vec![0; COUNTERS].into_boxed_slice();
+        Self { counters: [counters(), counters()], hashes: Default::default(), counted: 0 }
+    }
+}
+
+impl Frequency {
+    fn place(&self, row: usize, key: &Key) -> usize {
+        (self.hashes[row].hash_one(key) % COUNTERS as u64) as usize
+    }
+
+    fn count(&mut self, key: &Key) {
+        for row in 0..self.counters.len() {
+            let place = self.place(row, key);
+            self.counters[row][place] = self.counters[row][place].saturating_add(1);
+        }
+        self.counted += 1;
+        if self.counted >= HALVE_AFTER {
+            self.counted = 0;
+            self.counters.iter_mut().flat_map(|row| row.iter_mut()).for_each(|counter| *counter /= 2);
+        }
+    }
+
+    fn of(&self, key: &Key) -> u16 {
+        let counts = (0..self.counters.len()).map(|row| self.counters[row][self.place(row, key)]);
+        counts.min().unwrap_or_default()
+    }
 }
 
 impl Ends {
     fn record(&self, hop: &str, transport: Transport, end: End) {
         metrics::counter!("max_auth_stream_ends_total", "transport" => transport.name(), "how" => end.how.name())
             .increment(1);
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (hop.to_owned(), transport);
-        if table.len() >= HOPS_KEPT && !table.contains_key(&key) {
-            return;
-        }
-        let ends = table.entry(key).or_default();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(ends) = kept.row((hop.to_owned(), transport)) else { return };
         if ends.len() >= ENDS_KEPT {
             ends.pop_front();
         }
@@ -89,8 +154,9 @@ impl Ends {
 
     /// All hops, or one: `[{"hop":…,"transport":…,"ended":41,"cut":39,"timer":{"seconds":60.0,"count":37,"idle":true}}]`.
     pub fn summary(&self, only: Option<&str>) -> Value {
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut rows: Vec<Value> = table
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows: Vec<Value> = kept
+            .table
             .iter()
             .filter(|((hop, _), _)| only.is_none_or(|only| only == hop))
             .map(|((hop, transport), ends)| {
@@ -191,14 +257,32 @@ mod tests {
     }
 
     #[test]
+    fn invented_hops_do_not_keep_the_real_one_out() {
+        let ends = Ends::default();
+        let end = End { age: Duration::from_secs(60), silence: Duration::from_secs(60), how: How::Cut };
+        for n in 0..4 * HOPS_KEPT {
+            ends.record(&format!("invented {n}"), Transport::Sse, end);
+        }
+        for n in 0..40 {
+            ends.record("real", Transport::Sse, end);
+            for each in 0..100 {
+                ends.record(&format!("invented too {n} {each}"), Transport::Sse, end);
+            }
+        }
+        let kept = ends.summary(Some("real"));
+        assert!(kept[0]["ended"].as_u64().is_some_and(|ended| ended >= 30), "{kept}");
+        assert_eq!(ends.summary(None).as_array().unwrap().len(), HOPS_KEPT);
+    }
+
+    #[test]
     fn the_table_is_bounded() {
         let ends = Ends::default();
         let end = End { age: Duration::ZERO, silence: Duration::ZERO, how: How::Cut };
-        for n in 0..HOPS_KEPT + 10 {
-            ends.record(&n.to_string(), Transport::Sse, end);
-        }
         for _ in 0..ENDS_KEPT + 10 {
             ends.record("0", Transport::Sse, end);
+        }
+        for n in 0..HOPS_KEPT + 10 {
+            ends.record(&n.to_string(), Transport::Sse, end);
         }
         assert_eq!(ends.summary(None).as_array().unwrap().len(), HOPS_KEPT);
         assert_eq!(ends.summary(Some("0"))[0]["ended"], ENDS_KEPT);

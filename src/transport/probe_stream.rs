@@ -76,6 +76,14 @@ pub enum Plan {
     Hold { hold: Duration, beat: Option<Duration> },
 }
 
+/// The whole stream: what it wears, when it says what, and how large its events are (bytes beyond their own).
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub dress: Dress,
+    pub plan: Plan,
+    pub size: usize,
+}
+
 enum Piece {
     Event(u64),
     Comment,
@@ -83,9 +91,11 @@ enum Piece {
 }
 
 /// The stream. `guard` is kept until its end.
-pub fn serve<G: Send + 'static>(dress: Dress, plan: Plan, nonce: String, clock: Clock, rng: Rng, guard: G) -> Response {
+pub fn serve<G: Send + 'static>(shape: Shape, nonce: String, clock: Clock, rng: Rng, guard: G) -> Response {
+    let Shape { dress, plan, size } = shape;
     let state = State {
         dress,
+        size,
         nonce,
         clock,
         rng,
@@ -150,6 +160,7 @@ fn schedule(dress: Dress, plan: Plan) -> VecDeque<(Duration, Piece)> {
 
 struct State<G> {
     dress: Dress,
+    size: usize,
     nonce: String,
     clock: Clock,
     rng: Rng,
@@ -176,7 +187,16 @@ impl<G> State<G> {
     }
 
     fn event(&self, number: u64) -> String {
-        let data = json!({ "nonce": self.nonce, "number": number, "sentUnixMs": self.clock.unix_ms() });
+        let mut data = json!({ "nonce": self.nonce, "number": number, "sentUnixMs": self.clock.unix_ms() });
+        if self.size > 0 {
+            // Inside the event, so that it is only there when all of it is; it compresses little.
+            let mut drawing = String::with_capacity(self.size + 1024);
+            while drawing.len() < self.size {
+                drawing.push_str(&id::encode(&self.rng.bytes::<512>()));
+            }
+            drawing.truncate(self.size);
+            data["drawing"] = drawing.into();
+        }
         let mut text = format!("id: {number}\nevent: probe\ndata: {data}\n\n");
         if self.dress == Dress::Best {
             let tail: [u8; TAIL] = self.rng.bytes();

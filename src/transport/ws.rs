@@ -156,9 +156,9 @@ async fn refuse<S: Stream>(socket: &mut ServerSocket<S>, code: &str, locale: Loc
     Ended::Close(Close::TryLater)
 }
 
-/// The next message that is not protocol housekeeping.
+/// The next message that is not protocol housekeeping, of which there is little.
 async fn message<S: Stream>(socket: &mut ServerSocket<S>) -> Result<Message, Ended> {
-    loop {
+    for _ in 0..BROWSER_MESSAGES_PER_MINUTE {
         match socket.next().await {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Close(_))) | None => return Err(Ended::PeerLeft),
@@ -166,6 +166,7 @@ async fn message<S: Stream>(socket: &mut ServerSocket<S>) -> Result<Message, End
             Some(Err(error)) => return Err(ended_by(&error)),
         }
     }
+    Err(Ended::Close(Close::TooManyMessages))
 }
 
 fn ended_by(error: &Error) -> Ended {
@@ -182,7 +183,7 @@ struct Open<S> {
     pump: Pump,
     beat: bool,
     last_heard: Instant,
-    /// Messages in the minute that began at `minute`.
+    /// Messages, pings and their answers included, in the minute that began at `minute`.
     messages: u32,
     minute: Instant,
 }
@@ -271,10 +272,6 @@ impl<S: Stream> Open<S> {
     fn heard(&mut self, message: &Message) -> Option<Close> {
         let now = Instant::now();
         self.last_heard = now;
-        let Message::Text(text) = message else {
-            // An answer to a ping, or bytes that mean nothing here.
-            return None;
-        };
         if now - self.minute > Duration::from_secs(60) {
             (self.minute, self.messages) = (now, 0);
         }
@@ -282,6 +279,10 @@ impl<S: Stream> Open<S> {
         if self.messages > BROWSER_MESSAGES_PER_MINUTE {
             return Some(Close::TooManyMessages);
         }
+        let Message::Text(text) = message else {
+            // An answer to a ping, or bytes that mean nothing here.
+            return None;
+        };
         if let Ok(Value::Object(message)) = serde_json::from_str::<Value>(text)
             && message.get("wake") == Some(&Value::Bool(true))
         {

@@ -68,7 +68,7 @@ export const CHAINS = [
     what: `${NO_UPGRADE}; buffered, and told to ignore X-Accel-Buffering`,
     tiers: one('nginx 1.22', nginx({ location: 'proxy_ignore_headers X-Accel-Buffering;' })),
     best: 'long-poll',
-    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx'), fault('buffered', 'nginx', LIKE_TWO)],
+    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx', 'inner|outer|single|unknown'), fault('buffered', 'nginx', LIKE_TWO)],
   },
   {
     name: 'nginx-cache',
@@ -88,7 +88,7 @@ export const CHAINS = [
       location: 'proxy_cache all; proxy_cache_key $uri; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Expires X-Accel-Buffering;',
     })),
     best: 'long-poll',
-    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx'), fault('buffered', 'nginx', LIKE_TWO), { ...fault('cached', 'nginx'), severity: 'fault|note' }],
+    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx', 'inner|outer|single|unknown'), fault('buffered', 'nginx', LIKE_TWO), { ...fault('cached', 'nginx'), severity: 'fault|note' }],
   },
   {
     name: 'nginx-read-5s',
@@ -142,7 +142,7 @@ export const CHAINS = [
     tls: true,
     tiers: two(nginx(SEED), nginx()),
     best: 'long-poll', fast: true, browser: true,
-    findings: [fault('ws-upgrade-not-passed', 'nginx', 'both|outer|unknown'), fault('buffered', 'nginx', 'both|outer|unknown'), addressLost('nginx', 'both|outer|unknown')],
+    findings: [fault('ws-upgrade-not-passed', 'nginx', 'both|outer|unknown'), fault('buffered', 'nginx', 'both|outer|unknown'), addressLost('nginx', 'both|outer|inner|unknown')],
   },
   {
     name: 'two-nginx-outer-only',
@@ -173,7 +173,7 @@ export const CHAINS = [
     tls: true,
     tiers: two(nginx({ ...SEED, location: 'proxy_buffers 64 64k; proxy_buffer_size 64k;' }), nginx({ location: 'proxy_buffers 64 64k; proxy_buffer_size 64k;' })),
     best: 'long-poll',
-    findings: [fault('ws-upgrade-not-passed', 'nginx', 'both|outer|unknown'), fault('buffered', 'nginx', 'both|outer|unknown'), addressLost('nginx', 'both|outer|unknown')],
+    findings: [fault('ws-upgrade-not-passed', 'nginx', 'both|outer|unknown'), fault('buffered', 'nginx', 'both|outer|unknown'), addressLost('nginx', 'both|outer|inner|unknown')],
   },
   {
     name: 'hitch-nginx',
@@ -262,6 +262,7 @@ export const CHAINS = [
     what: 'event streams that pass 512 bytes are compressed and held',
     tiers: one('caddy 2.6', caddy({ site: 'encode gzip' })),
     best: 'websocket',
+    findings: [fault('compressed', 'caddy')],
   },
   { name: 'caddy-min', what: '', tiers: one('caddy current', caddy()), best: 'websocket' },
   { name: 'caddy-encode-h2', what: '', tls: true, tiers: one('caddy current', caddy({ tls: true, site: 'encode zstd gzip' })), best: 'websocket', browser: true },
@@ -274,7 +275,7 @@ export const CHAINS = [
     what: 'the buffering middleware holds whole answers; WebSocket passes',
     tiers: one('traefik', traefik({ middlewares: { hold: '{ buffering: { maxRequestBodyBytes: 2000000 } }' } })),
     best: 'websocket', fast: true, browser: true,
-    findings: [fault('whole-response-buffered', 'traefik|unknown')],
+    findings: [fault('whole-response-buffered', 'traefik')],
     cure: [{ tier: 0, lines: ['middlewares: []'] }],
   },
 

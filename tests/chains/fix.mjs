@@ -19,10 +19,28 @@ const replaceOrAdd = (pattern, mark) => (text, lines) => lines.reduce((now, line
 /** What the doctor can only say in words. */
 export class ByHand extends Error {}
 
+/** From `start` to the brace that closes it. */
+function withoutBlock(text, start) {
+  const from = text.indexOf(start);
+  if (from < 0) return text;
+  let depth = 0;
+  for (let i = text.indexOf('{', from); i < text.length; i++) {
+    depth += text[i] === '{' ? 1 : text[i] === '}' ? -1 : 0;
+    if (depth === 0) return text.slice(0, from) + text.slice(i + 1);
+  }
+  throw new Error(`${start} does not end`);
+}
+
 const APPLY = {
   nginx(text, lines, { next }) {
     let now = text;
     for (const line of lines) {
+      // Said to be for where the module is.
+      if (/^modsecurity/.test(line) && !/modsecurity/.test(now)) continue;
+      if (/^body_filter_by_lua/.test(line)) {
+        if (/body_filter_by_lua/.test(now)) now = at(withoutBlock(now, 'body_filter_by_lua_block'), '#fix', [line]);
+        continue;
+      }
       if (/^map /.test(line)) {
         if (!now.includes(line)) now = at(now, '#fix-http', [line]);
         continue;
@@ -48,7 +66,8 @@ const APPLY = {
 
   haproxy: replaceOrAdd((line) => /^timeout (client|server|tunnel)\b/.test(line) && new RegExp(`timeout ${line.split(' ')[1]} .*`), '#fix'),
 
-  apache(text, lines, { next }) {
+  apache(text, all, { next }) {
+    const lines = /^\s*Sec/m.test(text) ? all : all.filter((line, i) => ![all[i - 1], line, all[i + 1]].some((near) => /SecResponse/.test(near ?? '')));
     // The lines name the address of max-auth; in a chain it is the next tier that stands there.
     return at(text, '#fix', lines.map((line) => (/^upgrade=/.test(line) ? `ProxyPass "/api" "http://127.0.0.1:${next}/api" ${line}` : line.replace(/http:\/\/[^/"]+/, `http://127.0.0.1:${next}`))));
   },
@@ -73,13 +92,14 @@ const APPLY = {
 
   varnish(text, lines) {
     return lines.reduce((now, line) => {
-      if (/^sub /.test(line)) return `${now}\n${line}\n`;
+      if (/^sub /.test(line)) return now.replace(/^sub /m, () => `${line}\nsub `);
       if (/^\.\w+_timeout/.test(line)) return now.replace(/(backend default \{[^}]*)\}/, `$1 ${line} }`);
       return at(now, /beresp/.test(line) ? '#fix-response' : /bereq/.test(line) ? '#fix-pipe' : '#fix-recv', [line]);
     }, text);
   },
 
   lighttpd: replaceOrAdd((line) => new RegExp(`^${escape(line.split('=')[0].trim())} *=.*$`, 'm'), '#fix'),
+  gunicorn: (text, lines) => at(text, '#fix', lines),
   squid: (text, lines) => at(text, '#fix', lines),
   h2o: replaceOrAdd((line) => new RegExp(`^(?<= *)${escape(line.split(':')[0])}: .*$`, 'm'), '#fix'),
 };
@@ -93,8 +113,6 @@ function split(text) {
 
 /** The configuration with these lines in it. `place` is {next}: the port of the tier behind. */
 export function apply(layer, text, lines, place) {
-  const words = lines.find((line) => /^(allow|do not|leave|let|pass on|raise|renew|see|send|start|switch) /.test(line));
-  if (words) throw new ByHand(words);
   const how = APPLY[layer];
   if (!how) throw new ByHand(lines.join('; '));
   return how(text, lines, place);

@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { ROOT } from '../e2e/harness/paths.mjs';
 import { launch, tempFolder } from '../e2e/harness/process.mjs';
 import { eventually } from '../e2e/harness/time.mjs';
+import { startMiddlebox } from './middleboxes.mjs';
 import { startNodeProxy } from './node-proxies.mjs';
+import { GUNICORN_APP, TWISTED_APP } from './templates.mjs';
 
 const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
 const VENV = join(ROOT, '.venv-proxies');
@@ -179,7 +181,26 @@ log:
     version: ['--version'],
     startMs: 30_000,
   },
+  // Not proxies by trade, but they stand in front of applications and pass requests on.
+  gunicorn: {
+    layer: 'gunicorn',
+    command: 'gunicorn',
+    file: 'gunicorn.conf.py',
+    before: ({ folder, next }) => writeFileSync(join(folder, 'app.py'), GUNICORN_APP.replace('NEXT', next)),
+    args: ({ folder, file, listen }) => ['--chdir', folder, '-c', file, '-b', `127.0.0.1:${listen}`, '--worker-tmp-dir', folder, '--graceful-timeout', '1', 'app:app'],
+    version: ['--version'],
+  },
+  twisted: {
+    layer: 'unknown',
+    command: '/usr/lib/python3/dist-packages/twisted/web/proxy.py',
+    file: 'proxy.py',
+    before: ({ file, listen, next }) => writeFileSync(file, TWISTED_APP.replace('LISTEN', listen).replace('NEXT', next)),
+    program: '/usr/bin/python3',
+    args: ({ file }) => [file],
+    version: [],
+  },
   node: { layer: 'unknown', inProcess: true },
+  middlebox: { layer: 'unknown', inProcess: true, start: startMiddlebox },
 };
 
 /** Whether a product is on this machine. */
@@ -221,14 +242,14 @@ export function certificate() {
 /** Starts one tier: `text` is its configuration, or for Node proxies the options. */
 export async function startTier({ product, name, text, listen, next }) {
   const kind = PRODUCTS[product];
-  if (kind.inProcess) return startNodeProxy({ listen, next, ...text });
+  if (kind.inProcess) return (kind.start ?? startNodeProxy)({ listen, next, ...text });
   const folder = tempFolder('proxy');
   chmodSync(folder, 0o777);
   const file = join(folder, kind.file);
   writeFileSync(file, text.replaceAll('%FOLDER%', folder));
-  const place = { folder, file, listen };
+  const place = { folder, file, listen, next };
   kind.before?.(place);
-  const running = await launch(`${name} (${product})`, kind.command, kind.args(place), {
+  const running = await launch(`${name} (${product})`, kind.program ?? kind.command, kind.args(place), {
     env: { PATH, ...kind.env?.(place) },
     cwd: folder,
     startMs: kind.startMs ?? 20_000,

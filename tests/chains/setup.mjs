@@ -1,5 +1,6 @@
 // A chain of proxies in front of a server of its own, the emulator of MAX behind.
 
+import { existsSync } from 'node:fs';
 import { fetchWhole } from '../e2e/harness/http.mjs';
 import { freePort } from '../e2e/harness/process.mjs';
 import { BASE_PATH, startEmulator, startServer } from '../e2e/harness/server.mjs';
@@ -13,7 +14,10 @@ const POLL_MS = 100;
 export const startMax = (options = {}) => startEmulator({ pollMs: POLL_MS, ...options });
 
 /** Products of a chain that are not on this machine. */
-export const missing = (chain) => chain.tiers.map(({ product }) => product).filter((product) => !installed(product));
+export const missing = (chain) => [
+  ...chain.tiers.map(({ product }) => product).filter((product) => !installed(product)),
+  ...[chain.needs ?? []].flat().filter((file) => !existsSync(file)),
+];
 
 /**
  * Starts `chain`: server first, then the tiers from the inside out.
@@ -34,7 +38,7 @@ export async function startChain(chain, emulator, { settings = {}, change = (_ti
   try {
     const startBackend = async () => {
       server = await startServer({
-        upstream: [[emulator.url, 'json']], publicUrl: origin, port: backend, settings: { LOG_LEVEL: 'info', ...settings },
+        upstream: [[emulator.url, 'json']], publicUrl: origin, port: backend, settings: { LOG_LEVEL: 'info', ...chain.settings, ...settings },
       });
       return server;
     };

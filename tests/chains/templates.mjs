@@ -8,9 +8,10 @@ const ROOT = process.getuid?.() === 0;
 const BROTLI = '/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so';
 
 /** `location`, `server`, `http`: lines for these blocks; `pass: false` leaves out the proxy_pass to the next tier. */
-export const nginx = ({ http = '', server = '', location = '', tls = false, brotli = false, current = false, pass = true, path = '/' } = {}) =>
+export const nginx = ({ http = '', server = '', location = '', tls = false, brotli = false, current = false, pass = true, path = '/', modules = [] } = {}) =>
   ({ listen, next, certificate }) => `
 ${brotli ? `load_module ${BROTLI};` : ''}
+${modules.map((each) => `load_module /usr/lib/nginx/modules/${each}_module.so;`).join('\n')}
 daemon off;
 master_process off;
 pid %FOLDER%/nginx.pid;
@@ -267,4 +268,35 @@ export const trafficserver = ({ records = [], remap = '' } = {}) => ({ next }) =
 ${records.map((each) => `#records ${each}`).join('\n')}
 map / http://127.0.0.1:${next}/ ${remap}
 #fix
+`;
+
+/** A WSGI application that passes on what is asked, piece by piece. */
+export const GUNICORN_APP = `
+import http.client
+
+HOP = {'connection', 'transfer-encoding', 'keep-alive', 'upgrade'}
+
+def app(environ, start_response):
+    headers = {name[5:].replace('_', '-').title(): value for name, value in environ.items() if name.startswith('HTTP_')}
+    headers = {name: value for name, value in headers.items() if name.lower() not in HOP}
+    if environ.get('CONTENT_TYPE'):
+        headers['Content-Type'] = environ['CONTENT_TYPE']
+    headers['X-Forwarded-For'] = environ['REMOTE_ADDR']
+    ask = http.client.HTTPConnection('127.0.0.1', NEXT)
+    body = environ['wsgi.input'].read(int(environ.get('CONTENT_LENGTH') or 0))
+    ask.request(environ['REQUEST_METHOD'], environ['RAW_URI'], body or None, headers)
+    answer = ask.getresponse()
+    start_response(f'{answer.status} {answer.reason}', [(name, value) for name, value in answer.getheaders() if name.lower() not in HOP])
+    try:
+        while chunk := answer.read1(65536):
+            yield chunk
+    finally:
+        ask.close()
+`;
+
+export const TWISTED_APP = `
+from twisted.internet import reactor
+from twisted.web import proxy, server
+reactor.listenTCP(LISTEN, server.Site(proxy.ReverseProxyResource('127.0.0.1', NEXT, b'')), interface='127.0.0.1')
+reactor.run()
 `;

@@ -260,7 +260,7 @@ describe('requests', () => {
   });
 
   test('unknown paths: 404; not the operator’s either', async () => {
-    for (const path of ['/nothing', '/session/x', '/../../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/client.js/x', '/CLIENT.JS', '/.env', '/x/events/y']) {
+    for (const path of ['/nothing', '/verify/x', '/../../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/client.js/x', '/CLIENT.JS', '/.env', '/x/events/y']) {
       const answer = await visitor().request(path);
       // One step below the base path could be a login, which can be deleted and not be read.
       isProblem(answer, path.lastIndexOf('/') === 0 ? 405 : 404);

@@ -28,6 +28,7 @@ names! {
         WsConnectionHeaderMissing = "ws-connection-header-missing",
         WsUpgradeRefused = "ws-upgrade-refused",
         WsUpgradeHangs = "ws-upgrade-hangs",
+        WsFramesHeld = "ws-frames-held",
         WsKeyMissing = "ws-key-missing",
         Buffered = "buffered",
         WholeResponseBuffered = "whole-response-buffered",
@@ -36,6 +37,7 @@ names! {
         AppCompression = "app-compression",
         Delayed = "delayed",
         XAccelIgnored = "x-accel-ignored",
+        OneWorker = "one-worker",
         Cached = "cached",
         IdleTimeout = "idle-timeout",
         TotalTimeout = "total-timeout",
@@ -52,6 +54,7 @@ names! {
         Tls = "tls",
         Dns = "dns",
         ClockSkew = "clock-skew",
+        HopNotAsked = "hop-not-asked",
         UpstreamUnreachable = "upstream-unreachable",
     }
 }
@@ -70,6 +73,7 @@ names! {
         Lighttpd = "lighttpd",
         Trafficserver = "trafficserver",
         H2o = "h2o",
+        Gunicorn = "gunicorn",
         Cloudflare = "cloudflare",
         App = "app",
         ClientSide = "client-side",
@@ -112,6 +116,10 @@ pub struct Fact {
     pub cures: &'static [Code],
     /// The tier that it is for, where the outer and the inner one need different lines.
     pub tier: Option<Tier>,
+    /// Where it goes, if not to the place of the others of its layer.
+    pub place: Option<&'static str>,
+    /// A sentence for a person, where no line can be known.
+    pub words: bool,
 }
 
 /// The whole table.
@@ -137,7 +145,7 @@ pub fn place(layer: Layer, tier: Tier, base: &str) -> String {
         (Layer::Nginx, Tier::Outer) => ", outer nginx",
         (Layer::Nginx, Tier::Inner) => ", inner nginx",
         (Layer::Nginx, Tier::Both) => ", on both nginx tiers",
-        (Layer::Nginx, Tier::Unknown) => ", on each nginx tier",
+        (Layer::Nginx, Tier::Unknown) => ", on each nginx tier that lacks it",
         _ => "",
     };
     match layer {
@@ -147,11 +155,12 @@ pub fn place(layer: Layer, tier: Tier, base: &str) -> String {
         Layer::Caddy => "the site's block in the Caddyfile".to_owned(),
         Layer::Traefik => format!("the router that serves {base}"),
         Layer::Envoy => format!("the HTTP connection manager and its route for {base}"),
-        Layer::Varnish => "the VCL".to_owned(),
+        Layer::Varnish => "the VCL, above the subs of these names that are there: what returns first wins".to_owned(),
         Layer::Squid => "squid.conf".to_owned(),
         Layer::Lighttpd => format!("the block for {base} in lighttpd.conf"),
         Layer::Trafficserver => "the compress plugin's file, or records.config".to_owned(),
         Layer::H2o => format!("the path {base} in h2o.conf"),
+        Layer::Gunicorn => "gunicorn.conf.py, beside the application or where --config says".to_owned(),
         Layer::Cloudflare => "the zone's dashboard".to_owned(),
         Layer::App => "max-auth's configuration, or the application that proxies to it".to_owned(),
         Layer::ClientSide => "the machine that ran the doctor".to_owned(),

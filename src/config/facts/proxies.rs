@@ -11,15 +11,24 @@ pub(super) const fn fact(
     why: &'static str,
     cures: &'static [Code],
 ) -> Fact {
-    Fact { layer, id, line, why, cures, tier: None }
+    Fact { layer, id, line, why, cures, tier: None, place: None, words: false }
+}
+
+/// A sentence for a person.
+pub(super) const fn words(layer: Layer, id: &'static str, text: &'static str, cures: &'static [Code]) -> Fact {
+    Fact { words: true, ..fact(layer, id, text, "", cures) }
+}
+
+const fn placed(place: &'static str, fact: Fact) -> Fact {
+    Fact { place: Some(place), ..fact }
 }
 
 const fn only(tier: Tier, fact: Fact) -> Fact {
     Fact { tier: Some(tier), ..fact }
 }
 
-/// Events that come in one heap.
-const HELD: &[Code] = &[Buffered, WholeResponseBuffered, Compressed, CompressedLateByOne, XAccelIgnored];
+/// What a buffer of nginx does, or its compressor behind one.
+const HELD: &[Code] = &[Buffered, Compressed, CompressedLateByOne, XAccelIgnored];
 
 /// What a WebSocket needs of nginx.
 const UPGRADE: &[Code] = &[WsUpgradeNotPassed, WsUpgradeRefused, WsUpgradeHangs];
@@ -49,12 +58,15 @@ pub const PROXIES: &[Fact] = &[
         "\"upgrade\" for a WebSocket, nothing otherwise",
         UPGRADE_OR_TOKEN,
     ),
-    fact(
-        Nginx,
-        "map",
-        "map $http_upgrade $connection_upgrade { default upgrade; '' ''; }",
-        "once, in the http block, outside of server",
-        UPGRADE_OR_TOKEN,
+    placed(
+        "the http block, outside of server, once",
+        fact(
+            Nginx,
+            "map",
+            "map $http_upgrade $connection_upgrade { default upgrade; '' ''; }",
+            "once, in the http block, outside of server",
+            UPGRADE_OR_TOKEN,
+        ),
     ),
     fact(
         Nginx,
@@ -62,6 +74,20 @@ pub const PROXIES: &[Fact] = &[
         "proxy_buffering off;",
         "each event leaves when it comes; also makes gzip and brotli flush",
         HELD,
+    ),
+    fact(
+        Nginx,
+        "lua",
+        "body_filter_by_lua_block { }",
+        "if a Lua filter is there: an empty one in this location takes the place of the one around it",
+        &[WholeResponseBuffered],
+    ),
+    fact(
+        Nginx,
+        "modsecurity",
+        "modsecurity_rules 'SecResponseBodyAccess Off';",
+        "if ModSecurity is there: to read an answer it holds all of it",
+        &[WholeResponseBuffered],
     ),
     fact(
         Nginx,
@@ -79,7 +105,7 @@ pub const PROXIES: &[Fact] = &[
             Nginx,
             "client",
             "proxy_set_header X-Forwarded-For $remote_addr;",
-            "the visitor's address: sign-ins are limited by it; what the visitor wrote here is dropped",
+            "the visitor's address: sign-ins are limited by it; on the outer or only tier, what the visitor wrote is dropped",
             &[ClientAddressLost],
         ),
     ),
@@ -112,8 +138,8 @@ pub const PROXIES: &[Fact] = &[
     fact(
         Nginx,
         "limit-req",
-        "limit_req zone=ZONE burst=20 nodelay;",
-        "ZONE is the name that limit_req has there now; a page that signs in makes a handful of requests at once",
+        "limit_req zone=ZONE burst=40 nodelay;",
+        "ZONE is the name that limit_req has there now; a page that signs in makes a handful of requests at once, the doctor some thirty",
         &[RateLimited],
     ),
     fact(
@@ -190,6 +216,20 @@ pub const PROXIES: &[Fact] = &[
         "X-Forwarded-For, -Host: the visitor's address",
         &[ClientAddressLost],
     ),
+    fact(
+        Apache,
+        "cache",
+        "CacheDisable \"{base}\"",
+        "an answer about one sign-in must never reach another visitor",
+        &[Cached],
+    ),
+    fact(
+        Apache,
+        "modsecurity",
+        "<Location \"{base}\">\n    SecResponseBodyAccess Off\n</Location>",
+        "ModSecurity: to read an answer it holds all of it",
+        &[WholeResponseBuffered],
+    ),
     // Caddy
     fact(
         Caddy,
@@ -213,12 +253,15 @@ pub const PROXIES: &[Fact] = &[
         "the middleware `buffering` holds whole answers: leave it out of this router",
         &[Buffered, WholeResponseBuffered],
     ),
-    fact(
-        Traefik,
-        "timeouts",
-        "--entryPoints.https.transport.respondingTimeouts.readTimeout=0s",
-        "of the entry point: no end for a request that takes a person's time",
-        &[IdleTimeout, TotalTimeout],
+    placed(
+        "the static configuration, or the command line",
+        fact(
+            Traefik,
+            "timeouts",
+            "--entryPoints.https.transport.respondingTimeouts.readTimeout=0s",
+            "of the entry point: no end for a request that takes a person's time",
+            &[IdleTimeout, TotalTimeout],
+        ),
     ),
     // Envoy
     fact(
@@ -269,30 +312,35 @@ pub const PROXIES: &[Fact] = &[
     fact(
         Varnish,
         "no-gzip",
-        "sub vcl_backend_response { if (beresp.http.content-type ~ \"event-stream\") { set beresp.do_gzip = false; } }",
+        "sub vcl_backend_response { if (bereq.url ~ \"^{base}\") { set beresp.do_gzip = false; \
+         set beresp.uncacheable = true; return (deliver); } }",
         "do_gzip holds events back, whatever the browser asked for",
         &[Compressed, CompressedLateByOne],
     ),
     fact(
         Varnish,
         "stream",
-        "sub vcl_backend_response { set beresp.do_stream = true; }",
+        "sub vcl_backend_response { if (bereq.url ~ \"^{base}\") { set beresp.do_stream = true; \
+         set beresp.uncacheable = true; return (deliver); } }",
         "without it the whole answer is fetched first",
         &[Buffered, WholeResponseBuffered],
     ),
     fact(
         Varnish,
         "pass",
-        "sub vcl_recv { if (req.url ~ \"^{base}\") { return (pass); } }",
+        "sub vcl_recv { if (req.url ~ \"^{base}\" && !req.http.upgrade) { return (pass); } }",
         "an answer about one sign-in must never reach another visitor",
         &[Cached],
     ),
-    fact(
-        Varnish,
-        "timeouts",
-        ".first_byte_timeout = 1h; .between_bytes_timeout = 1h;",
-        "of the backend; the default ends a stream after 60 s of silence",
-        &[IdleTimeout, TotalTimeout],
+    placed(
+        "the backend's block of the VCL",
+        fact(
+            Varnish,
+            "timeouts",
+            ".first_byte_timeout = 1h; .between_bytes_timeout = 1h;",
+            "the default ends a stream after 60 s of silence",
+            &[IdleTimeout, TotalTimeout],
+        ),
     ),
     // Squid
     fact(
@@ -325,12 +373,25 @@ pub const PROXIES: &[Fact] = &[
         "the plugin holds events back, and with them even heartbeats",
         &[Compressed, CompressedLateByOne, Buffered],
     ),
-    fact(
-        Trafficserver,
-        "idle",
-        "CONFIG proxy.config.http.transaction_no_activity_timeout_out INT 3600",
-        "seconds; the default ends a stream after 30 s of silence",
-        &[IdleTimeout],
+    placed(
+        "records.config",
+        fact(
+            Trafficserver,
+            "idle",
+            "CONFIG proxy.config.http.transaction_no_activity_timeout_out INT 3600",
+            "seconds; the default ends a stream after 30 s of silence",
+            &[IdleTimeout],
+        ),
+    ),
+    placed(
+        "records.config",
+        fact(
+            Trafficserver,
+            "total",
+            "CONFIG proxy.config.http.transaction_active_timeout_out INT 0",
+            "seconds from the request's beginning, whatever flows; 0 is none",
+            &[TotalTimeout],
+        ),
     ),
     // h2o
     fact(
@@ -347,6 +408,14 @@ pub const PROXIES: &[Fact] = &[
         "proxy.timeout.io: 3600000",
         "milliseconds; the default ends a stream after 30 s",
         &[IdleTimeout, TotalTimeout],
+    ),
+    // gunicorn
+    fact(
+        Gunicorn,
+        "threads",
+        "threads = 32",
+        "or --threads 32: each held stream takes one; by default there is one worker that answers one request at a time",
+        &[OneWorker],
     ),
     // Cloudflare
     fact(

@@ -85,7 +85,7 @@ impl World {
         let context = self.context(flow);
         self.tasks.spawn("server", async move {
             let tasks = context.tasks.clone();
-            if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE).await, context).await {
+            if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE, None).await, context).await {
                 serve(Box::new(opened), tasks, recorder()).await;
             }
         });
@@ -107,7 +107,7 @@ impl World {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let tasks = self.tasks.clone();
         self.tasks.spawn("server", async move {
-            let socket = server_socket(ours, BROWSER_MESSAGE).await;
+            let socket = server_socket(ours, BROWSER_MESSAGE, None).await;
             serve(Box::new(Opened { socket, reader, after, beat }), tasks, recorder()).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
@@ -258,6 +258,26 @@ async fn a_flood_of_messages_is_closed_and_a_stop_says_restart() {
     let (clean, story) = tokio::join!(stop, story(&mut browser));
     assert_eq!(story.last().unwrap(), "1012 Server restarts");
     assert!(clean);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_what_is_no_text_is_closed_too() {
+    let world = world(1000);
+    let flood = [Message::Ping(Bytes::new()), Message::Pong(Bytes::new()), Message::Binary(Bytes::from_static(b"x"))];
+    for message in flood {
+        let (_, mut browser) = world.resumed(None, false).await;
+        for _ in 0..=BROWSER_MESSAGES_PER_MINUTE {
+            browser.send(message.clone()).await.unwrap();
+        }
+        assert_eq!(story(&mut browser).await.last().unwrap(), "1008 Too many messages", "{message:?}");
+        if !message.is_binary() {
+            let mut browser = world.browser(FLOW).await;
+            for _ in 0..=BROWSER_MESSAGES_PER_MINUTE {
+                browser.send(message.clone()).await.unwrap();
+            }
+            assert_eq!(story(&mut browser).await.last().unwrap(), "1008 Too many messages", "first: {message:?}");
+        }
+    }
 }
 
 #[test]
