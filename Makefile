@@ -2,12 +2,13 @@
 
 CARGO ?= cargo
 NODE ?= node
-LISTEN ?= 127.0.0.1:3001
+# Not set: the usual port, or a free one where that is taken.
+LISTEN ?=
 
 .PHONY: help demo test setup lint unit web e2e chains chains-fast limits build
 
 help:
-	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=127.0.0.1:3001)'
+	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
 	@echo 'make test     everything CI runs, set-up included'
 	@echo 'make lint     formatting and clippy'
 	@echo 'make unit     the Rust tests'
@@ -20,7 +21,7 @@ help:
 demo:
 	@scripts/setup demo
 	$(CARGO) build
-	target/debug/max-auth serve --demo --listen $(LISTEN)
+	target/debug/max-auth serve --demo $(if $(LISTEN),--listen $(LISTEN))
 
 test: setup lint unit web e2e chains-fast
 
@@ -50,12 +51,12 @@ CHAINS = $(NODE) --test --test-concurrency=1 --test-timeout=900000 --test-report
 chains:
 	@scripts/setup chains
 	$(CARGO) build
-	cd tests/chains && $(CHAINS) live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs doctor.test.mjs setup.test.mjs
+	cd tests/chains && $(CHAINS) live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs doctor.test.mjs setup.test.mjs caches.test.mjs
 
 chains-fast:
 	@scripts/setup chains
 	$(CARGO) build
-	cd tests/chains && FAST=1 $(CHAINS) live.test.mjs doctor.test.mjs
+	cd tests/chains && FAST=1 $(CHAINS) live.test.mjs doctor.test.mjs caches.test.mjs
 
 limits:
 	@scripts/limits

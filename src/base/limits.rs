@@ -60,6 +60,9 @@ pub const PASSWORD: usize = 256;
 /// Sessions ended before their time that are remembered: 1 million are 40 MiB on disk and in memory.
 pub const REVOCATIONS: usize = 1_000_000;
 
+/// Sign-outs that wait for one write: a write takes milliseconds, and more than so many wait outside.
+pub const REVOCATIONS_AT_ONCE: usize = 256;
+
 /// A message from MAX (bytes, decoded): the answers of a sign-in are below 4 KiB; LOGIN's, read only to be dropped, may be large.
 pub const UPSTREAM_MESSAGE: usize = 4 * 1024 * 1024;
 
@@ -75,3 +78,7 @@ pub const ENDS_KEPT: usize = 128;
 
 /// After each event of a stream, a comment: some compressors hold the last bytes until more follow.
 pub const ECHO: Duration = Duration::from_millis(150);
+
+/// Log lines, and bytes of them, that wait for somebody who reads standard error: what a burst of a second writes.
+pub const LOG_LINES: usize = 8 * 1024;
+pub const LOG_BYTES: usize = 1024 * 1024;

@@ -8,6 +8,7 @@ pub mod limits;
 pub mod origin;
 pub mod problem;
 pub mod rate;
+pub mod repeat;
 pub mod rng;
 pub mod secret;
 pub mod tasks;

@@ -9,6 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// A thread for what blocks. It ends by itself, when whatever feeds it is gone.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
 #[derive(Clone)]
 pub struct Tasks(Arc<Inner>);
 

@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod emulate;
+mod health;
 mod serve;
 mod setup;
 
@@ -41,6 +42,8 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Is the running server alive? Exit 0: yes; 1: no. For HEALTHCHECK
+    Health(Configuration),
     /// Load against a running server: memory, processor time and waiting times
     Bench(bench::Arguments),
 }
@@ -97,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Setup(arguments) => setup::run(arguments),
         Command::Config(ConfigCommand::Check(configuration)) => check(configuration),
         Command::Config(ConfigCommand::Show(configuration)) => show(configuration),
+        Command::Health(configuration) => health::run(&Flags { config: configuration.config, listen: None }),
         Command::Bench(arguments) => bench::run(arguments),
     };
     match outcome {
@@ -131,14 +135,36 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
     runtime.block_on(command)
 }
 
-/// Completes when the operator asks to stop (SIGINT or SIGTERM).
+/// Completes when the operator asks to stop: SIGTERM, SIGINT, or SIGHUP, which a closed terminal sends.
 async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    use tokio::signal::unix::SignalKind;
+    let hangup = async {
+        // `nohup` has us ignore it; listening would undo that.
+        match is_ignored(SignalKind::hangup()) {
+            true => std::future::pending().await,
+            false => received(SignalKind::hangup()).await,
+        }
+    };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+        () = received(SignalKind::terminate()) => {}
+        () = received(SignalKind::interrupt()) => {}
+        () = hangup => {}
     }
+}
+
+async fn received(kind: tokio::signal::unix::SignalKind) {
+    match tokio::signal::unix::signal(kind) {
+        Ok(mut signals) => drop(signals.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started us had this signal ignored: the mask `SigIgn` of `/proc/self/status`.
+fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (kind.as_raw_value() - 1)) != 0
 }
 
 /// A line for the person who typed the command.

@@ -4,16 +4,17 @@ use super::{Failure, block_on, cannot_run, say, stop_signal};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config::{Config, Dialect, Endpoint, Flags};
+use crate::config::{Config, Dialect, Endpoint, Flags, Loaded};
 use crate::emulator::{self, Emulator, Options};
 use crate::login::{Grants, Registry, Settings};
 use crate::observe;
 use crate::server::{self, Bound, Ends, Extra, Ops, Parts};
 use crate::session::Sessions;
 use crate::upstream::driver::Driver;
-use crate::upstream::{AccountQr, Roots};
+use crate::upstream::{AccountQr, OpenLogins, Roots};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -22,15 +23,15 @@ use tokio::time::sleep;
 const DEMO_POLL: Duration = Duration::from_secs(1);
 
 pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
-    let config = Config::load(flags)?.config;
+    let Loaded { config, default_listen, .. } = Config::load(flags)?;
     if demo && !config.server.listen.ip().is_loopback() {
         return Err(Failure::No(
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
         ));
     }
-    observe::log(&config.log);
+    let _last_lines = observe::log(&config.log).map_err(|error| cannot_run(&error))?;
     harden();
-    block_on(serve(config, demo))
+    block_on(serve(config, demo, demo && default_listen))
 }
 
 /// The MAX token passes through this process: no core dumps, no reading by neighbours. And two sockets per login.
@@ -45,23 +46,39 @@ fn harden() {
     }
 }
 
-async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
+/// `any_port`: where the usual ports are taken, others will do.
+async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Failure> {
     let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
 
-    let public = server::bind(config.server.listen, "server.listen").await.map_err(|error| cannot_run(&error))?;
-    let ops = server::bind(config.server.ops_listen, "server.ops_listen").await.map_err(|error| cannot_run(&error))?;
+    let public = bind(config.server.listen, "server.listen", any_port).await?;
+    let ops = bind(config.server.ops_listen, "server.ops_listen", demo).await?;
+    config.server.listens_at(public.address().map_err(|error| cannot_run(&error))?);
     let extra = match demo {
         true => Some(begin_demo(&mut config, &clock, &rng, &tasks).await?),
         false => None,
     };
 
     let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot_run(&error))?;
-    let driver: Arc<dyn Driver> =
-        Arc::new(AccountQr::new(&config.upstream, &config.login, roots, clock.clone(), rng.clone(), tasks.clone()));
-    let sessions =
-        Sessions::open(&config.store.path, clock.clone(), rng.clone(), config.session.ttl, config.session.phone)
-            .map_err(|error| cannot_run(&error))?;
+    let (ttl, phone) = (config.session.ttl, config.session.phone);
+    let sessions = match demo {
+        true => Sessions::in_memory(clock.clone(), rng.clone(), ttl, phone),
+        false => Sessions::open(&config.store.path, clock.clone(), rng.clone(), ttl, phone),
+    };
+    let sessions = sessions.map_err(|error| cannot_run(&error))?;
+    let open_logins = match demo {
+        true => OpenLogins::default(),
+        false => open_logins(&config.store.path)?,
+    };
+    let driver: Arc<dyn Driver> = Arc::new(AccountQr::new(
+        &config.upstream,
+        &config.login,
+        roots,
+        clock.clone(),
+        rng.clone(),
+        tasks.clone(),
+        open_logins.clone(),
+    ));
     let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), config.login.max_active.max(1)));
     let settings = Settings {
         ttl: config.login.ttl,
@@ -102,12 +119,41 @@ async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     };
     let clean = tasks.stopped(deadline).await;
     if !clean {
-        tracing::warn!("some work had not ended when server.stop_timeout was over");
+        tracing::warn!("some work had not ended when server.stop_timeout was over, or a second signal came");
+    }
+    match open_logins.count() {
+        0 => {}
+        left => tracing::error!(left, "stopped while MAX was opening or ending sessions: {left} {LEFT_OPEN}"),
     }
     match tasks.crashed() {
         0 => Ok(()),
         crashed => Err(Failure::No(format!("{crashed} tasks had crashed; see the log"))),
     }
+}
+
+/// Listens; with `any_port` on some other port where this one is taken.
+async fn bind(address: SocketAddr, key: &'static str, any_port: bool) -> Result<Bound, Failure> {
+    match server::bind(address, key).await {
+        Err(_) if any_port => server::bind(SocketAddr::new(address.ip(), 0), key).await,
+        bound => bound,
+    }
+    .map_err(|error| cannot_run(&error))
+}
+
+/// What nobody can end any more, and who can.
+const LEFT_OPEN: &str = "may be left open at MAX; whoever was signing in sees a web session under Settings, Devices there \
+                         and can end it";
+
+/// The mark of logins in flight; tells what the process before this one left.
+fn open_logins(directory: &Path) -> Result<OpenLogins, Failure> {
+    let (open_logins, left) = OpenLogins::open(directory).map_err(|error| {
+        Failure::CannotRun(format!("store.path: {}: open-logins cannot be written: {error}", directory.display()))
+    })?;
+    metrics::gauge!("max_auth_logins_left_open").set(left);
+    if left > 0 {
+        tracing::error!(left, "the last run was stopped while MAX was opening or ending sessions: {left} {LEFT_OPEN}");
+    }
+    Ok(open_logins)
 }
 
 /// The pretended MAX on a port of its own, its phone and the demo site on the public address.
@@ -138,6 +184,12 @@ fn greet(config: &Config, public: &Bound, demo: bool) {
         "driver: account QR. It speaks the unofficial protocol of web.max.ru and holds a full token of each account \
          for about a second; MAX shows the visitor \"new web login\". See README, \"What this is\"."
     );
+    if !config.server.public_url_given && config.server.listen.ip().is_unspecified() {
+        tracing::warn!(
+            "server.public_url is not set: only pages opened on this machine, at {site}, can sign in. Set it to the address \
+             that visitors see, e.g. MAX_AUTH_SERVER_PUBLIC_URL=https://example.ru"
+        );
+    }
     let local =
         config.server.public_url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
     if config.server.public_url.scheme() != "https" && !local {

@@ -8,8 +8,8 @@ mod value;
 
 use crate::base::origin::Origin;
 use ipnet::IpNet;
-use reader::Reader;
-use std::net::SocketAddr;
+use reader::{Reader, Source};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Value;
@@ -29,6 +29,9 @@ pub struct Server {
     pub ops_listen: SocketAddr,
     /// Scheme, host and port; no path.
     pub public_url: Url,
+    /// Else `public_url` is made from `listen`.
+    pub public_url_given: bool,
+    allowed_origins_given: bool,
     /// Begins with `/`, does not end with one.
     pub base_path: String,
     pub trusted_proxies: Vec<IpNet>,
@@ -110,6 +113,8 @@ pub struct Invalid(pub Vec<String>);
 pub struct Loaded {
     pub config: Config,
     pub shown: String,
+    /// Nobody said where to listen.
+    pub default_listen: bool,
 }
 
 impl Config {
@@ -138,7 +143,10 @@ impl Config {
         reader.add_flag("server.listen", flags.listen.clone(), "--listen");
         let config = build(&mut reader);
         match config {
-            Some(config) if !reader.has_errors() => Ok(Loaded { config, shown: reader.show() }),
+            Some(config) if !reader.has_errors() => {
+                let default_listen = reader.source("server.listen") == Some(&Source::Default);
+                Ok(Loaded { config, shown: reader.show(), default_listen })
+            }
             _ => Err(Invalid(reader.into_errors())),
         }
     }
@@ -171,35 +179,49 @@ fn server(reader: &mut Reader) -> Option<Server> {
         reader.error("server.ops_listen", "is the public listener's address; the operator's must be another");
         return None;
     }
-    let mut allowed_origins = origins?;
-    let public_url = match public_url {
-        Some(url) => {
-            if allowed_origins.is_empty() {
-                allowed_origins.push(Origin::of(&url));
-            }
-            url
-        }
-        None => {
-            let url = Url::parse(&format!("http://{listen}/")).ok()?;
-            if allowed_origins.is_empty() {
-                allowed_origins.push(Origin::of(&url));
-                if listen.ip().is_loopback() {
-                    // What people type for the address above.
-                    allowed_origins.extend(Origin::parse(&format!("http://localhost:{}", listen.port())));
-                }
-            }
-            url
-        }
-    };
-    Some(Server {
+    let mut server = Server {
         listen,
         ops_listen,
-        public_url,
+        public_url: public_url.clone().or_else(|| Url::parse("http://localhost/").ok())?,
+        public_url_given: public_url.is_some(),
+        allowed_origins_given: false,
         base_path: base_path?,
         trusted_proxies: trusted_proxies?,
-        allowed_origins,
+        allowed_origins: origins?,
         stop_timeout: stop_timeout?,
-    })
+    };
+    server.allowed_origins_given = !server.allowed_origins.is_empty();
+    if server.public_url_given && !server.allowed_origins_given {
+        server.allowed_origins.push(Origin::of(&server.public_url));
+    }
+    server.listens_at(listen);
+    Some(server)
+}
+
+impl Server {
+    /// Where it really listens, which is where it is reached as long as `public_url` says nothing else.
+    ///
+    /// On all interfaces that is this machine: which of its names visitors would use is not known, and a name that is
+    /// merely believed could be an attacker's who points it here.
+    pub fn listens_at(&mut self, address: SocketAddr) {
+        self.listen = address;
+        if self.public_url_given {
+            return;
+        }
+        let here = match address.ip() {
+            ip if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+            _ => address,
+        };
+        let Ok(url) = Url::parse(&format!("http://{here}/")) else { return };
+        self.public_url = url;
+        if !self.allowed_origins_given {
+            self.allowed_origins = vec![Origin::of(&self.public_url)];
+            if here.ip().is_loopback() {
+                // What people type for the address above.
+                self.allowed_origins.extend(Origin::parse(&format!("http://localhost:{}", here.port())));
+            }
+        }
+    }
 }
 
 fn public_url(text: String) -> Result<Url, String> {

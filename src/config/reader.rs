@@ -39,7 +39,25 @@ pub struct Entry {
 /// All keys as `section.key`, and what was wrong so far.
 pub struct Reader {
     entries: BTreeMap<String, Entry>,
-    errors: Vec<String>,
+    errors: Vec<Mistake>,
+}
+
+/// Something that is wrong, and where it was written.
+struct Mistake {
+    source: Source,
+    text: String,
+}
+
+impl Mistake {
+    /// As a person meets them: the file from top to bottom, then variables, then flags.
+    fn place(&self) -> (u8, usize) {
+        match self.source {
+            Source::Default => (0, 0),
+            Source::File { line, .. } => (1, line),
+            Source::Environment(_) => (2, 0),
+            Source::Flag(_) => (3, 0),
+        }
+    }
 }
 
 impl Reader {
@@ -55,7 +73,7 @@ impl Reader {
                     }
                 }
             }
-            Err(error) => reader.errors.push(format!("the embedded defaults: {error}")),
+            Err(error) => reader.mistake(Source::Default, format!("the embedded defaults: {error}")),
         }
         reader
     }
@@ -66,12 +84,14 @@ impl Reader {
             Ok(table) => table,
             Err(error) => {
                 let line = line_of(text, error.span().map_or(0, |span| span.start));
-                return self.errors.push(format!("{name}, line {line}: {}", error.message()));
+                return self.mistake(Source::File { name: name.to_owned(), line }, error.message().to_owned());
             }
         };
         let whole: toml::Table = match toml::from_str(text) {
             Ok(whole) => whole,
-            Err(error) => return self.errors.push(format!("{name}: {error}")),
+            Err(error) => {
+                return self.mistake(Source::File { name: name.to_owned(), line: 1 }, error.message().to_owned());
+            }
         };
         for (section, keys) in table.get_ref() {
             let source = |start| Source::File { name: name.to_owned(), line: line_of(text, start) };
@@ -130,7 +150,7 @@ impl Reader {
         let known = self.entries.keys().map(String::as_str);
         let nearest = known.max_by(|a, b| strsim::jaro_winkler(path, a).total_cmp(&strsim::jaro_winkler(path, b)));
         let nearest = nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
-        self.errors.push(format!("{source}: unknown key `{path}`{nearest}"));
+        self.mistake(source.clone(), format!("unknown key `{path}`{nearest}"));
     }
 
     fn sections(&self) -> Vec<String> {
@@ -147,13 +167,14 @@ impl Reader {
     /// Reads one key. What cannot be read is remembered as an error and answered with `None`.
     pub fn read<T>(&mut self, path: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
         let Some(entry) = self.entries.get(path) else {
-            self.errors.push(format!("the embedded defaults lack `{path}`"));
+            self.mistake(Source::Default, format!("the embedded defaults lack `{path}`"));
             return None;
         };
         match parse(&entry.value) {
             Ok(value) => Some(value),
             Err(why) => {
-                self.errors.push(format!("{}: `{path}`: {why}", entry.source));
+                let source = entry.source.clone();
+                self.mistake(source, format!("`{path}`: {why}"));
                 None
             }
         }
@@ -165,11 +186,16 @@ impl Reader {
 
     pub fn error(&mut self, path: &str, why: &str) {
         let source = self.source(path).cloned().unwrap_or(Source::Default);
-        self.errors.push(format!("{source}: `{path}`: {why}"));
+        self.mistake(source, format!("`{path}`: {why}"));
     }
 
-    pub fn into_errors(self) -> Vec<String> {
-        self.errors
+    fn mistake(&mut self, source: Source, text: String) {
+        self.errors.push(Mistake { source, text });
+    }
+
+    pub fn into_errors(mut self) -> Vec<String> {
+        self.errors.sort_by_key(Mistake::place);
+        self.errors.into_iter().map(|Mistake { source, text }| format!("{source}: {text}")).collect()
     }
 
     pub fn has_errors(&self) -> bool {

@@ -92,3 +92,33 @@ fn all_errors_are_told_at_once() {
     let error = error("[login]\nttl = 1\npassword = \"x\"\n[log]\nformat = \"xml\"", &[]);
     assert_eq!(error.lines().count(), 3, "{error}");
 }
+
+#[test]
+fn errors_come_in_the_order_of_the_lines() {
+    let file = "[log]\nlevel = \"loud\"\n[login]\nttl = 1\nunknown = 2\n[server]\nlisten = \"nowhere\"";
+    let error = error(file, &[("MAX_AUTH_LOGIN_GRACE", "1")]);
+    let places: Vec<_> = error.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    let expected = ["site.toml, line 2", "site.toml, line 4", "site.toml, line 5", "site.toml, line 7"];
+    assert_eq!(places[..4], expected, "{error}");
+    assert_eq!(places[4..], ["environment variable MAX_AUTH_LOGIN_GRACE"], "{error}");
+}
+
+#[test]
+fn without_a_public_address_this_machine_may_sign_in_and_nobody_else() {
+    let origins = |listen: &str| {
+        let config = load(&format!("[server]\nlisten = \"{listen}\""), &[]).unwrap();
+        let origins: Vec<_> = config.server.allowed_origins.iter().map(ToString::to_string).collect();
+        (config.server.public_url.to_string(), origins)
+    };
+    let here = ["http://127.0.0.1:3001".to_owned(), "http://localhost:3001".to_owned()];
+    for everywhere in ["0.0.0.0:3001", "[::]:3001", "127.0.0.1:3001"] {
+        assert_eq!(origins(everywhere), ("http://127.0.0.1:3001/".to_owned(), here.to_vec()), "{everywhere}");
+    }
+    let there = "http://192.0.2.7:3001".to_owned();
+    assert_eq!(origins("192.0.2.7:3001"), (format!("{there}/"), vec![there]));
+
+    let mut server =
+        load("[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://example.ru\"", &[]).unwrap().server;
+    server.listens_at("127.0.0.1:4711".parse().unwrap());
+    assert_eq!(server.public_url.as_str(), "https://example.ru/", "what was given stays");
+}

@@ -10,6 +10,8 @@ pub enum Want {
     Live,
     Late,
     Burst,
+    /// Late or in one heap.
+    Held,
     Any,
 }
 
@@ -57,6 +59,7 @@ pub struct Observed {
 const L: Want = Want::Live;
 const T: Want = Want::Late;
 const B: Want = Want::Burst;
+const H: Want = Want::Held;
 const A: Want = Want::Any;
 
 const fn conclusion(code: Code, who: Who, tier: Tier) -> Conclusion {
@@ -206,7 +209,7 @@ pub const TABLE: &[Row] = &[
         means: "each event waits for the next bytes; which layer does it cannot be told from here",
     },
     Row {
-        streams: [L, A, A, A, A, A, A],
+        streams: [L, H, A, A, A, A, A],
         head: None,
         accel: None,
         seen: None,
@@ -214,7 +217,7 @@ pub const TABLE: &[Row] = &[
         means: "only uncompressed streams are sure to come live; which layer compresses cannot be told from here",
     },
     Row {
-        streams: [B, A, A, A, A, A, A],
+        streams: [B, H, A, A, A, A, A],
         head: None,
         accel: None,
         seen: None,
@@ -231,6 +234,7 @@ impl Want {
             Self::Live => verdict == Verdict::Live,
             Self::Late => verdict == Verdict::Late,
             Self::Burst => verdict == Verdict::Burst,
+            Self::Held => matches!(verdict, Verdict::Late | Verdict::Burst),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::base::tasks::Tasks;
 use crate::config::facts::{Code, Layer, Tier};
 use crate::config::{Config, Dialect, Endpoint, Upstream};
 use crate::upstream::driver::{Driver as _, Inbox, News, Outcome, Outlet, Visitor};
-use crate::upstream::{AccountQr, Roots, connect};
+use crate::upstream::{AccountQr, OpenLogins, Roots, connect};
 use futures_util::future::join_all;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -66,7 +66,15 @@ async fn one(
         answer_timeout: config.upstream.answer_timeout,
         give_up_after: Duration::ZERO,
     };
-    let driver = AccountQr::new(&upstream, &config.login, roots.clone(), clock.clone(), rng, tasks.clone());
+    let driver = AccountQr::new(
+        &upstream,
+        &config.login,
+        roots.clone(),
+        clock.clone(),
+        rng,
+        tasks.clone(),
+        OpenLogins::default(),
+    );
     let inbox = Inbox::default();
     let watch = Watch { inbox: &inbox, code: AtomicBool::new(false), greeted: AtomicBool::new(false) };
     let outcome = driver.run(Visitor::default(), &watch, &inbox).await;

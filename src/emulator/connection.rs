@@ -12,12 +12,14 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use http::StatusCode;
 use http::header::ORIGIN;
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, Interval, interval_at, sleep, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Emulator;
 use super::answers::{Client, error_payload};
 use super::fault::{Effect, When};
+use super::odd::{self, Odd};
 use crate::base::websocket::{self, Pending, ServerSocket};
 use crate::max::binary::{self, Packing, Wrapped};
 use crate::max::frame::{Cmd, Dialect, EncodeError, Frame, Received, Wire};
@@ -209,6 +211,23 @@ impl Connection {
                 self.send(&answer).await?;
                 self.send(&answer).await
             }
+            Effect::Odd(kind, when) => {
+                let answer = self.emulator.answer(&mut self.client, request);
+                let dialect = self.client.dialect.unwrap_or(Dialect::Json);
+                // A push with the seq of the answer: what tells them apart is the rest of the head.
+                let push = Frame::request(request.seq, UNKNOWN_PUSH, Some(json!({ "chatId": 1 })));
+                if when == When::Before {
+                    self.write_odd(odd::spoilt(kind, &push, dialect)).await?;
+                }
+                match when {
+                    When::Instead => self.write_odd(odd::spoilt(kind, &answer, dialect)).await?,
+                    When::Before | When::After => self.send(&answer).await?,
+                }
+                if when == When::After {
+                    self.write_odd(odd::spoilt(kind, &push, dialect)).await?;
+                }
+                Ok(())
+            }
             Effect::Refuse(_) => self.answer(request).await,
         }
     }
@@ -237,6 +256,16 @@ impl Connection {
         }
         let wrapped = if self.emulator.options.wrap_all_ints { Wrapped::Every } else { Wrapped::Long };
         binary::encode(frame, Packing { wrapped, ..Packing::LIKE_MAX }).map(Wire::Binary)
+    }
+
+    async fn write_odd(&mut self, odd: Odd) -> Result<(), Over> {
+        match odd {
+            Odd::Message(message) => self.write(message).await,
+            Odd::Bytes(bytes) => match timeout(WRITE_TIME, self.socket.get_mut().write_all(&bytes)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err(Over),
+            },
+        }
     }
 
     async fn write(&mut self, message: Message) -> Result<(), Over> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::odd::Kind;
 use crate::max::opcode::Opcode;
 
 /// Faults in one script.
@@ -39,6 +40,7 @@ struct Spec {
     skip: u32,
     when: Option<When>,
     status: Option<u16>,
+    kind: Option<Kind>,
 }
 
 fn once() -> u32 {
@@ -71,17 +73,18 @@ enum Harm {
     Error,
     Garbage,
     Duplicate,
+    Odd,
 }
 
-/// Where a connection is cut.
+/// Where a connection is cut, or where something odd is sent.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum When {
-    /// The request is lost: it has no effect.
+    /// Cut: the request is lost, it has no effect. Odd: a push comes before the answer.
     Before,
-    /// The request has its effect, its answer is lost.
+    /// The request has its effect, its answer is lost, or is the odd thing.
     Instead,
-    /// The answer still arrives.
+    /// The answer still arrives, and then the odd push.
     After,
 }
 
@@ -105,6 +108,8 @@ pub(super) enum Effect {
     Garbage,
     /// The answer comes twice.
     Duplicate,
+    /// A message that cannot be read, or not as an answer, around the answer or in its place.
+    Odd(Kind, When),
 }
 
 struct Fault {
@@ -182,7 +187,8 @@ impl Spec {
         };
         only("ms", self.ms.is_some(), delay, "delay")?;
         only("code", self.code.is_some(), self.harm == Harm::Error, "error")?;
-        only("when", self.when.is_some(), self.harm == Harm::Cut, "cut")?;
+        only("when", self.when.is_some(), matches!(self.harm, Harm::Cut | Harm::Odd), "cut\" or \"odd")?;
+        only("kind", self.kind.is_some(), self.harm == Harm::Odd, "odd")?;
         only("status", self.status.is_some(), self.harm == Harm::Refuse, "refuse")?;
         let effect = match self.harm {
             Harm::Delay => Effect::Delay(delay_of(self.ms)?),
@@ -194,6 +200,10 @@ impl Spec {
             Harm::Error => Effect::Error(code_of(self.code)?),
             Harm::Garbage => Effect::Garbage,
             Harm::Duplicate => Effect::Duplicate,
+            Harm::Odd => {
+                let kind = self.kind.ok_or_else(|| "kind: an odd message needs it".to_owned())?;
+                Effect::Odd(kind, self.when.unwrap_or(When::Before))
+            }
         };
         let at_connect = matches!(effect, Effect::Delay(_) | Effect::Cut(_) | Effect::HalfOpen | Effect::Refuse(_));
         match self.on {

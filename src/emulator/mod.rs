@@ -8,6 +8,7 @@ mod account;
 mod answers;
 mod connection;
 mod fault;
+mod odd;
 mod phone;
 mod serve;
 mod world;

@@ -4,6 +4,7 @@ use super::event::Kind;
 use super::registry::Registry;
 use super::text::{Failure, Stage};
 use super::{Login, drawing};
+use crate::base::id::{self, Fingerprint};
 use crate::base::limits::SEALED_LIFE;
 use crate::base::tasks::Tasks;
 use crate::upstream::driver::{News, Outcome, Outlet, Person, Visitor};
@@ -99,7 +100,9 @@ fn conclude(registry: &Registry, login: &Login, outcome: Outcome, reason: Option
 
 fn succeed(registry: &Registry, login: &Login, person: Person) {
     let token = registry.grants.issue(person, login.return_to.clone(), login.flow);
-    let redirect = format!("{}?token={token}", registry.settings.callback);
+    // A path of its own, for caches that leave the query out of their key: nobody is served the answer to another one's.
+    let unique = id::encode(&Fingerprint::of(token.as_bytes()).bytes()[..9]);
+    let redirect = format!("{}/{unique}?token={token}", registry.settings.callback);
     login.log.append(Kind::Success, &json!({"token": token, "redirect": redirect}));
     count("success");
     tracing::info!(login = login.id.short(), "signed in");

@@ -8,7 +8,7 @@
 //! plain bodies from everyone, while its own answers are compressed and have wrapped integers, which the emulator and
 //! the tests must be able to imitate.
 
-use super::frame::{Cmd, DecodeError, EncodeError, Frame, MAX_FRAME_BYTES};
+use super::frame::{Cmd, DecodeError, EncodeError, Frame, Head, MAX_FRAME_BYTES};
 use super::msgpack;
 use super::opcode::Opcode;
 
@@ -80,6 +80,16 @@ fn compress(raw: Vec<u8>) -> (u8, Vec<u8>) {
         // Too good a ratio for one byte to say: plain is always understood.
         _ => (PLAIN, raw),
     }
+}
+
+/// The head of a message whose body, length or version cannot be read. All known versions have it at the same place.
+pub(super) fn head(bytes: &[u8]) -> Option<Head> {
+    let [_, cmd, seq_high, seq_low, opcode_high, opcode_low, ..] = *bytes.first_chunk::<HEADER_BYTES>()?;
+    Some(Head {
+        cmd: Cmd::from_wire(cmd).ok()?,
+        seq: u16::from_be_bytes([seq_high, seq_low]),
+        opcode: Opcode(u16::from_be_bytes([opcode_high, opcode_low])),
+    })
 }
 
 /// Reads a frame.

@@ -70,6 +70,20 @@ impl Frame {
     }
 }
 
+impl Frame {
+    pub fn head(&self) -> Head {
+        Head { cmd: self.cmd, seq: self.seq, opcode: self.opcode }
+    }
+}
+
+/// A frame without its payload: what says which request it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub cmd: Cmd,
+    pub seq: u16,
+    pub opcode: Opcode,
+}
+
 /// Payloads hold tokens, passwords and phone numbers: none of it may reach a log by way of `{:?}`.
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,6 +134,17 @@ pub enum Wire {
 pub enum Received<'a> {
     Text(&'a str),
     Binary(&'a [u8]),
+}
+
+impl Received<'_> {
+    /// What can be known of a message that no dialect can decode: of whichever dialect and version it is, where its head
+    /// stands as expected. `None` when even that cannot be read.
+    pub fn head(self) -> Option<Head> {
+        match self {
+            Self::Text(text) => json::head(text),
+            Self::Binary(bytes) => binary::head(bytes),
+        }
+    }
 }
 
 impl Dialect {

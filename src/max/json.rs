@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::frame::{Cmd, DecodeError, EncodeError, Frame, MAX_FRAME_BYTES, MAX_NESTING, MAX_VALUES};
+use super::frame::{Cmd, DecodeError, EncodeError, Frame, Head, MAX_FRAME_BYTES, MAX_NESTING, MAX_VALUES};
 use super::opcode::Opcode;
 
 const VERSION: u8 = 11;
@@ -71,6 +71,22 @@ pub(super) fn decode(text: &str) -> Result<Frame, DecodeError> {
         Some(payload) if nests_deeper_than(payload, MAX_NESTING) => Err(DecodeError::TooDeep),
         _ => Ok(frame),
     }
+}
+
+/// The head of a message whose payload cannot be read. The payload is passed over, not decoded: a lone surrogate or a
+/// number out of range in it does no harm here.
+pub(super) fn head(text: &str) -> Option<Head> {
+    #[derive(Deserialize)]
+    struct Known {
+        cmd: u8,
+        seq: u16,
+        opcode: u16,
+    }
+    if text.len() > MAX_FRAME_BYTES {
+        return None;
+    }
+    let Known { cmd, seq, opcode } = serde_json::from_str(text).ok()?;
+    Some(Head { cmd: Cmd::from_wire(cmd).ok()?, seq, opcode: Opcode(opcode) })
 }
 
 /// serde_json stops at 128 levels by itself, so this recursion is bounded.

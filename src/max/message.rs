@@ -134,7 +134,10 @@ fn leads_to_max(link: &str) -> bool {
     }
     let Ok(url) = url::Url::parse(link) else { return false };
     let host = url.host_str().unwrap_or_default();
-    let plain = url.username().is_empty() && url.password().is_none() && url.port().is_none();
+    // As written, not as this parser reads it: others take a backslash for an end of the host, or for none.
+    let written = link.get(..8 + host.len()).unwrap_or_default();
+    let plain = written.eq_ignore_ascii_case(&format!("https://{host}"))
+        && matches!(link.as_bytes().get(written.len()), None | Some(b'/' | b'?' | b'#'));
     plain
         && url.scheme() == "https"
         && (host == "max.ru" || [".max.ru", ".oneme.ru"].iter().any(|domain| host.ends_with(domain)))

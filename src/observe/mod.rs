@@ -3,7 +3,10 @@
 //! The log shows only what our own code says: other crates are capped at warnings, because at their lower levels some
 //! write out the frames they carry. Our own code has no way to print a secret: the types that hold one have no text.
 
+mod lines;
+
 use crate::config::{Log, LogFormat};
+pub use lines::LastLines;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::level_filters::LevelFilter;
@@ -12,27 +15,30 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// Sends the log to standard error, in the format asked for.
-pub fn log(log: &Log) {
+/// Sends the log to standard error, in the format asked for. What is returned sees the last lines out.
+pub fn log(log: &Log) -> std::io::Result<LastLines> {
     let level = log.level;
     let ours = FilterFn::new(move |metadata: &Metadata<'_>| is_shown(metadata.target(), *metadata.level(), level))
         .with_max_level_hint(LevelFilter::from_level(level));
     let registry = tracing_subscriber::registry();
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let (writer, last_lines) = lines::begin(std::io::stderr())?;
     let set = match log.format {
         LogFormat::Json => {
-            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer);
             tracing::subscriber::set_global_default(registry.with(lines.with_filter(ours)))
         }
         LogFormat::Text => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            let lines =
-                tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false).with_writer(std::io::stderr);
+            let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false).with_writer(writer);
             tracing::subscriber::set_global_default(registry.with(lines.with_filter(ours)))
         }
     };
     if set.is_err() {
         tracing::warn!("the log was set up twice");
     }
+    // The usual hook writes to standard error itself, and would wait there for whoever does not read it.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    Ok(last_lines)
 }
 
 fn is_shown(target: &str, level: Level, chosen: Level) -> bool {
@@ -59,6 +65,8 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("max_auth_logouts_total", "MAX sessions ended, by result");
     describe_counter!("max_auth_upstream_connects_total", "Connections to MAX, by result");
     describe_counter!("max_auth_upstream_lost_total", "Connections to MAX that were lost during a login");
+    describe_counter!("max_auth_upstream_unreadable_total", "Messages of MAX that could not be read");
+    describe_gauge!("max_auth_logins_left_open", "MAX sessions that the process before this one may have left open");
     describe_counter!("max_auth_streams_total", "Streams and pages begun, by transport");
     describe_counter!("max_auth_stream_ends_total", "Streams ended, by transport and how");
     describe_counter!("max_auth_client_failures_total", "Transports that failed in browsers, by how");
@@ -70,6 +78,7 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!("max_auth_requests_total", "HTTP requests, by method, route and status");
     describe_counter!("max_auth_connections_refused_total", "Connections refused because too many were open");
+    describe_counter!("max_auth_log_lines_dropped_total", "Log lines dropped because nobody read standard error");
     describe_counter!("max_auth_tasks_crashed_total", "Tasks that crashed; each is a defect of max-auth");
     Ok(handle)
 }

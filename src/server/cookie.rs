@@ -71,13 +71,57 @@ impl Cookies {
     }
 }
 
+/// Bytes, not text: a cookie of another part of the site may hold anything. Only spaces and tabs are cut off: browsers
+/// keep other spaces in a name, so cutting those would let `\u{a0}__Host-maxauth` in, which any page of a sibling site may
+/// set.
 fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(COOKIE)
         .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(found, _)| *found == name)
-        .map(|(_, value)| value)
+        .flat_map(|header| header.as_bytes().split(|&byte| byte == b';'))
+        .find_map(|pair| trimmed(pair).strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .and_then(|value| std::str::from_utf8(value).ok())
+}
+
+fn trimmed(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(header: &[u8]) -> Option<String> {
+        let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(header).unwrap())]);
+        Cookies { secure: true }.session(&headers).map(str::to_owned)
+    }
+
+    #[test]
+    fn cookies_of_others_may_hold_anything() {
+        let ours = "__Host-maxauth=abc";
+        for others in ["city=Москва".as_bytes(), b"\xff\xfe", b"", b"=", b"x", b"a=b=c", b"\t a=\"; \""] {
+            let before = [others, b"; ", ours.as_bytes()].concat();
+            let after = [ours.as_bytes(), b";", others].concat();
+            for header in [before, after] {
+                assert_eq!(found(&header).as_deref(), Some("abc"), "{}", String::from_utf8_lossy(&header));
+            }
+        }
+        assert_eq!(found(b"a=b;\t __Host-maxauth=abc \t;c").as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn a_name_is_ours_only_to_the_byte() {
+        for other in
+            ["\u{a0}__Host-maxauth=x", "\u{2003}__Host-maxauth=x", "__Host-maxauth\u{a0}=x", "__host-maxauth=x"]
+        {
+            assert_eq!(found(other.as_bytes()), None, "{other:?}");
+        }
+        for other in ["__Host-maxauth-flow=x", "__Host-maxauth", "=__Host-maxauth=x"] {
+            assert_eq!(found(other.as_bytes()), None, "{other:?}");
+        }
+        assert_eq!(found(b"__Host-maxauth=\xff"), None);
+    }
 }

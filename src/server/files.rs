@@ -1,8 +1,10 @@
 //! The browser's files: embedded, compressed once at the start, revalidated by hash.
 
+use super::caching::says_itself;
 use crate::base::id::{self, Fingerprint};
 use axum::Router;
 use axum::body::Body;
+use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
@@ -58,14 +60,16 @@ pub fn demo() -> Router {
 }
 
 fn routes(files: &'static [File], base_path: &str) -> Router {
-    files.iter().fold(Router::new(), |router, file| {
+    let router = files.iter().fold(Router::new(), |router, file| {
         let ready = Arc::new(Ready::new(file));
         let serve = move |headers: HeaderMap| {
             let ready = Arc::clone(&ready);
             async move { ready.answer(&headers) }
         };
         router.route(&format!("{base_path}{}", file.path), get(serve))
-    })
+    });
+    // The same for everybody.
+    router.layer(map_response(says_itself))
 }
 
 struct Ready {

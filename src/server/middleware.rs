@@ -1,5 +1,6 @@
 //! What every request passes, in one place and one order.
 
+use super::caching;
 use super::origin::AllowedOrigins;
 use crate::base::problem::Problem;
 use axum::Router;
@@ -11,7 +12,7 @@ use futures_util::FutureExt as _;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_SECURITY_POLICY,
-    HeaderName, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    HeaderName, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderValue, Method, StatusCode};
 use std::panic::AssertUnwindSafe;
@@ -28,12 +29,12 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 pub fn wrap(routes: Router, origins: AllowedOrigins) -> Router {
     routes
-        // Innermost: answers preflights before a route could refuse the method.
-        .layer(from_fn_with_state(origins, cross_origin))
-        // On every answer, errors and preflights included.
-        .layer(from_fn(security_headers))
-        // A panic in a handler becomes an answer that has the headers' protection missing but a status.
+        // Innermost: a panic in a handler becomes an answer, which gets the headers of every other.
         .layer(from_fn(no_panic))
+        // Answers preflights before a route could refuse the method.
+        .layer(from_fn_with_state(origins, cross_origin))
+        // On every answer: errors, preflights and crashes included.
+        .layer(from_fn(security_headers))
         // Outermost: sees the final status and the whole time.
         .layer(from_fn(observe))
 }
@@ -49,7 +50,7 @@ async fn cross_origin(State(origins): State<AllowedOrigins>, request: Request, n
         _ => next.run(request).await,
     };
     let headers = response.headers_mut();
-    headers.append(VARY, HeaderValue::from_static("origin"));
+    caching::vary(headers, "origin");
     if let Some(origin) = listed {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -64,7 +65,11 @@ async fn cross_origin(State(origins): State<AllowedOrigins>, request: Request, n
 
 async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let says_itself = response.extensions().get::<caching::SaysItself>().is_some();
     let headers = response.headers_mut();
+    if !says_itself {
+        caching::forbid(headers);
+    }
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -99,4 +104,27 @@ async fn observe(request: Request<Body>, next: Next) -> Response {
     metrics::counter!("max_auth_requests_total", "method" => method, "route" => route, "status" => status.to_string())
         .increment(1);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::origin::Origin;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn a_crash_is_answered_with_the_headers_of_every_answer() {
+        async fn crash() -> StatusCode {
+            panic!("a defect")
+        }
+        let origins = AllowedOrigins::new(vec![Origin::parse("https://example.ru").unwrap()]);
+        let routes = wrap(Router::new().route("/", get(crash)), origins);
+        let request = http::Request::builder().header(ORIGIN, "https://example.ru").body(Body::empty()).unwrap();
+        let response = routes.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        for name in [CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS, ACCESS_CONTROL_ALLOW_ORIGIN] {
+            assert!(response.headers().contains_key(&name), "{name}");
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! HTTP: the URL table, the middleware order, the listeners, the graceful stop.
 
 mod asked;
+mod caching;
 mod cookie;
 mod files;
 mod hop;
 mod listener;
 mod logins;
 mod middleware;
-mod one_visitor;
 mod ops;
 mod origin;
 mod plain;

@@ -2,22 +2,29 @@
 
 use crate::base::origin::Origin;
 use crate::base::problem::Problem;
+use crate::base::repeat::OncePerMinute;
 use http::header::{HeaderName, ORIGIN};
 use http::{HeaderMap, StatusCode};
+use std::sync::Arc;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The origins that may open a login.
 #[derive(Clone)]
-pub struct AllowedOrigins(Vec<Origin>);
+pub struct AllowedOrigins(Arc<Inner>);
+
+struct Inner {
+    origins: Vec<Origin>,
+    refused: OncePerMinute,
+}
 
 impl AllowedOrigins {
     pub fn new(origins: Vec<Origin>) -> Self {
-        Self(origins)
+        Self(Arc::new(Inner { origins, refused: OncePerMinute::default() }))
     }
 
     pub fn contains(&self, origin: &str) -> bool {
-        self.0.iter().any(|allowed| allowed.is(origin))
+        self.0.origins.iter().any(|allowed| allowed.is(origin))
     }
 
     /// For a WebSocket: every browser sends `Origin` with it, and nothing else keeps other sites out.
@@ -50,13 +57,15 @@ impl AllowedOrigins {
 
     fn refused(&self, why: &str) -> Problem {
         metrics::counter!("max_auth_origin_refused_total").increment(1);
-        let listed: Vec<String> = self.0.iter().map(Origin::to_string).collect();
+        let listed: Vec<String> = self.0.origins.iter().map(Origin::to_string).collect();
         let detail = format!(
             "{why}. Logins may be opened from {}: set server.public_url to the address that visitors see, or list \
              the origin in server.allowed_origins.",
             listed.join(", ")
         );
-        tracing::warn!("a request was refused: {detail}");
+        if let Some(times) = self.0.refused.due() {
+            tracing::warn!(times, "a request was refused: {detail}");
+        }
         Problem::new(StatusCode::FORBIDDEN, "origin-refused", "This page may not sign in here", detail)
     }
 }

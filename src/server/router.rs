@@ -1,5 +1,6 @@
 //! The whole URL table.
 
+use super::caching::says_itself;
 use super::cookie::Cookies;
 use super::files::{self, Extra};
 use super::logins::{self, Logins, flow_life};
@@ -9,6 +10,7 @@ use super::sign_in::{self, SignIn};
 use super::{middleware, plain, upgrade};
 use crate::base::clock::Clock;
 use crate::base::problem::Problem;
+use crate::base::repeat::OncePerMinute;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config;
@@ -17,6 +19,7 @@ use crate::session::Sessions;
 use crate::transport::begin::Door;
 use crate::transport::ends::Ends;
 use axum::Router;
+use axum::middleware::map_response;
 use axum::routing::{any, delete, get, post};
 use http::StatusCode;
 use std::sync::Arc;
@@ -74,6 +77,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         cookies,
         origins: origins.clone(),
         base_path: base.to_owned(),
+        logout_failed: OncePerMinute::default(),
     });
 
     let login_routes = Router::new()
@@ -88,11 +92,15 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .with_state(logins);
     let session_routes = Router::new()
         .route(&format!("{base}/callback"), get(sign_in::callback))
+        .route(&format!("{base}/callback/{{unique}}"), get(sign_in::callback))
         .route(&format!("{base}/session"), get(sign_in::session))
+        .route(&format!("{base}/session/{{unique}}"), get(sign_in::session))
         .route(&format!("{base}/verify"), get(sign_in::verify))
         .route(&format!("{base}/logout"), post(sign_in::logout))
         .with_state(sign_in);
-    let mut routes = login_routes.merge(session_routes).merge(probes.router(base)).merge(files::router(base));
+    // What caches do to a probe is its subject.
+    let probe_routes = probes.router(base).layer(map_response(says_itself));
+    let mut routes = login_routes.merge(session_routes).merge(probe_routes).merge(files::router(base));
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }

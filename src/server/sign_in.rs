@@ -4,6 +4,7 @@ use super::asked::Asked;
 use super::cookie::Cookies;
 use super::origin::AllowedOrigins;
 use crate::base::problem::Problem;
+use crate::base::repeat::OncePerMinute;
 use crate::login::Grants;
 use crate::session::{Session, Sessions};
 use axum::body::Body;
@@ -22,6 +23,7 @@ pub struct SignIn {
     pub cookies: Cookies,
     pub origins: AllowedOrigins,
     pub base_path: String,
+    pub logout_failed: OncePerMinute,
 }
 
 #[derive(Deserialize)]
@@ -87,9 +89,11 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
         return problem.into_response();
     }
     if let Some(cookie) = sign_in.cookies.session(&headers)
-        && let Err(error) = sign_in.sessions.end(cookie)
+        && let Err(error) = sign_in.sessions.end(cookie).await
     {
-        tracing::error!("a session could not be ended: {error}");
+        if let Some(times) = sign_in.logout_failed.due() {
+            tracing::error!(times, "a session could not be ended: {error}");
+        }
         return Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "logout-failed",

@@ -1,25 +1,19 @@
-//! The directory of `store.path`: `session.key` (32 random bytes, mode 0600) and `ended-sessions`, a line for each
-//! session that was ended before its time.
+//! The directory of `store.path`: `session.key` (32 random bytes, mode 0600), `ended-sessions` and `lock`, which keeps a
+//! second process out. No symbolic link is followed in it.
 
-use crate::base::id::{self, Fingerprint};
-use crate::base::limits::REVOCATIONS;
 use crate::base::rng::Rng;
-use std::collections::HashMap;
+use rustix::fs::{FlockOperation, OFlags, flock};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 const KEY: &str = "session.key";
-const ENDED: &str = "ended-sessions";
-
-/// Bytes of a fingerprint that are kept: 128 bits tell sessions apart.
-const MARK: usize = 16;
+const LOCK: &str = "lock";
 
 /// What is wrong with the directory, and what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("store.path: {path}: {why}")]
 pub struct StoreError {
     path: PathBuf,
@@ -27,172 +21,178 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    pub fn key(directory: &Path) -> Self {
-        Self::new(
-            directory.join(KEY),
-            "is not a key of 32 bytes; move it away to get a new one (everybody is signed out)",
-        )
-    }
-
-    fn new(path: PathBuf, why: impl ToString) -> Self {
+    pub fn new(path: PathBuf, why: impl ToString) -> Self {
         Self { path, why: why.to_string() }
     }
 }
 
-pub struct Files {
-    ended: Mutex<Ended>,
+/// The directory, held by this process alone.
+pub struct Folder {
     path: PathBuf,
+    /// Of the directory itself: a rename is safe once it is written down there.
+    directory: File,
+    /// Let go by the operating system when this process ends, in whatever way.
+    _lock: File,
 }
 
-/// Ended sessions and when they would have ended by themselves (Unix seconds).
-struct Ended {
-    until: HashMap<[u8; MARK], i64>,
-    file: File,
-}
-
-impl Files {
-    pub fn open(directory: &Path, rng: &Rng, now: i64) -> Result<(Self, Zeroizing<[u8; 32]>), StoreError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|error| StoreError::new(directory.to_owned(), format!("cannot be made: {error}")))?;
-        let key = key(directory, rng)?;
-        let path = directory.join(ENDED);
-        let until = read_ended(&path, now)?;
-        let file = write_ended(&path, &until)?;
-        Ok((Self { ended: Mutex::new(Ended { until, file }), path }, key))
-    }
-
-    pub fn is_ended(&self, session: &Fingerprint) -> bool {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).until.contains_key(&mark(session))
-    }
-
-    /// On disk before this returns: a logout that a crash could undo is none.
-    pub fn end(&self, session: &Fingerprint, until: i64, now: i64) -> Result<(), StoreError> {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended.until.len() >= REVOCATIONS {
-            ended.until.retain(|_, until| *until > now);
-            ended.file = write_ended(&self.path, &ended.until)?;
-            if ended.until.len() >= REVOCATIONS {
-                return Err(StoreError::new(self.path.clone(), "is full; shorten session.ttl"));
-            }
+impl Folder {
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let wrong = |what: &str, error: io::Error| StoreError::new(path.to_owned(), format!("{what}: {error}"));
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| wrong("cannot be made", error))?;
+        let directory = File::open(path).map_err(|error| wrong("cannot be opened", error))?;
+        let mut options = OpenOptions::new();
+        let lock = open(&path.join(LOCK), options.read(true).write(true).create(true))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path: path.to_owned(), directory, _lock: lock }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::new(
+                path.to_owned(),
+                "is in use by another max-auth; stop that one, or give this one a directory of its own",
+            )),
+            Err(error) => Err(wrong("cannot be locked", error.into())),
         }
-        let mark = mark(session);
-        ended.until.insert(mark, until);
-        let line = line(&mark, until);
-        let written = ended.file.write_all(line.as_bytes()).and_then(|()| ended.file.sync_data());
-        written.map_err(|error| StoreError::new(self.path.clone(), error))
     }
-}
 
-fn mark(session: &Fingerprint) -> [u8; MARK] {
-    let mut mark = [0; MARK];
-    mark.copy_from_slice(&session.bytes()[..MARK]);
-    mark
-}
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
 
-fn line(mark: &[u8; MARK], until: i64) -> String {
-    format!("{} {until}\n", id::encode(mark))
-}
-
-fn key(directory: &Path, rng: &Rng) -> Result<Zeroizing<[u8; 32]>, StoreError> {
-    let path = directory.join(KEY);
-    let wrong = |why: std::io::Error| StoreError::new(path.clone(), why);
-    let mut key = Zeroizing::new([0; 32]);
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(mut file) => {
+    /// The key that seals sessions: read, or made on first use.
+    pub fn key(&self, rng: &Rng) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+        let path = self.file(KEY);
+        let wrong = |why: io::Error| StoreError::new(path.clone(), why);
+        let mut key = Zeroizing::new([0; 32]);
+        let Some(mut file) = self.open_existing(KEY, OpenOptions::new().read(true))? else {
             *key = rng.bytes();
-            file.write_all(&key[..]).and_then(|()| file.sync_all()).map_err(wrong)?;
+            self.replace(KEY, &key[..])?;
+            return Ok(key);
+        };
+        let metadata = file.metadata().map_err(wrong)?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            tracing::warn!(path = %path.display(), "the session key could be read by others (mode {mode:o}); set to 0600");
+            file.set_permissions(Permissions::from_mode(0o600)).map_err(wrong)?;
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let mut file = File::open(&path).map_err(wrong)?;
-            let mode = file.metadata().map_err(wrong)?.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                tracing::warn!(path = %path.display(), "the session key could be read by others (mode {mode:o}); set to 0600");
-                fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(wrong)?;
-            }
-            let size = file.metadata().map_err(wrong)?.len();
-            if size != 32 {
-                return Err(StoreError::key(directory));
-            }
-            file.read_exact(&mut key[..]).map_err(wrong)?;
+        if metadata.len() != 32 {
+            return Err(StoreError::new(
+                path,
+                "is not a key of 32 bytes; move it away to get a new one (everybody is signed out)",
+            ));
         }
-        Err(error) => return Err(wrong(error)),
+        file.read_exact(&mut key[..]).map_err(wrong)?;
+        Ok(key)
     }
-    Ok(key)
-}
 
-/// Lines that cannot be read are refused rather than skipped: skipping one would bring a session back.
-fn read_ended(path: &Path, now: i64) -> Result<HashMap<[u8; MARK], i64>, StoreError> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HashMap::new()),
-        Err(error) => return Err(StoreError::new(path.to_owned(), error)),
-    };
-    let mut ended = HashMap::new();
-    for (index, line) in text.lines().enumerate() {
-        let parsed = line.split_once(' ').and_then(|(mark, until)| {
-            Some((<[u8; MARK]>::try_from(id::decode(mark)?).ok()?, until.parse::<i64>().ok()?))
-        });
-        match parsed {
-            Some((mark, until)) => {
-                if until > now {
-                    ended.insert(mark, until);
-                }
-            }
-            // A crash in the middle of the last write leaves half a line; its logout was never answered.
-            None if index + 1 == text.lines().count() && !text.ends_with('\n') => {}
-            None => {
-                let why =
-                    format!("line {} is damaged; remove the line (or the file: ended sessions come back)", index + 1);
-                return Err(StoreError::new(path.to_owned(), why));
-            }
+    /// `None` when there is no such file.
+    pub fn open_existing(&self, name: &str, options: &mut OpenOptions) -> Result<Option<File>, StoreError> {
+        let path = self.file(name);
+        match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            _ => open(&path, options).map(Some),
         }
     }
-    Ok(ended)
+
+    /// Writes a file whole or not at all, over what is there.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let (path, fresh) = (self.file(name), self.file(&format!("{name}.new")));
+        let written = || -> io::Result<()> {
+            // What an earlier crash left, whatever it is.
+            match fs::remove_file(&fresh) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+            file.write_all(bytes).and_then(|()| file.sync_all())?;
+            fs::rename(&fresh, &path)?;
+            self.directory.sync_all()
+        };
+        written().map_err(|error| {
+            let _ = fs::remove_file(&fresh);
+            StoreError::new(path.clone(), format!("cannot be written: {error}"))
+        })
+    }
+
+    /// Whether the file under this name is still the one that is open.
+    pub fn holds(&self, name: &str, file: &File) -> bool {
+        let same =
+            |here: fs::Metadata| file.metadata().is_ok_and(|open| (open.dev(), open.ino()) == (here.dev(), here.ino()));
+        fs::symlink_metadata(self.file(name)).is_ok_and(same)
+    }
 }
 
-/// Rewrites the file without what is over, whole or not at all, and leaves it open for appending.
-fn write_ended(path: &Path, ended: &HashMap<[u8; MARK], i64>) -> Result<File, StoreError> {
-    let wrong = |error: std::io::Error| StoreError::new(path.to_owned(), error);
-    let fresh = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(wrong)?;
-    let text: String = ended.iter().map(|(mark, until)| line(mark, *until)).collect();
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(wrong)?;
-    fs::rename(&fresh, path).map_err(wrong)?;
-    OpenOptions::new().append(true).open(path).map_err(wrong)
+fn open(path: &Path, options: &mut OpenOptions) -> Result<File, StoreError> {
+    options.mode(0o600).custom_flags(OFlags::NOFOLLOW.bits() as i32).open(path).map_err(|error| {
+        if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+            return StoreError::new(
+                path.to_owned(),
+                "is a symbolic link, and none is followed here; put the file itself",
+            );
+        }
+        StoreError::new(path.to_owned(), error)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn key(path: &Path) -> Result<[u8; 32], String> {
+        let key = Folder::open(path).and_then(|folder| folder.key(&Rng::system()));
+        key.map(|key| *key).map_err(|error| error.to_string())
+    }
 
     #[test]
     fn the_key_is_private_and_stays_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("state");
-        let (_, key) = Files::open(&state, &Rng::system(), 0).unwrap();
+        let first = key(&state).unwrap();
         let path = state.join(KEY);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        let (_, again) = Files::open(&state, &Rng::system(), 0).unwrap();
-        assert_eq!(*key, *again);
+        assert_eq!(first, key(&state).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "mended");
     }
 
     #[test]
-    fn a_short_key_and_a_damaged_list_are_refused_with_what_to_do() {
+    fn a_short_key_is_refused_with_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(KEY), "short").unwrap();
-        let error = Files::open(directory.path(), &Rng::system(), 0).err().unwrap().to_string();
+        let error = key(directory.path()).unwrap_err();
         assert!(error.contains("move it away"), "{error}");
-        fs::remove_file(directory.path().join(KEY)).unwrap();
-        fs::write(directory.path().join(ENDED), "garbage\n").unwrap();
-        let error = Files::open(directory.path(), &Rng::system(), 0).err().unwrap().to_string();
-        assert!(error.contains("line 1 is damaged"), "{error}");
-        fs::write(directory.path().join(ENDED), "half a li").unwrap();
-        assert!(Files::open(directory.path(), &Rng::system(), 0).is_ok(), "a crash in the last write");
+    }
+
+    #[test]
+    fn what_a_crash_left_of_a_key_is_no_key() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("session.key.new"), "half").unwrap();
+        let made = key(directory.path()).unwrap();
+        assert_eq!(made, key(directory.path()).unwrap());
+    }
+
+    #[test]
+    fn a_second_process_is_refused_and_a_dead_one_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Folder::open(directory.path()).unwrap();
+        let error = Folder::open(directory.path()).err().unwrap().to_string();
+        assert!(error.contains("in use") && error.contains(&directory.path().display().to_string()), "{error}");
+        drop(first);
+        assert!(Folder::open(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn no_symbolic_link_is_followed() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let theirs = elsewhere.path().join("theirs");
+        fs::write(&theirs, [7; 32]).unwrap();
+        for name in [KEY, LOCK] {
+            let directory = tempfile::tempdir().unwrap();
+            symlink(&theirs, directory.path().join(name)).unwrap();
+            let error = key(directory.path()).unwrap_err();
+            assert!(error.contains("symbolic link"), "{error}");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        symlink(&theirs, directory.path().join("session.key.new")).unwrap();
+        assert_ne!(key(directory.path()).unwrap(), [7; 32]);
+        assert_eq!(fs::read(&theirs).unwrap(), [7; 32], "not written through");
     }
 }

@@ -5,6 +5,7 @@ use super::connect::{self, Roots, UpstreamSocket};
 use super::conversation::Conversation;
 use super::driver::{Driver, Inbox, Letter, News, Outcome, Outlet, Person, Run, Visitor};
 use super::endpoints::Endpoints;
+use super::open_logins::OpenLogins;
 use crate::base::backoff::Backoff;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
@@ -16,7 +17,7 @@ use crate::max::profile::Profile;
 use crate::max::session::{End, Logout, Now, PasswordPolicy, Session, Settings};
 use metrics::counter;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// LOGOUT with its fallback; on the way of every success, so shorter than people's patience.
@@ -25,6 +26,10 @@ const LOGOUT_TIME: Duration = Duration::from_secs(5);
 /// Between attempts to reach MAX.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A connection that is lost sooner after its code came has done nobody any good: it counts as a failure, and the pauses
+/// go on growing. A visitor needs about so long to take the phone and scan.
+const CODE_OF_USE: Duration = Duration::from_secs(10);
 
 /// What MAX is told when the browser did not say.
 const USUAL_USER_AGENT: &str =
@@ -41,9 +46,11 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     rng: Rng,
     pub(super) tasks: Tasks,
+    pub(super) open_logins: OpenLogins,
 }
 
 impl AccountQr {
+    /// `open_logins` is told of each login that may be open at MAX.
     pub fn new(
         upstream: &config::Upstream,
         login: &config::Login,
@@ -51,6 +58,7 @@ impl AccountQr {
         clock: Clock,
         rng: Rng,
         tasks: Tasks,
+        open_logins: OpenLogins,
     ) -> Self {
         let settings = Settings {
             password: match login.password {
@@ -70,6 +78,7 @@ impl AccountQr {
             clock,
             rng,
             tasks,
+            open_logins,
         }))
     }
 }
@@ -95,15 +104,13 @@ async fn sign_in(inner: &Arc<Inner>, visitor: Visitor, outlet: &dyn Outlet, inbo
             let session = Session::begin(inner.settings, Hello::clone(&hello), inner.now());
             let dialect = inner.dialect(index);
             let mut conversation = Conversation::new(Arc::clone(inner), session, socket, Arc::clone(&hello), dialect);
-            let watch = Watch { outlet, code_shown: AtomicBool::new(false) };
+            let watch = Watch { outlet, inner, first_code: OnceLock::new() };
             let end = conversation.run(&watch, Some(inbox)).await;
-            let code_shown = watch.code_shown.load(Ordering::Relaxed);
             drop(conversation);
-            if code_shown {
-                inner.endpoints.works(index);
-            }
+            let code_lived = watch.first_code.get().map(|shown| inner.clock.monotonic().saturating_sub(*shown));
             match end {
                 Some(End::SignedIn { profile, logout }) => {
+                    inner.endpoints.works(index);
                     count_logout(logout);
                     return Outcome::SignedIn(person(profile));
                 }
@@ -118,27 +125,44 @@ async fn sign_in(inner: &Arc<Inner>, visitor: Visitor, outlet: &dyn Outlet, inbo
                 Some(End::Lost { why }) => {
                     let host = inner.endpoints.get(index).url.host_str().unwrap_or_default();
                     counter!("max_auth_upstream_lost_total").increment(1);
-                    if code_shown {
-                        tracing::info!(endpoint = host, "the connection to MAX was lost ({why}); a fresh code follows");
-                        backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-                        out_of_reach_since = inner.clock.monotonic();
-                    } else {
-                        tracing::warn!(
-                            endpoint = host,
-                            "MAX ended the connection before it gave a code ({why}): wrong dialect for this address, \
-                             or it is no longer served"
-                        );
-                        inner.endpoints.failed(index, inner.clock.monotonic());
+                    match code_lived {
+                        Some(lived) if lived >= CODE_OF_USE => {
+                            tracing::info!(
+                                endpoint = host,
+                                "the connection to MAX was lost ({why}); a fresh code follows"
+                            );
+                            inner.endpoints.works(index);
+                            backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+                            out_of_reach_since = inner.clock.monotonic();
+                        }
+                        Some(_) => {
+                            tracing::warn!(
+                                endpoint = host,
+                                "MAX ended the connection right behind its code ({why}); another address is preferred \
+                                 for a while"
+                            );
+                            inner.endpoints.failed(index, inner.clock.monotonic());
+                        }
+                        None => {
+                            tracing::warn!(
+                                endpoint = host,
+                                "MAX ended the connection before it gave a code ({why}): wrong dialect for this \
+                                 address, or it is no longer served"
+                            );
+                            inner.endpoints.failed(index, inner.clock.monotonic());
+                        }
                     }
                 }
                 None => {}
             }
         }
-        if inner.clock.monotonic().saturating_sub(out_of_reach_since) >= inner.give_up_after {
+        let now = inner.clock.monotonic();
+        let pause = inner.endpoints.brake(now + backoff.wait(&inner.rng), now);
+        if now.saturating_sub(out_of_reach_since) + pause >= inner.give_up_after {
             return Outcome::Unreachable;
         }
         tokio::select! {
-            () = tokio::time::sleep(backoff.wait(&inner.rng)) => {}
+            () = tokio::time::sleep(pause) => {}
             () = stopped(inbox) => return Outcome::Stopped,
         }
     }
@@ -221,16 +245,17 @@ fn person(profile: Profile) -> Person {
     }
 }
 
-/// Remembers whether this connection got as far as a code.
+/// Remembers when this connection got as far as a code.
 struct Watch<'a> {
     outlet: &'a dyn Outlet,
-    code_shown: AtomicBool,
+    inner: &'a Inner,
+    first_code: OnceLock<Duration>,
 }
 
 impl Outlet for Watch<'_> {
     fn tell(&self, news: News) {
         if matches!(news, News::Code { .. }) {
-            self.code_shown.store(true, Ordering::Relaxed);
+            self.first_code.get_or_init(|| self.inner.clock.monotonic());
         }
         self.outlet.tell(news);
     }

@@ -4,6 +4,7 @@
 use super::account_qr::Inner;
 use super::connect::UpstreamSocket;
 use super::driver::{Inbox, Letter, News, Outlet};
+use super::open_logins::OpenLogin;
 use crate::max::frame::{Dialect, Received, Wire};
 use crate::max::message::Hello;
 use crate::max::session::{End, Logout, News as SessionNews, Output, Session};
@@ -12,14 +13,20 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use metrics::counter;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
 use tokio::time::{sleep_until, timeout};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 /// One write to MAX. Its frames are small: if the socket takes none for so long, the connection is dead.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 
 /// Saying goodbye: the close frame is written, its echo not waited for.
 const CLOSE_TIME: Duration = Duration::from_millis(200);
+
+/// How long MAX may go on sending what we cannot read, after a LOGOUT that is sent blindly: closing a socket with unread
+/// bytes in it resets the connection, and the LOGOUT could be lost with it.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 pub struct Conversation {
     /// `None` only once it has been handed on.
@@ -32,6 +39,10 @@ pub struct Conversation {
 struct Parts {
     session: Session,
     socket: UpstreamSocket,
+    /// There while a login may be open at MAX.
+    open: Option<OpenLogin>,
+    /// Nothing can be read any more, as after a message over the limit.
+    deaf: bool,
 }
 
 impl Conversation {
@@ -42,14 +53,14 @@ impl Conversation {
         hello: Arc<Hello>,
         dialect: Dialect,
     ) -> Self {
-        Self { parts: Some(Parts { session, socket }), inner, hello, dialect }
+        Self { parts: Some(Parts { session, socket, open: None, deaf: false }), inner, hello, dialect }
     }
 
     /// Runs to the end of the session. `told` hears the news; `inbox` is read as long as it is there.
     pub async fn run(&mut self, outlet: &dyn Outlet, inbox: Option<&Inbox>) -> Option<End> {
         let parts = self.parts.as_mut()?;
         let end = parts.run(&self.inner, self.dialect, outlet, inbox).await;
-        let _ = timeout(CLOSE_TIME, parts.socket.close(None)).await;
+        parts.close().await;
         Some(end)
     }
 }
@@ -62,7 +73,7 @@ impl Parts {
             }
             let deadline = self.session.deadline().map(|at| inner.clock.instant(at));
             tokio::select! {
-                message = self.socket.next() => self.hear(message, inner, dialect),
+                message = self.socket.next(), if !self.deaf => self.hear(message, inner, dialect),
                 () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
                     self.session.on_deadline(inner.now());
                 }
@@ -81,6 +92,7 @@ impl Parts {
     }
 
     async fn drain(&mut self, inner: &Inner, dialect: Dialect, outlet: &dyn Outlet) -> Option<End> {
+        self.mark_open(inner);
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::End(end) => return Some(end),
@@ -104,28 +116,65 @@ impl Parts {
         None
     }
 
-    fn hear(
-        &mut self,
-        message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-        inner: &Inner,
-        dialect: Dialect,
-    ) {
-        let frame = match &message {
-            Some(Ok(Message::Text(text))) => dialect.decode(Received::Text(text.as_str())),
-            Some(Ok(Message::Binary(bytes))) => dialect.decode(Received::Binary(bytes)),
+    /// Before the request goes out that may open a login, so that a crash behind it is told.
+    fn mark_open(&mut self, inner: &Inner) {
+        let may_be_open = self.session.login_in_flight() || self.session.holds_token();
+        match (&self.open, may_be_open) {
+            (None, true) => self.open = Some(inner.open_logins.begin()),
+            (Some(_), false) => self.settled(),
+            _ => {}
+        }
+    }
+
+    fn settled(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.settled();
+        }
+    }
+
+    async fn close(&mut self) {
+        let _ = timeout(CLOSE_TIME, self.socket.close(None)).await;
+        if self.deaf {
+            let mut unread = [0; 1024];
+            let drained = async { while !matches!(self.socket.get_mut().read(&mut unread).await, Ok(0) | Err(_)) {} };
+            let _ = timeout(DRAIN_TIME, drained).await;
+        }
+    }
+
+    fn hear(&mut self, message: Option<Result<Message, SocketError>>, inner: &Inner, dialect: Dialect) {
+        let received = match &message {
+            Some(Ok(Message::Text(text))) => Received::Text(text.as_str()),
+            Some(Ok(Message::Binary(bytes))) => Received::Binary(bytes),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return,
+            Some(Err(error)) if is_unreadable(error) => {
+                tracing::warn!("MAX sent what cannot be read; nothing behind it can: {error}");
+                counter!("max_auth_upstream_unreadable_total").increment(1);
+                self.deaf = true;
+                return self.session.on_deaf(inner.now());
+            }
             Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return self.session.on_closed(inner.now()),
         };
-        match frame {
+        match dialect.decode(received) {
             Ok(frame) => {
                 tracing::trace!(opcode = %frame.opcode, "MAX sent a frame");
                 self.session.on_frame(frame, inner.now());
             }
             Err(error) => {
                 tracing::warn!("MAX sent what is not a frame: {error}");
-                self.session.on_closed(inner.now());
+                counter!("max_auth_upstream_unreadable_total").increment(1);
+                self.session.on_unreadable(received.head(), inner.now());
             }
         }
+    }
+}
+
+/// The WebSocket library has stopped reading, while the connection itself stands: a message over the limit, text that is
+/// no UTF-8, a frame against the protocol.
+fn is_unreadable(error: &SocketError) -> bool {
+    match error {
+        SocketError::Capacity(_) | SocketError::Utf8(_) => true,
+        SocketError::Protocol(error) => !matches!(error, ProtocolError::ResetWithoutClosingHandshake),
+        _ => false,
     }
 }
 
@@ -134,15 +183,15 @@ impl Drop for Conversation {
         let Some(mut parts) = self.parts.take() else { return };
         if let Some(token) = parts.session.take_token() {
             // Ended here, but MAX has not confirmed: once more on a connection of its own.
-            let (inner, hello) = (Arc::clone(&self.inner), Arc::clone(&self.hello));
-            self.inner.tasks.spawn("end-login", async move { end_login(&inner, hello, token).await });
+            let (inner, hello, open) = (Arc::clone(&self.inner), Arc::clone(&self.hello), parts.open.take());
+            self.inner.tasks.spawn("end-login", async move { end_login(&inner, hello, token, open).await });
         } else if parts.session.login_in_flight() {
             if parts.session.deadline().is_some() {
                 // The task around us died in the middle: hear MAX out, then log out.
                 let (inner, hello, dialect) = (Arc::clone(&self.inner), Arc::clone(&self.hello), self.dialect);
                 self.inner.tasks.spawn("end-login", async move {
                     parts.session.stop(inner.now());
-                    let mut conversation = Conversation::new(inner, parts.session, parts.socket, hello, dialect);
+                    let mut conversation = Conversation { parts: Some(parts), inner, hello, dialect };
                     conversation.run(&Deaf, None).await;
                 });
             } else {
@@ -151,7 +200,10 @@ impl Drop for Conversation {
                     "the connection was cut while MAX was opening a session, which may have stayed open: \
                      its owner sees it under Devices in MAX and can end it there"
                 );
+                parts.settled();
             }
+        } else {
+            parts.settled();
         }
     }
 }
@@ -161,7 +213,7 @@ const END_TRIES: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(4)];
 
 /// Logs out on a new connection, because the one that logged in is gone.
-async fn end_login(inner: &Arc<Inner>, hello: Arc<Hello>, token: MaxToken) {
+async fn end_login(inner: &Arc<Inner>, hello: Arc<Hello>, token: MaxToken, mut open: Option<OpenLogin>) {
     let mut token = Some(token);
     for pause in END_TRIES {
         tokio::time::sleep(pause).await;
@@ -169,14 +221,20 @@ async fn end_login(inner: &Arc<Inner>, hello: Arc<Hello>, token: MaxToken) {
         let Some(held) = token.take() else { return };
         let dialect = inner.dialect(index);
         let session = Session::end_login(inner.settings, Hello::clone(&hello), held, inner.now());
-        let mut parts = Parts { session, socket };
-        if matches!(parts.run(inner, dialect, &Deaf, None).await, End::Stopped { logout: Logout::Confirmed }) {
+        let mut parts = Parts { session, socket, open: open.take(), deaf: false };
+        let end = parts.run(inner, dialect, &Deaf, None).await;
+        parts.close().await;
+        if matches!(end, End::Stopped { logout: Logout::Confirmed }) {
             counter!("max_auth_logouts_total", "result" => "confirmed").increment(1);
-            return;
+            return parts.settled();
         }
         token = parts.session.take_token();
+        open = parts.open.take();
     }
     counter!("max_auth_logouts_total", "result" => "failed").increment(1);
+    if let Some(open) = open {
+        open.settled();
+    }
     tracing::warn!("a MAX session could not be ended: its owner sees it under Devices in MAX and can end it there");
 }
 

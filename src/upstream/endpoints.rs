@@ -9,9 +9,16 @@ use std::time::Duration;
 const FIRST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(120);
 
+/// Connections to MAX that replace lost ones: so many a second, all logins of this node together, and a second's worth at
+/// once. When MAX hangs up on everybody, five thousand visitors have a fresh code within a minute, and MAX is not met by a
+/// wall of handshakes from one address. A visitor's first connection does not wait here.
+const REPLACEMENTS_PER_SECOND: u32 = 100;
+
 pub struct Endpoints {
     list: Vec<Endpoint>,
     health: Mutex<Vec<Health>>,
+    /// When the next replacement may be made.
+    next_replacement: Mutex<Duration>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -23,7 +30,7 @@ struct Health {
 impl Endpoints {
     pub fn new(list: Vec<Endpoint>) -> Self {
         let health = Mutex::new(vec![Health::default(); list.len()]);
-        Self { list, health }
+        Self { list, health, next_replacement: Mutex::new(Duration::ZERO) }
     }
 
     pub fn get(&self, index: usize) -> &Endpoint {
@@ -50,6 +57,15 @@ impl Endpoints {
         health.rests_until = now + rest;
     }
 
+    /// How long from `now` a login has to wait that wants to connect again at `wanted`. The place is taken.
+    pub fn brake(&self, wanted: Duration, now: Duration) -> Duration {
+        let mut next = self.next_replacement.lock().unwrap_or_else(PoisonError::into_inner);
+        // Unused places of the last second may still be taken.
+        let place = (*next).max(wanted.saturating_sub(Duration::from_secs(1)));
+        *next = place + Duration::from_secs(1) / REPLACEMENTS_PER_SECOND;
+        place.max(wanted) - now
+    }
+
     pub fn works(&self, index: usize) {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)[index] = Health::default();
     }
@@ -59,6 +75,17 @@ impl Endpoints {
 mod tests {
     use super::*;
     use crate::config::Dialect;
+
+    #[test]
+    fn replacements_of_all_logins_share_one_brake() {
+        let endpoints = Endpoints::new(Vec::new());
+        let (now, pause) = (Duration::from_secs(50), Duration::from_millis(250));
+        let waits: Vec<Duration> = (0..1000).map(|_| endpoints.brake(now + pause, now)).collect();
+        assert!(waits[..100].iter().all(|wait| *wait == pause), "a second's worth goes at once");
+        assert_eq!(waits[999], pause + Duration::from_millis(8990), "the thousandth of a second's hundred");
+        let later = now + Duration::from_secs(20);
+        assert_eq!(endpoints.brake(later, later), Duration::ZERO, "when the storm is over");
+    }
 
     #[test]
     fn the_second_takes_over_until_the_first_has_rested() {

@@ -6,6 +6,8 @@ mod connect;
 mod conversation;
 pub mod driver;
 mod endpoints;
+mod open_logins;
 
 pub use account_qr::AccountQr;
 pub use connect::{Roots, connect};
+pub use open_logins::OpenLogins;

@@ -1,5 +1,6 @@
 // Proxies that nobody sells but everybody meets: written here because no product can be configured into them.
 
+import { reset } from '../e2e/harness/relay.mjs';
 import http from 'node:http';
 import net from 'node:net';
 import zlib from 'node:zlib';
@@ -132,7 +133,7 @@ export async function startWire(listen, next) {
   return {
     open: () => [...pairs].filter(({ dead }) => !dead).length,
     stall: () => { for (const pair of pairs) pair.dead = true; },
-    cut: () => { for (const { near, far, dead } of pairs) if (!dead) for (const socket of [near, far]) socket.resetAndDestroy(); },
+    cut: () => { for (const { near, far, dead } of pairs) if (!dead) for (const socket of [near, far]) reset(socket); },
     stop: async () => {
       for (const { near, far } of pairs) {
         near.destroy();

@@ -8,7 +8,7 @@ use crate::config::{Config, Flags};
 use crate::login::{Grants, Registry, Settings};
 use crate::server::{self, Parts};
 use crate::session::Sessions;
-use crate::upstream::{AccountQr, Roots};
+use crate::upstream::{AccountQr, OpenLogins, Roots};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +25,15 @@ async fn serve(tasks: &Tasks, public: Option<SocketAddr>) -> SocketAddr {
     config.server.allowed_origins = vec![crate::base::origin::Origin::of(&url)];
     config.server.public_url = url;
     let roots = Roots::load(None).unwrap();
-    let driver = AccountQr::new(&config.upstream, &config.login, roots, clock.clone(), rng.clone(), tasks.clone());
+    let driver = AccountQr::new(
+        &config.upstream,
+        &config.login,
+        roots,
+        clock.clone(),
+        rng.clone(),
+        tasks.clone(),
+        OpenLogins::default(),
+    );
     let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
     let settings = Settings {
         ttl: config.login.ttl,

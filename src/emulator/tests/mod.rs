@@ -1,6 +1,7 @@
 //! The session machine against the emulator, over an in-memory pipe and on a paused clock: nothing here waits for real.
 
 mod faults;
+mod odd;
 mod phone;
 mod sign_in;
 

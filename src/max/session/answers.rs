@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::logout::Outcome;
 use super::{End, Logout, Lost, News, Now, PING_INTERVAL, PasswordPolicy, Phase, Purpose, Session, Waiting};
-use crate::max::frame::{Cmd, Frame};
+use crate::max::frame::{Cmd, Frame, Head};
 use crate::max::message::{self, Challenge, Code, LoginAnswer};
 use crate::max::opcode::Opcode;
 use crate::max::refusal::{Refusal, RefusalKind};
@@ -34,7 +34,8 @@ const MAX_WRONG_PASSWORDS: u32 = 10;
 
 impl Session {
     pub(super) fn answered(&mut self, frame: &mut Frame, now: Now) {
-        if !self.pending.as_ref().is_some_and(|pending| pending.is_answered_by(frame)) {
+        let head = frame.head();
+        if !self.pending.as_ref().is_some_and(|pending| pending.is_answered_by(head)) {
             return self.answered_late(frame);
         }
         self.pending = None;
@@ -51,9 +52,42 @@ impl Session {
         };
     }
 
+    /// The answer to what we asked, with a payload that cannot be read. Where the payload says nothing that is needed, that
+    /// it came is enough.
+    pub(super) fn unreadable_answer(&mut self, head: Head, now: Now) {
+        self.pending = None;
+        let refusal = (head.cmd == Cmd::Error).then(Refusal::unreadable_answer);
+        self.phase = match (std::mem::replace(&mut self.phase, Phase::Ended), refusal) {
+            (Phase::Greeting(purpose), refusal) => self.greeted(purpose, refusal, now),
+            (Phase::LoggingOut(logging_out), refusal) => self.logout_came(logging_out, refusal.as_ref(), now),
+            // MAX may have let us in. It takes requests in order, so a LOGOUT ends that without a token.
+            (Phase::LoggingIn { .. } | Phase::CheckingPassword(_), None) => {
+                let outcome = self.unreadable_login();
+                self.log_out(outcome, now)
+            }
+            // MAX said no, in words that cannot be read.
+            (Phase::LoggingIn { .. } | Phase::CheckingPassword(_), Some(refusal)) => {
+                self.login_in_flight = false;
+                match self.stopping {
+                    true => self.finish(End::Stopped { logout: Logout::NotNeeded }),
+                    false => self.refused(refusal, head.opcode),
+                }
+            }
+            (other, _) => {
+                self.phase = other;
+                return self.lose(Lost::Unreadable { opcode: head.opcode });
+            }
+        };
+    }
+
+    /// What there is to report when it cannot be known whether MAX let us in.
+    pub(super) fn unreadable_login(&self) -> Outcome {
+        if self.stopping { Outcome::Stopped } else { Outcome::Refused(Refusal::unreadable_answer()) }
+    }
+
     /// The answer to a login that was given up on: its token is what `take_token` is for.
     fn answered_late(&mut self, frame: &mut Frame) {
-        let awaited = self.late_login.as_ref().is_some_and(|late| late.is_answered_by(frame));
+        let awaited = self.late_login.as_ref().is_some_and(|late| late.is_answered_by(frame.head()));
         if !awaited || !matches!(self.phase, Phase::LoggingOut(_)) {
             return;
         }

@@ -87,6 +87,8 @@ pub enum Logout {
 pub enum Lost {
     #[error("MAX did not answer {opcode} in time")]
     AnswerTimeout { opcode: Opcode },
+    #[error("MAX answered {opcode} with what cannot be read")]
+    Unreadable { opcode: Opcode },
     #[error("MAX asked to connect elsewhere")]
     Reconnect,
     #[error("MAX did not expect {opcode} now ({code})")]

@@ -59,6 +59,15 @@ impl Session {
         Phase::LoggingOut(logging_out)
     }
 
+    /// The same where no answer can be heard: LOGOUT goes out and is not confirmed. A token in hand remains for a new
+    /// connection to make sure.
+    pub(super) fn log_out_blindly(&mut self, logging_out: LoggingOut, now: Now) -> Phase {
+        if logging_out.step == Step::Login {
+            self.ask(Opcode::LOGOUT, None, now.mono);
+        }
+        self.conclude(logging_out.outcome, Logout::Failed)
+    }
+
     pub(super) fn logout_came(&mut self, logging_out: LoggingOut, refusal: Option<&Refusal>, _now: Now) -> Phase {
         let LoggingOut { outcome, step, until } = logging_out;
         // "No such token" is what we want to hear.

@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 
 pub use self::end::{End, Logout, Lost, News, Output};
 use self::logout::{LoggingOut, Outcome};
-use super::frame::{Cmd, Frame};
+use super::frame::{Cmd, Frame, Head};
 use super::message::{self, Challenge, Hello};
 use super::opcode::Opcode;
 use super::token::MaxToken;
@@ -88,6 +88,8 @@ pub struct Session {
     login_in_flight: bool,
     /// A login request given up on, whose answer may still come.
     late_login: Option<Pending>,
+    /// MAX asked to connect elsewhere, which waits until no login is open on this connection.
+    reconnect: bool,
     token: Option<MaxToken>,
     outputs: VecDeque<Output>,
 }
@@ -133,8 +135,8 @@ struct Pending {
 
 impl Pending {
     /// By seq, cmd and opcode: MAX numbers its own pushes from 0 too, so seq alone would mix them up.
-    fn is_answered_by(&self, frame: &Frame) -> bool {
-        matches!(frame.cmd, Cmd::Answer | Cmd::Error) && frame.seq == self.seq && frame.opcode == self.opcode
+    fn is_answered_by(&self, head: Head) -> bool {
+        matches!(head.cmd, Cmd::Answer | Cmd::Error) && head.seq == self.seq && head.opcode == self.opcode
     }
 }
 
@@ -164,6 +166,7 @@ impl Session {
             stopping: false,
             login_in_flight: false,
             late_login: None,
+            reconnect: false,
             token,
             outputs: VecDeque::new(),
         };
@@ -178,11 +181,46 @@ impl Session {
     /// Input: MAX sent a frame.
     pub fn on_frame(&mut self, mut frame: Frame, now: Now) {
         match frame.cmd {
-            Cmd::Request => self.pushed(&frame, now),
+            Cmd::Request => self.pushed(&frame),
             Cmd::Answer | Cmd::Error => self.answered(&mut frame, now),
             Cmd::Event => {}
         }
         self.advance(now);
+    }
+
+    /// Input: MAX sent what cannot be decoded; `head` is what could be read of it. Only the answer to our own question
+    /// matters: everything else is passed over, as pushes are.
+    pub fn on_unreadable(&mut self, head: Option<Head>, now: Now) {
+        match head {
+            Some(head) if self.pending.as_ref().is_some_and(|pending| pending.is_answered_by(head)) => {
+                self.unreadable_answer(head, now);
+            }
+            // MAX has not understood us, or we not MAX, before anything began: the wrong dialect for this address.
+            None if matches!(self.phase, Phase::Greeting(Purpose::SignIn)) => {
+                self.lose(Lost::Unreadable { opcode: Opcode::SESSION_INIT });
+            }
+            _ => {}
+        }
+        self.advance(now);
+    }
+
+    /// Input: nothing more can be read from the connection, but it can still be written to. What may be open at MAX is
+    /// closed blindly: MAX takes requests in order.
+    pub fn on_deaf(&mut self, now: Now) {
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::LoggingIn { .. } | Phase::CheckingPassword(_) => {
+                let outcome = self.unreadable_login();
+                self.ask(Opcode::LOGOUT, None, now.mono);
+                self.phase = self.conclude(outcome, Logout::Failed);
+            }
+            Phase::LoggingOut(logging_out) => self.phase = self.log_out_blindly(logging_out, now),
+            other => {
+                self.phase = other;
+                self.lose(Lost::Unreadable {
+                    opcode: self.pending.as_ref().map_or(Opcode::PING, |asked| asked.opcode),
+                });
+            }
+        }
     }
 
     /// Input: the deadline has come. Earlier calls do no harm.
@@ -263,6 +301,11 @@ impl Session {
         self.token.take()
     }
 
+    /// A login is open and its token is here.
+    pub fn holds_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Was MAX asked to log us in, and has it not answered? True after an end, this is a login that nobody could end.
     pub fn login_in_flight(&self) -> bool {
         self.login_in_flight
@@ -275,6 +318,9 @@ impl Session {
 
     /// Does everything whose time has come.
     fn advance(&mut self, now: Now) {
+        if self.reconnect && !self.login_may_be_open() {
+            return self.lose(Lost::Reconnect);
+        }
         if self.pending.as_ref().is_some_and(|pending| pending.until <= now.mono) {
             self.timed_out(now);
         }
@@ -312,13 +358,24 @@ impl Session {
     }
 
     /// A push. Nearly all of them are none of our business.
-    fn pushed(&mut self, frame: &Frame, _now: Now) {
+    fn pushed(&mut self, frame: &Frame) {
         match frame.opcode {
             _ if matches!(self.phase, Phase::Ended) => {}
             Opcode::PING => self.send(Frame::answer(frame.seq, Opcode::PING, None)),
-            Opcode::RECONNECT => self.lose(Lost::Reconnect),
+            Opcode::RECONNECT => self.reconnect = true,
             _ => {}
         }
+    }
+
+    /// Leaving now would leave a login behind that only this connection can end.
+    fn login_may_be_open(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::LoggingIn { .. }
+                | Phase::CheckingPassword(_)
+                | Phase::LoggingOut(_)
+                | Phase::Greeting(Purpose::EndLogin)
+        )
     }
 
     /// The connection is of no more use.

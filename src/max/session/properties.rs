@@ -21,6 +21,13 @@ enum Happening {
         opcode: u16,
         payload: Value,
     },
+    /// A message that cannot be decoded: the answer to the last request, or something else, or not even that is known.
+    Unreadable {
+        cmd: u8,
+        answers: Option<bool>,
+    },
+    /// The WebSocket library gave up reading.
+    Deaf,
     Deadline,
     Wait(u64),
     Wake,
@@ -65,6 +72,8 @@ fn happenings() -> impl Strategy<Value = Happening> {
         2 => codes().prop_map(Happening::Refusal),
         1 => (0..4_u8, 0..6_u16, prop_oneof![Just(1_u16), Just(3), Just(20), Just(128), Just(289), Just(291)], payloads())
             .prop_map(|(cmd, seq, opcode, payload)| Happening::Stray { cmd, seq, opcode, payload }),
+        2 => (0..5_u8, any::<Option<bool>>()).prop_map(|(cmd, answers)| Happening::Unreadable { cmd, answers }),
+        1 => Just(Happening::Deaf),
         3 => Just(Happening::Deadline),
         1 => (0..200_000_u64).prop_map(Happening::Wait),
         1 => Just(Happening::Wake),
@@ -98,6 +107,8 @@ struct Watch {
     /// A token was in an answer that the session was waiting for.
     token_received: bool,
     token_taken: bool,
+    /// MAX may have let us in, and the connection still took what we wrote: a LOGOUT must follow.
+    logout_owed: bool,
 }
 
 impl Watch {
@@ -110,12 +121,14 @@ impl Watch {
                     if frame.cmd == Cmd::Request && frame.opcode != Opcode::PING {
                         self.asked = (frame.seq, frame.opcode);
                     }
+                    self.logout_owed &= frame.opcode != Opcode::LOGOUT;
                 }
                 Output::News(_) => {}
                 Output::End(end) => self.end = Some(end),
             }
         }
         assert_eq!(self.session.deadline().is_none(), self.end.is_some(), "a deadline until the end, and none after");
+        assert!(!self.logout_owed, "a login that may be open was left to itself");
         self.token_received |= self.session.token.is_some();
     }
 
@@ -126,7 +139,19 @@ impl Watch {
 
     fn happen(&mut self, happening: Happening) {
         let at = now(self.mono);
+        let login_asked = self.end.is_none() && self.session.login_in_flight() && matches!(self.asked.1.0, 291 | 115);
         match happening {
+            Happening::Unreadable { cmd, answers } => {
+                let (seq, opcode) = self.asked;
+                let seq = if answers == Some(true) { seq } else { seq.wrapping_add(1) };
+                let head = Cmd::from_wire(cmd).ok().map(|cmd| Head { cmd, seq, opcode }).filter(|_| answers.is_some());
+                self.logout_owed |= login_asked && cmd == 1 && answers == Some(true);
+                self.session.on_unreadable(head, at);
+            }
+            Happening::Deaf => {
+                self.logout_owed |= login_asked;
+                self.session.on_deaf(at);
+            }
             Happening::Answer(payload) => self.answer(payload),
             Happening::Refusal(code) => {
                 let (seq, opcode) = self.asked;
@@ -195,6 +220,7 @@ fn watch(first_answers: usize, story: Vec<Happening>, policy: PasswordPolicy) {
         end: None,
         token_received: false,
         token_taken: false,
+        logout_owed: false,
     };
     watch.settle();
     for _ in 0..first_answers {
@@ -230,6 +256,7 @@ proptest! {
             end: None,
             token_received: true,
             token_taken: false,
+            logout_owed: false,
         };
         watch.settle();
         for happening in story {

@@ -3,6 +3,15 @@
 import net from 'node:net';
 import { once } from 'node:events';
 
+/**
+ * Ends a connection with a reset. Node answers a reset behind an `end()` that is still under way with EINVAL, leaves the
+ * socket half closed, and then spins in its exit without end.
+ */
+export function reset(socket) {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 export async function startRelay(target) {
   const pairs = new Set();
   const relay = {
@@ -49,8 +58,8 @@ export async function startRelay(target) {
     /** Every connection of now ends with a reset. */
     cut: () => {
       for (const { near, far } of pairs) {
-        near.resetAndDestroy();
-        far.resetAndDestroy();
+        reset(near);
+        reset(far);
       }
       pairs.clear();
     },

@@ -11,9 +11,10 @@ export const BASE_PATH = '/api/auth/max';
 
 /**
  * Starts `max-auth serve`. `settings` are configuration keys by their environment names without the prefix, e.g.
- * {LOGIN_TTL: '3s'}; `upstream` is a list of [url, dialect].
+ * {LOGIN_TTL: '3s'}; `upstream` is a list of [url, dialect]. `shell` is run before it in the shell that becomes the server:
+ * `ulimit -n 400`.
  */
-export async function startServer({ upstream, publicUrl, settings = {}, state = tempFolder('state'), port, opsPort, args = [] } = {}) {
+export async function startServer({ upstream, publicUrl, settings = {}, state = tempFolder('state'), port, opsPort, args = [], shell } = {}) {
   port ??= await freePort();
   opsPort ??= await freePort();
   const address = `http://127.0.0.1:${port}`;
@@ -29,7 +30,8 @@ export async function startServer({ upstream, publicUrl, settings = {}, state = 
     ...settings,
   });
   const ops = `http://127.0.0.1:${opsPort}`;
-  const running = await launch('max-auth serve', BINARY, ['serve', ...args], {
+  const command = shell ? ['sh', ['-c', `${shell} && exec "$0" "$@"`, BINARY, 'serve', ...args]] : [BINARY, ['serve', ...args]];
+  const running = await launch('max-auth serve', ...command, {
     env,
     ready: () => eventually(async () => (await fetchWhole(`${ops}/healthz`, { ms: 1000 })).status === 200, 'healthz'),
   });

@@ -1,0 +1,173 @@
+//! Log lines on their way to standard error. A thread of its own writes them, so that whoever does not read our output
+//! stops nothing but the log: what finds no room is dropped and counted, and that is told once lines flow again.
+
+use crate::base::limits::{LOG_BYTES, LOG_LINES};
+use crate::base::tasks;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// At the end, for what is still on its way.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The queue's near end.
+#[derive(Clone)]
+pub struct Lines {
+    queue: mpsc::Sender<Vec<u8>>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes that wait or are being written.
+    waiting: Mutex<usize>,
+    emptied: Condvar,
+    dropped: AtomicU64,
+}
+
+/// Waits, when dropped, until the last lines are out; for a while.
+pub struct LastLines(Arc<State>);
+
+/// Begins to write to `output`.
+pub fn begin(output: impl Write + Send + 'static) -> io::Result<(Lines, LastLines)> {
+    let (queue, lines) = mpsc::channel(LOG_LINES);
+    let state = Arc::<State>::default();
+    let writer = Arc::clone(&state);
+    tasks::thread("log", move || write(output, lines, &writer))?;
+    Ok((Lines { queue, state: Arc::clone(&state) }, LastLines(state)))
+}
+
+fn write(mut output: impl Write, mut lines: mpsc::Receiver<Vec<u8>>, state: &State) {
+    while let Some(line) = next(&mut lines, state) {
+        let written = output.write_all(&line).and_then(|()| output.flush());
+        if written.is_err() {
+            state.drop_one();
+        }
+        state.done(line.len());
+    }
+}
+
+/// The next line. With none waiting, what was lost is told first: that line comes back to this queue.
+fn next(lines: &mut mpsc::Receiver<Vec<u8>>, state: &State) -> Option<Vec<u8>> {
+    if let Ok(line) = lines.try_recv() {
+        return Some(line);
+    }
+    let dropped = state.dropped.swap(0, Ordering::Relaxed);
+    if dropped > 0 {
+        tracing::warn!(lines = dropped, "log lines were dropped, because nobody read standard error");
+    }
+    lines.blocking_recv()
+}
+
+impl State {
+    fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("max_auth_log_lines_dropped_total").increment(1);
+    }
+
+    /// Room for a line, if there is any.
+    fn take(&self, bytes: usize) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = *waiting + bytes <= LOG_BYTES;
+        if fits {
+            *waiting += bytes;
+        }
+        fits
+    }
+
+    fn done(&self, bytes: usize) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting -= bytes;
+        if *waiting == 0 {
+            self.emptied.notify_all();
+        }
+    }
+}
+
+impl Write for &Lines {
+    /// Takes a whole line: the formatter writes each at once.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if !self.state.take(line.len()) {
+            self.state.drop_one();
+        } else if self.queue.try_send(line.to_vec()).is_err() {
+            self.state.done(line.len());
+            self.state.drop_one();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        let waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.0.emptied.wait_timeout_while(waiting, LAST_LINES, |waiting| *waiting > 0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    /// A pipe that takes a line only when somebody reads it.
+    struct Pipe(SyncSender<Vec<u8>>);
+
+    impl Write for Pipe {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.send(line.to_vec()).map_err(io::Error::other)?;
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn pipe() -> (Lines, LastLines, Receiver<Vec<u8>>) {
+        let (pipe, read) = sync_channel(0);
+        let (lines, last) = begin(Pipe(pipe)).unwrap();
+        (lines, last, read)
+    }
+
+    #[test]
+    fn a_stalled_pipe_costs_lines_and_nothing_else() {
+        let (lines, last, read) = pipe();
+        let line = vec![b'x'; 1000];
+        let fit = LOG_BYTES / line.len();
+        for _ in 0..fit + 50 {
+            (&lines).write_all(&line).unwrap();
+        }
+        assert_eq!(lines.state.dropped.load(Ordering::Relaxed), 50);
+        for _ in 0..fit {
+            assert_eq!(read.recv().unwrap().len(), 1000);
+        }
+        // All of them are out, so this does not wait.
+        drop(last);
+        (&lines).write_all(b"flows again").unwrap();
+        assert_eq!(read.recv().unwrap(), b"flows again");
+    }
+
+    #[test]
+    fn many_small_lines_are_bounded_too() {
+        let (lines, _last, _read) = pipe();
+        for _ in 0..LOG_LINES + 50 {
+            (&lines).write_all(b"x").unwrap();
+        }
+        assert!(lines.state.dropped.load(Ordering::Relaxed) >= 49);
+    }
+}
