@@ -269,6 +269,26 @@ mod tests {
     use Layer::{App, H2o, Haproxy, Nginx, Trafficserver, Unknown, Varnish};
     use Tier::{Inner, Outer};
 
+    #[test]
+    fn what_contradicts_itself_is_no_signature() {
+        let verdicts = |text: &str| -> [Verdict; 7] {
+            let verdict = |letter| match letter {
+                'L' => Verdict::Live,
+                'T' => Verdict::Late,
+                _ => Verdict::Burst,
+            };
+            text.chars().map(verdict).collect::<Vec<_>>().try_into().unwrap()
+        };
+        // Plain ones came live and those with all headers did not: no compressor does that, a busy machine does.
+        for text in ["LLLLTLL", "LLBLLLL", "BLLLLLL", "LLLLLLB"] {
+            let observed =
+                Observed { streams: verdicts(text), head_at_once: true, accel_arrived: true, seen: Layer::Caddy };
+            assert!(find(&observed).is_none(), "{text}");
+            assert!(!is_measured(&verdicts(text)), "{text}");
+        }
+        assert!(is_measured(&verdicts("LTTLLLL")));
+    }
+
     /// The rows as measured (85 chains): streams, head at once, X-Accel-Buffering arrived, who names itself.
     #[test]
     fn each_measured_row_has_its_conclusion() {
