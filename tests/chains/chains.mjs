@@ -77,7 +77,7 @@ export const CHAINS = [
       location: 'proxy_cache all; proxy_cache_key $uri; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Expires;',
     })),
     best: 'sse', fast: true, browser: true,
-    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx'), note('cached', 'nginx')],
+    findings: [fault('ws-upgrade-not-passed', 'nginx'), addressLost('nginx'), { ...fault('cached', 'nginx'), severity: 'fault|note' }],
   },
   {
     name: 'nginx-cache-everything',
