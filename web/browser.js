@@ -129,6 +129,7 @@ const MESSAGES = {
     'rate-limited': 'Слишком много попыток. Подождите немного.',
     refused: 'Сервер не принял запрос на вход.',
     'login-expired': 'Время на вход вышло. Начните ещё раз.',
+    'grant-invalid': 'Вход подтверждён слишком давно или в другом браузере. Начните ещё раз.',
     'cookies-blocked': 'Браузер не сохраняет cookie этого сайта, без них войти нельзя.',
   },
   en: {
@@ -137,15 +138,25 @@ const MESSAGES = {
     'rate-limited': 'Too many attempts. Please wait a little.',
     refused: 'The server did not accept the sign-in request.',
     'login-expired': 'The time to sign in has run out. Please start again.',
+    'grant-invalid': 'The sign-in is too old or belongs to another browser. Please start again.',
     'cookies-blocked': 'The browser does not keep cookies of this site; signing in needs them.',
   },
 };
 
 /**
- * @param {string | undefined} locale
+ * The one language of a login, here and at the server, which is told.
+ * @param {string | undefined | null} locale a language tag; none: the browser's
+ * @returns {'ru' | 'en'}
+ */
+export function languageOf(locale) {
+  const wanted = locale || globalThis.navigator?.language || 'ru';
+  return /^(ru|be|uk|kk)\b/i.test(wanted) ? 'ru' : 'en';
+}
+
+/**
+ * @param {'ru' | 'en'} locale
  * @returns {Record<string, string> & { refused: string }}
  */
 export function messagesFor(locale) {
-  const wanted = locale ?? globalThis.navigator?.language ?? 'ru';
-  return MESSAGES[/^(ru|be|uk|kk)\b/i.test(wanted) ? 'ru' : 'en'];
+  return MESSAGES[locale];
 }

@@ -6,11 +6,13 @@
  *     const stop = startMaxAuth((event, data) => { ... });
  *
  * A login outlives its connections, so no transport is trusted and none is waited for. The first event comes with the
- * POST that begins the login. From then on short polls run, a WebSocket is opened beside them, and it takes over once
- * it has DELIVERED something; where it cannot, an SSE stream is tried the same way; where nothing lives, polling stays.
- * Each resumes from the position of the last event, so that nothing is lost, doubled or reordered on the way.
+ * POST that begins the login. From then on short polls run, a WebSocket is opened beside them, and it takes over once it
+ * has shown that what it carries comes IN TIME (lateness.js); where it cannot, an SSE stream is tried the same way; where
+ * nothing lives, polling stays. A stream that falls behind gives its place back. Each resumes from the position of the
+ * last event, so that nothing is lost, doubled or reordered on the way.
  */
-import { describeBrowser, environment, messagesFor, recallWinner, rememberWinner } from './browser.js';
+import { describeBrowser, environment, languageOf, messagesFor, recallWinner, rememberWinner } from './browser.js';
+import { Judge, Line } from './lateness.js';
 import {
   Pace, backoff, isGone, isGoneCode, nameOf, nonce, openPages, openSocket, openSse, overloadCode, parsePosition, readJson, readProblem,
 } from './transports.js';
@@ -26,7 +28,8 @@ import {
  * @typedef {object} Options
  * @property {string} [base] where the endpoints live; default: the directory of this file
  * @property {string} [returnTo] where the visitor goes afterwards
- * @property {'ru' | 'en' | string} [locale]
+ * @property {'ru' | 'en' | string} [locale] default: the browser's language
+ * @property {boolean} [redeem] sign in without leaving the page: `success` is told when the session is there, and carries it
  * @property {object} [userAgent] what MAX is told of this browser; default: collected here
  * @property {typeof fetch} [fetch] this and the rest: for tests
  * @property {any} [WebSocket]
@@ -37,17 +40,25 @@ import {
  * @property {(type: string, listener: (event: any) => void) => void} [removeEventListener]
  * @property {Pick<Storage, 'getItem' | 'setItem'> | null} [storage]
  */
+/** @typedef {'ws' | 'sse'} Kind */
 /** @typedef {{ at: number, transport: string, why: string }} Report */
 /** @typedef {(() => void) & { password(text: string): Promise<PasswordAnswer>, report: Report[] }} Stop */
 
 const SECOND = 1000;
-const WS_DELIVER_MS = 4 * SECOND;
-const SSE_DELIVER_MS = 3 * SECOND;
-const PARK_MS = 60 * SECOND; // how long a transport that failed is left alone
+const WS_OPEN_MS = 4 * SECOND; // for the first mark
+const SSE_OPEN_MS = 3 * SECOND;
+const WS_MARKS = 3; // in a row and in time: then it takes over
+const TRIAL_MARKS = 3; // of the trial of an SSE stream
+const TRIAL_MORE_MS = 100; // a trial lasts longer than lateness is suffered, or what is held to its end would look timely
+const PARK_MS = 60 * SECOND; // how long a transport that failed is left alone; twice as long each time
+const PARK_DOUBLINGS = 3;
 const POST_TIMEOUT_MS = 10 * SECOND;
 const START_PATIENCE_MS = 20 * SECOND; // for a first POST that cannot get through
-const LOGIN_LIFE_MS = 10 * 60 * SECOND + 20 * SECOND; // the server ends a login after ten minutes: it goes first
+const REDEEM_PATIENCE_MS = 50 * SECOND; // the server keeps a sign-in for a minute
+const LOGIN_LIFE_MS = 10 * 60 * SECOND; // unless the server says otherwise
+const SERVER_FIRST_MS = 20 * SECOND; // it ends a login itself, if it can be reached
 const HIDDEN_SUSPECT_MS = 5 * SECOND; // a page hidden for longer does not trust its socket
+const MAY_COME_BACK = 4001; // what 1001 says; a page must not send that
 const FRESH_LOGINS_PER_MINUTE = 3;
 const UNTOLD_MAX = 10; // failures that wait to be told to the server
 const UNPROVEN_LOGINS_MAX = 3; // so many logins in a row unknown from the start: the cookie does not stick
@@ -76,6 +87,7 @@ class Attempt {
 
   #onEvent;
   #env;
+  #locale;
   #options;
   #ended = false;
   #stopped = false;
@@ -91,17 +103,17 @@ class Attempt {
   /** @type {any} */
   #deadline = null;
 
+  #line = new Line();
   /** @type {Stream | null} */
   #ws = null;
-  /** @type {Stream | null} */
+  /** @type {Stream | null} its trial, or itself */
   #sse = null;
-  /** @type {'ws' | 'sse' | null} the stream that delivers; while there is one nothing polls */
+  /** @type {Kind | null} the stream that delivers; while there is one nothing polls */
   #live = null;
   #liveSince = 0;
   #losses = 0;
   #wsFailures = 0;
-  #wsParkedUntil = 0;
-  #sseParkedUntil = 0;
+  #parked = { ws: { until: 0, times: 0, silences: 0 }, sse: { until: 0, times: 0, silences: 0 } };
   /** @type {any} */
   #openTimer = null;
 
@@ -121,6 +133,7 @@ class Attempt {
     this.#onEvent = onEvent;
     this.#options = options;
     this.#env = environment(options);
+    this.#locale = languageOf(options.locale);
   }
 
   // ---- a login begins -------------------------------------------------------------------------------------------
@@ -145,25 +158,29 @@ class Attempt {
 
       const overload = overloadCode(problem);
       if (overload && first) return this.#fail(overload, problem);
-      if (!overload && problem && problem.status >= 400 && problem.status < 500 && problem.status !== 408) {
-        return this.#fail(problem.code || 'refused', problem, false);
-      }
+      const refused = problem !== null && problem.status >= 400 && problem.status < 500 && problem.status !== 408;
+      if (refused && problem.code && !overload) return this.#fail(problem.code, problem, false);
+      // Not our server's word: something on the way does not let a POST through. A WebSocket can begin a login, too.
+      if ((refused || tries > 0) && !overload && (await this.#beginOverSocket())) return;
+      if (this.#ended) return;
+      if (refused && !overload) return this.#fail('refused', problem, false);
       if (first && clock.now() - startedAt >= START_PATIENCE_MS) return this.#fail('network', null);
-      await this.#sleep(problem?.retryAfter ?? this.#backoff(tries));
+      // An answer that was not ours, or a connection that was dead already: the next one may be better, so at once.
+      await this.#sleep(problem?.retryAfter ?? (tries > 0 ? this.#backoff(tries - 1) : 0));
     }
   }
 
   /** @returns {Promise<{ body: any, problem: Problem | null }>} */
   async #post() {
     const { clock, base } = this.#env;
-    const { returnTo, locale, userAgent } = this.#options;
     const abort = new AbortController();
     const timer = clock.setTimeout(() => abort.abort(), POST_TIMEOUT_MS);
+    const askedAt = clock.now();
     try {
       const response = await this.#fetch(base, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
-        body: JSON.stringify({ userAgent: userAgent ?? describeBrowser(), returnTo, locale }),
+        body: JSON.stringify(this.#wish()),
         signal: abort.signal,
       });
       if (!response.ok) {
@@ -172,7 +189,10 @@ class Attempt {
         return { body: null, problem };
       }
       const body = await readJson(response);
-      if (typeof body?.login === 'string' && body.login) return { body, problem: null };
+      if (typeof body?.login === 'string' && body.login) {
+        this.#line.answered(body, askedAt, clock.now());
+        return { body, problem: null };
+      }
       this.#note('post', 'not a login');
     } catch (error) {
       this.#note('post', `failed ${nameOf(error)}`);
@@ -182,16 +202,52 @@ class Attempt {
     return { body: null, problem: null };
   }
 
-  /** @param {{ login: string, events?: Wire[], next?: string }} answer */
-  #adopt(answer) {
-    const { clock } = this.#env;
-    this.#login = answer.login;
+  #wish() {
+    const { returnTo, userAgent } = this.#options;
+    return { userAgent: userAgent ?? describeBrowser(), returnTo, locale: this.#locale };
+  }
+
+  /** True when there is an outcome: a login, or the server's word that there will be none. @returns {Promise<boolean>} */
+  #beginOverSocket() {
+    return new Promise((resolve) => {
+      this.#openWs(`${this.#env.base}?beat=1`, this.#wish(), (wire) => {
+        const login = wire?.data?.login;
+        if (typeof login === 'string' && login) {
+          this.#newLogin(login);
+          this.#recallWinner();
+          this.#poll();
+        } else if (wire?.event === 'error' && !wire.id) {
+          const { code, message = '', retryAfter = null } = wire.data ?? {};
+          this.#fail(String(code), { status: 0, code, message, retryAfter });
+        } else {
+          this.#closeStreams(4000, 'Not a login');
+          return resolve(false);
+        }
+        resolve(true);
+      });
+    });
+  }
+
+  /** @param {string} login */
+  #newLogin(login) {
+    this.#login = login;
     this.#epoch = '';
     this.#offset = -1;
     this.#after = '';
     this.#proven = false;
+    this.#endAfter(LOGIN_LIFE_MS);
+  }
+
+  /** The login's life begins. @param {number} ms */
+  #endAfter(ms) {
+    const { clock } = this.#env;
     clock.clearTimeout(this.#deadline);
-    this.#deadline = clock.setTimeout(() => this.#expire(), LOGIN_LIFE_MS);
+    this.#deadline = clock.setTimeout(() => this.#expire(), ms + SERVER_FIRST_MS);
+  }
+
+  /** @param {{ login: string, events?: Wire[], next?: string }} answer */
+  #adopt(answer) {
+    this.#newLogin(answer.login);
     this.#takePage(answer);
     if (this.#ended) return;
     this.#recallWinner();
@@ -256,8 +312,49 @@ class Attempt {
     this.#after = /** @type {string} */ (wire.id);
     // The server thought that nobody was here any more (a phone that was in the MAX app): here we are.
     if (wire.event === 'error' && wire.data?.code === 'visitor-left') return void this.#gone();
+    if (wire.event === 'status' && wire.data?.ttl > 0) this.#endAfter(wire.data.ttl);
     if (wire.event === 'success' || wire.event === 'error') this.#finish();
+    if (wire.event === 'success' && this.#options.redeem) return void this.#redeem(wire.data ?? {});
     this.#tell(/** @type {EventName} */ (wire.event), wire.data ?? {});
+  }
+
+  /** Turns the one-time token into a session; only then is the visitor signed in. @param {any} data of `success` */
+  async #redeem(data) {
+    const { clock, base } = this.#env;
+    const until = clock.now() + REDEEM_PATIENCE_MS;
+    for (let tries = 0; !this.#stopped; tries++) {
+      const asked = await this.#ask(`${base}/callback`, { token: data.token });
+      // An answer that was lost on its way back has burnt the token: the session says whether it was that.
+      const { body, problem } = tries > 0 && asked.problem?.code ? await this.#ask(`${base}/session`) : asked;
+      if (this.#stopped) return;
+      if (body) return this.#tell('success', { ...data, session: body });
+      const refused = problem?.code && problem.status < 500;
+      if (refused || clock.now() >= until) {
+        const code = refused ? 'grant-invalid' : 'network';
+        return this.#tell('error', { code, message: messagesFor(this.#locale)[code], retry: true });
+      }
+      await this.#sleep(this.#backoff(tries));
+    }
+  }
+
+  /** @param {string} url @param {object} [message] @returns {Promise<{ body: any, problem: Problem | null }>} */
+  async #ask(url, message) {
+    const { clock } = this.#env;
+    const abort = new AbortController();
+    const timer = clock.setTimeout(() => abort.abort(), POST_TIMEOUT_MS);
+    try {
+      const response = await this.#fetch(url, {
+        headers: { Accept: 'application/json', ...(message && { 'Content-Type': 'application/json' }) },
+        ...(message && { method: 'POST', body: JSON.stringify(message) }),
+        signal: abort.signal,
+      });
+      if (!response.ok) return { body: null, problem: await readProblem(response, clock.now()) };
+      return { body: await readJson(response), problem: null };
+    } catch {
+      return { body: null, problem: null };
+    } finally {
+      clock.clearTimeout(timer);
+    }
   }
 
   /** @param {EventName} event @param {any} data */
@@ -277,8 +374,9 @@ class Attempt {
     this.#pages = openPages({ ...this.#env, fetch: this.#fetch }, this.#pace, wake, {
       url: (query) => this.#uniqueUrl(query),
       beside: () => Boolean(this.#ws || this.#sse),
-      onPage: (page) => {
+      onPage: (page, askedAt) => {
         this.#proven = true;
+        this.#line.answered(page, askedAt, this.#env.clock.now());
         return this.#takePage(page);
       },
       onGone: () => void this.#gone(),
@@ -291,59 +389,129 @@ class Attempt {
     this.#pages = null;
   }
 
-  /** Opens the best stream that is not known to fail. Polling goes on until it has delivered. */
+  /** Opens the best stream that is not known to fail. Polling goes on until it is proven. */
   #openBest() {
     const { clock } = this.#env;
     clock.clearTimeout(this.#openTimer);
     if (this.#ended || !this.#login || this.#live === 'ws' || this.#ws) return;
-    const wait = this.#wsParkedUntil - clock.now();
-    if (wait <= 0) return this.#openWs();
+    const wait = this.#parked.ws.until - clock.now();
+    if (wait <= 0) return this.#openWs(this.#eventsUrl({ beat: '1' }));
     this.#openTimer = clock.setTimeout(() => this.#openBest(), wait);
-    if (clock.now() >= this.#sseParkedUntil) this.#openSse();
+    if (clock.now() >= this.#parked.sse.until) this.#trySse();
   }
 
-  #openWs() {
-    const url = this.#eventsUrl({ beat: '1' }).replace(/^http/, 'ws');
-    this.#ws = openSocket(this.#env, url, WS_DELIVER_MS, {
-      onDelivered: () => {
+  /**
+   * @param {string} address
+   * @param {object | null} [hello] what begins a login
+   * @param {((wire: Wire | null) => void) | null} [begun] gets the first event of it, or null
+   */
+  #openWs(address, hello = null, begun = null) {
+    /** @param {Wire | null} wire */
+    const begin = (wire) => {
+      const tell = begun;
+      begun = null;
+      tell?.(wire);
+    };
+    /** @param {string} why */
+    const over = (why) => {
+      judge.stop();
+      this.#ws = null;
+      this.#note('ws', why);
+      if (begun) return begin(null);
+      if (this.#live === 'ws') return this.#lost('ws', why);
+      this.#wsFailures += 1;
+      const again = !['hang', 'refused'].includes(why) && this.#wsFailures < 2;
+      if (again) return this.#openLater(this.#backoff(0));
+      this.#park('ws');
+      this.#openBest();
+    };
+    const judge = this.#judge(WS_MARKS, WS_OPEN_MS, {
+      onProven: () => {
         this.#wsFailures = 0;
         this.#sse?.close();
         this.#sse = null;
         this.#goLive('ws');
       },
-      onEvent: (wire) => this.#take(wire),
-      onEnd: (why) => {
-        this.#ws = null;
-        this.#note('ws', why);
-        if (this.#live === 'ws') return this.#lost();
-        this.#wsFailures += 1;
-        if (why.startsWith('closed') && this.#wsFailures < 2) return this.#openLater(this.#backoff(0));
-        this.#wsParkedUntil = this.#env.clock.now() + PARK_MS;
-        this.#openBest();
+      onLate: (why) => {
+        stream.close(4000, 'Resuming elsewhere');
+        over(why);
       },
     });
+    const stream = openSocket(this.#env, address.replace(/^http/, 'ws'), hello, {
+      onMark: (mark) => judge.mark(mark),
+      onEvent: (wire) => {
+        if (begun) begin(wire);
+        this.#take(wire);
+      },
+      onEnd: over,
+    });
+    this.#ws = judged(stream, judge);
   }
 
-  /** @param {boolean} [insist] the stream that pushes itself through buffers, for where the usual one was seen to hang */
-  #openSse(insist = false) {
+  /**
+   * A short stream of marks first, which ends by itself: a stream that is held up costs nobody anything, even where the
+   * proxy does nothing else meanwhile and does not notice that we have given up.
+   * @param {boolean} [insist] the stream that pushes itself through buffers, for where the usual one was seen to hang
+   */
+  #trySse(insist = false) {
     if (this.#sse) return;
-    const url = this.#uniqueUrl({ insist: insist ? '1' : '' });
-    this.#sse = openSse({ ...this.#env, fetch: this.#fetch }, url, SSE_DELIVER_MS, {
-      onDelivered: () => this.#goLive('sse'),
-      onEvent: (wire) => this.#take(wire),
-      onEnd: (why, problem) => {
-        this.#sse = null;
-        this.#note('sse', why);
-        if (isGone(problem ?? null)) return void this.#gone();
-        if (this.#live === 'sse') return this.#lost();
-        if (why === 'hang' && !insist) return this.#openSse(true);
-        this.#sseParkedUntil = this.#env.clock.now() + PARK_MS;
-        this.#rememberWinner('poll');
+    /** @param {string} why @param {Problem} [problem] */
+    const over = (why, problem) => {
+      judge.stop();
+      this.#sse = null;
+      if (why === 'ended' && judge.inTime >= TRIAL_MARKS) return this.#openSse(insist);
+      this.#note('sse', why);
+      if (isGone(problem ?? null)) return void this.#gone();
+      if (!insist && (why === 'hang' || why === 'late' || why === 'silent')) return this.#trySse(true);
+      this.#park('sse');
+      this.#rememberWinner('poll');
+    };
+    const judge = this.#judge(Infinity, SSE_OPEN_MS, {
+      onLate: (why) => {
+        stream.close();
+        over(why);
       },
     });
+    const trial = String(Math.ceil(this.#line.tolerance + TRIAL_MORE_MS));
+    const url = this.#uniqueUrl({ trial, insist: insist ? '1' : '' });
+    const handlers = { onMark: (/** @type {any} */ mark) => judge.mark(mark), onEvent: () => {}, onEnd: over };
+    const stream = openSse({ ...this.#env, fetch: this.#fetch }, url, handlers);
+    this.#sse = judged(stream, judge);
   }
 
-  /** @param {'ws' | 'sse'} kind */
+  /** @param {boolean} insist */
+  #openSse(insist) {
+    /** @param {string} why @param {Problem} [problem] */
+    const over = (why, problem) => {
+      judge.stop();
+      this.#sse = null;
+      this.#note('sse', why);
+      if (isGone(problem ?? null)) return void this.#gone();
+      if (this.#live === 'sse') return this.#lost('sse', why);
+      this.#park('sse');
+      this.#rememberWinner('poll');
+    };
+    const judge = this.#judge(1, SSE_OPEN_MS, {
+      onProven: () => this.#goLive('sse'),
+      onLate: (why) => {
+        stream.close();
+        over(why);
+      },
+    });
+    const stream = openSse({ ...this.#env, fetch: this.#fetch }, this.#uniqueUrl({ insist: insist ? '1' : '' }), {
+      onMark: (mark) => judge.mark(mark),
+      onEvent: (wire) => this.#take(wire),
+      onEnd: over,
+    });
+    this.#sse = judged(stream, judge);
+  }
+
+  /** @param {number} needed @param {number} firstWithin @param {import('./lateness.js').Verdict} verdict */
+  #judge(needed, firstWithin, verdict) {
+    return new Judge(this.#env.clock, this.#line, needed, firstWithin, verdict);
+  }
+
+  /** @param {Kind} kind */
   #goLive(kind) {
     this.#proven = true;
     this.#live = kind;
@@ -352,12 +520,23 @@ class Attempt {
     this.#rememberWinner(kind);
   }
 
-  /** The stream that delivered is gone: a page at once, and a new stream a little later. */
-  #lost() {
+  /** The stream that delivered is gone, or behind: a page at once, and a new stream a little later. @param {Kind} kind @param {string} why */
+  #lost(kind, why) {
     this.#live = null;
     if (this.#env.clock.now() - this.#liveSince >= 10 * SECOND) this.#losses = 0;
+    // Silence may be a line that died. A second time, and when what comes comes late, it is the way of this transport.
+    if (why === 'late' || (why === 'silent' && ++this.#parked[kind].silences > 1)) {
+      this.#park(kind);
+      if (kind === 'sse') this.#rememberWinner('poll');
+    }
     this.#openLater(this.#backoff(this.#losses++));
     this.#poll();
+  }
+
+  /** Leaves a transport alone for a while. @param {Kind} kind */
+  #park(kind) {
+    const parked = this.#parked[kind];
+    parked.until = this.#env.clock.now() + PARK_MS * 2 ** Math.min(parked.times++, PARK_DOUBLINGS);
   }
 
   /** @param {number} ms */
@@ -401,6 +580,12 @@ class Attempt {
     }
     if (!listen) return;
     const window = { add: listen, remove: unlisten };
+    // Kept aside by the browser, which wants no open connection of such a page; it may come back.
+    on(window, 'pagehide', (event) => {
+      if (!event.persisted || this.#ended) return;
+      this.#closeStreams(MAY_COME_BACK, 'May come back');
+      this.#stopPoll();
+    });
     on(window, 'pageshow', (event) => {
       if (event.persisted) this.#wake(true);
     });
@@ -455,7 +640,7 @@ class Attempt {
 
   /** @param {string} code @param {Problem | null} problem @param {boolean} [retry] */
   #fail(code, problem, retry = true) {
-    const table = messagesFor(this.#options.locale);
+    const table = messagesFor(this.#locale);
     const message = table[code] || problem?.message || table.refused;
     const data = { code, message, retry, ...(problem?.retryAfter != null && { retryAfter: problem.retryAfter }) };
     this.#finish();
@@ -467,7 +652,7 @@ class Attempt {
    * @returns {Promise<PasswordAnswer>}
    */
   async password(text) {
-    const table = messagesFor(this.#options.locale);
+    const table = messagesFor(this.#locale);
     if (this.#ended || !this.#login) return { ok: false, code: 'login-not-found', message: table['login-expired'] };
     try {
       const response = await this.#fetch(`${this.#env.base}/${encodeURIComponent(this.#login)}/password`, {
@@ -537,13 +722,24 @@ class Attempt {
   /** What failed on the previous page is not tried first on this one. */
   #recallWinner() {
     const now = this.#env.clock.now();
-    const kind = this.#wsParkedUntil > now ? null : recallWinner(this.#env.storage, now);
-    if (kind === 'sse' || kind === 'poll') this.#wsParkedUntil = now + PARK_MS;
-    if (kind === 'poll') this.#sseParkedUntil = now + PARK_MS;
+    const kind = this.#parked.ws.until > now ? null : recallWinner(this.#env.storage, now);
+    if (kind === 'sse' || kind === 'poll') this.#parked.ws.until = now + PARK_MS;
+    if (kind === 'poll') this.#parked.sse.until = now + PARK_MS;
   }
 
   /** @param {'ws' | 'sse' | 'poll'} kind */
   #rememberWinner(kind) {
     rememberWinner(this.#env.storage, kind, this.#env.clock.now());
   }
+}
+
+/** Closing a stream ends what is judged of it. @param {Stream} stream @param {Judge} judge @returns {Stream} */
+function judged(stream, judge) {
+  return {
+    send: stream.send,
+    close: (code, reason) => {
+      judge.stop();
+      stream.close(code, reason);
+    },
+  };
 }

@@ -1,9 +1,9 @@
 // @ts-check
 /**
  * The wire, seen from a browser: positions, problem bodies and the three transports. A WebSocket and an SSE stream look
- * the same from outside: they say `onDelivered` when the first byte of ours has really come through, `onEvent` for each
- * event, and `onEnd` once when they are over. Pages work everywhere and go on until they are closed. What to do about
- * all of it is decided in client.js.
+ * the same from outside: they say `onMark` for each mark of the server (lateness.js), `onEvent` for each event, and `onEnd`
+ * once when they are over. Pages work everywhere and go on until they are closed. What to do about all of it is decided
+ * in client.js.
  */
 
 /** @typedef {{ id?: string, event: string, data?: any }} Wire */
@@ -11,19 +11,15 @@
 /** @typedef {{ now(): number, setTimeout(f: () => void, ms: number): any, clearTimeout(id: any): void }} Clock */
 /**
  * @typedef {object} StreamHandlers
- * @property {() => void} onDelivered the first message or comment is in: this transport works
+ * @property {(mark: import('./lateness.js').Mark) => void} onMark
  * @property {(wire: Wire) => void} onEvent
  * @property {(why: string, problem?: Problem) => void} onEnd at most once, and never after `close()`
  */
 /**
  * @typedef {object} Stream
- * @property {() => boolean} isOpen
  * @property {(message: object) => boolean} send false where the transport cannot send
  * @property {(code?: number, reason?: string) => void} close
  */
-
-/** A stream in which nothing moved for this long is dead, whatever it says of itself (the server beats every 10 s). */
-export const SILENCE_MS = 25_000;
 
 /**
  * "EPOCH-OFFSET"; the epoch may itself hold dashes.
@@ -79,6 +75,9 @@ function parseRetryAfter(header, now) {
   return Number.isFinite(ms) ? Math.max(0, ms) : null;
 }
 
+/** The server's heartbeat. */
+const BEAT_MS = 10_000;
+
 const GONE = new Set(['position-gone', 'login-not-found']);
 const OVERLOAD = new Set(['rate-limited', 'busy']);
 
@@ -119,45 +118,17 @@ export function nonce(random) {
 }
 
 /**
- * Two timers in one: nothing delivered in time ("hang"), then nothing heard for too long ("silent").
- * @param {Clock} clock
- * @param {number} deliverWithin
- * @param {(why: string) => void} expired
- */
-function watchdog(clock, deliverWithin, expired) {
-  let lastAt = clock.now();
-  let timer = clock.setTimeout(() => expired('hang'), deliverWithin);
-  const listen = () => {
-    const left = lastAt + SILENCE_MS - clock.now();
-    if (left <= 0) return expired('silent');
-    timer = clock.setTimeout(listen, left);
-  };
-  return {
-    /** @param {boolean} first */
-    heard(first) {
-      lastAt = clock.now();
-      if (!first) return;
-      clock.clearTimeout(timer);
-      timer = clock.setTimeout(listen, SILENCE_MS);
-    },
-    stop: () => clock.clearTimeout(timer),
-  };
-}
-
-/**
  * @param {{ clock: Clock, WebSocket: any }} env
  * @param {string} url
- * @param {number} deliverWithin ms
+ * @param {object | null} hello the first message, where the address does not say it all
  * @param {StreamHandlers} handlers
  * @returns {Stream}
  */
-export function openSocket(env, url, deliverWithin, handlers) {
+export function openSocket(env, url, hello, handlers) {
   let over = false;
-  let delivered = false;
   /** @type {any} */
   let socket = null;
 
-  const dog = watchdog(env.clock, deliverWithin, (why) => end(why));
   /** @param {string} why */
   const end = (why) => {
     if (over) return;
@@ -167,7 +138,6 @@ export function openSocket(env, url, deliverWithin, handlers) {
   /** @param {number} code @param {string} reason */
   const release = (code, reason) => {
     over = true;
-    dog.stop();
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.onerror = () => {}; // the ws package throws an error that nobody hears
@@ -185,22 +155,18 @@ export function openSocket(env, url, deliverWithin, handlers) {
     env.clock.setTimeout(() => end('refused'), 0);
   }
   if (socket) {
+    socket.onopen = () => hello && socket.send(JSON.stringify(hello));
     socket.onmessage = (/** @type {{ data: unknown }} */ message) => {
       if (over) return;
       const wire = parseWire(message.data);
-      if (!wire) return;
-      const first = !delivered;
-      delivered = true;
-      dog.heard(first);
-      if (first) handlers.onDelivered();
-      if (!over && wire.event !== 'beat') handlers.onEvent(wire);
+      if (wire?.event === 'beat') handlers.onMark(markOf(wire));
+      else if (wire) handlers.onEvent(wire);
     };
     socket.onclose = (/** @type {{ code: number }} */ event) => end(`closed ${event.code}`);
     socket.onerror = () => {}; // a close always follows
   }
 
   return {
-    isOpen: () => !over && socket?.readyState === 1,
     send(message) {
       if (over || socket?.readyState !== 1) return false;
       socket.send(JSON.stringify(message));
@@ -216,18 +182,14 @@ export function openSocket(env, url, deliverWithin, handlers) {
  * Server-sent events by `fetch`, because an EventSource hides what a broken answer was.
  * @param {{ clock: Clock, fetch: typeof fetch }} env
  * @param {string} url
- * @param {number} deliverWithin ms
  * @param {StreamHandlers} handlers
  * @returns {Stream}
  */
-export function openSse(env, url, deliverWithin, handlers) {
+export function openSse(env, url, handlers) {
   let over = false;
-  let delivered = false;
   const abort = new AbortController();
-  const dog = watchdog(env.clock, deliverWithin, (why) => end(why));
   const release = () => {
     over = true;
-    dog.stop();
     abort.abort();
   };
   /** @param {string} why @param {Problem} [problem] */
@@ -236,15 +198,14 @@ export function openSse(env, url, deliverWithin, handlers) {
     release();
     handlers.onEnd(why, problem);
   };
-  const heard = () => {
-    const first = !delivered;
-    delivered = true;
-    dog.heard(first);
-    if (first) handlers.onDelivered();
-  };
-  const parser = sseParser(heard, (wire) => {
-    if (!over) handlers.onEvent(wire);
-  });
+  const parser = sseParser(
+    (mark) => {
+      if (!over) handlers.onMark(mark);
+    },
+    (wire) => {
+      if (!over) handlers.onEvent(wire);
+    },
+  );
 
   const read = async () => {
     const response = await env.fetch(url, {
@@ -267,16 +228,16 @@ export function openSse(env, url, deliverWithin, handlers) {
   };
   read().catch((error) => end(`failed ${nameOf(error)}`));
 
-  return { isOpen: () => !over && delivered, send: () => false, close: () => { if (!over) release(); } };
+  return { send: () => false, close: () => { if (!over) release(); } };
 }
 
 /**
- * An incremental parser of text/event-stream. Comments are proof of life, as events are.
- * @param {() => void} heard called for each complete line that shows the stream delivers
+ * An incremental parser of text/event-stream. A mark is a comment of two numbers.
+ * @param {(mark: import('./lateness.js').Mark) => void} onMark
  * @param {(wire: Wire) => void} onEvent
  * @returns {(text: string) => void}
  */
-export function sseParser(heard, onEvent) {
+export function sseParser(onMark, onEvent) {
   let rest = '';
   let id = '';
   let event = '';
@@ -292,7 +253,8 @@ export function sseParser(heard, onEvent) {
       data = [];
       return;
     }
-    heard();
+    const mark = line.match(/^: (\d{1,15}) (\d{1,9})$/);
+    if (mark) return onMark({ sent: Number(mark[1]), next: Number(mark[2]) });
     const cut = line.indexOf(':'); // 0 for a comment: a field without a name, which nothing below takes
     const field = cut < 0 ? line : line.slice(0, cut);
     const value = cut < 0 ? '' : line.slice(cut + (line[cut + 1] === ' ' ? 2 : 1));
@@ -312,6 +274,11 @@ export function sseParser(heard, onEvent) {
       take(line);
     }
   };
+}
+
+/** @param {any} beat one without numbers tells that something comes, and no more @returns {import('./lateness.js').Mark} */
+function markOf({ sent, next }) {
+  return { sent: Number.isFinite(sent) ? sent : NaN, next: Number.isFinite(next) ? next : BEAT_MS };
 }
 
 /** @param {string} text */
@@ -371,7 +338,7 @@ export class Pace {
  * @typedef {object} PageHandlers
  * @property {(query: Record<string, string>) => string} url
  * @property {() => boolean} beside
- * @property {(page: any) => number} onPage says how many events it held
+ * @property {(page: any, askedAt: number) => number} onPage says how many events it held
  * @property {() => void} onGone the login or the position is no more
  * @property {(why: string) => void} onFault
  */
@@ -416,12 +383,13 @@ export function openPages(env, pace, wake, handlers) {
     }
   };
 
-  /** What a good page says about the next one. @param {any} body @param {number} hold @param {number} took @returns {number} ms to wait */
-  const arrived = (body, hold, took) => {
+  /** What a good page says about the next one. @param {any} body @param {number} hold @param {number} askedAt @returns {number} ms to wait */
+  const arrived = (body, hold, askedAt) => {
+    const took = clock.now() - askedAt;
     failures = 0;
     doubtful = 0;
     wake = false;
-    if (handlers.onPage(body) > 0) return 0;
+    if (handlers.onPage(body, askedAt) > 0) return 0;
     if (took >= hold * 800) pace.full(hold);
     return took < 500 ? 1000 : 0; // something answers empty pages without holding them: do not spin
   };
@@ -446,7 +414,7 @@ export function openPages(env, pace, wake, handlers) {
     const took = clock.now() - askedAt;
     if (why !== undefined) handlers.onFault(why);
     if (isGone(problem)) return handlers.onGone();
-    const pause = body ? arrived(body, hold, took) : failed(problem, hold, took, doubted);
+    const pause = body ? arrived(body, hold, askedAt) : failed(problem, hold, took, doubted);
     if (over) return;
     if (pause > 0) timer = clock.setTimeout(() => void ask(), pause);
     else void ask();

@@ -32,6 +32,8 @@ export class MaxAuthPanel extends HTMLElement {
   #ttl = 1;
   #expiresAt = 0;
   #retryAt = 0;
+  /** The visitor stays on this page when signed in. */
+  #stays = false;
 
   get state() {
     return this.#state;
@@ -59,8 +61,10 @@ export class MaxAuthPanel extends HTMLElement {
     this.#show('connecting');
     const returnTo = this.getAttribute('return-to');
     const base = this.getAttribute('base');
+    this.#stays = this.getAttribute('redirect') === 'false';
     this.#stop = startMaxAuth((event, data) => this.#on(event, data), {
       locale: localeOf(this),
+      redeem: this.#stays,
       ...(returnTo !== null && { returnTo }),
       ...(base !== null && { base }),
     });
@@ -74,9 +78,11 @@ export class MaxAuthPanel extends HTMLElement {
     this.#state = 'idle';
   }
 
-  /** Back through the browser's history to a page that had already sent its visitor on. @param {PageTransitionEvent} event */
+  /** Back through the browser's history, perhaps to a page that had already sent its visitor on. @param {PageTransitionEvent} event */
   #shown = (event) => {
-    if (!event.persisted || this.#state !== 'success') return;
+    if (!event.persisted) return;
+    if (this.#state === 'waiting') this.#tick(true);
+    if (this.#state !== 'success' || this.#stays) return;
     this.stop();
     if (this.hasAttribute('autostart')) this.start();
     else this.dispatchEvent(new CustomEvent('max-auth-stale'));
@@ -92,12 +98,12 @@ export class MaxAuthPanel extends HTMLElement {
     else if (event === 'error') this.#show('error', data);
   }
 
-  /** @param {{ token: string, redirect: string }} data */
+  /** @param {{ token: string, redirect: string, session?: object }} data `session` where the visitor stays: there is one now */
   #succeed(data) {
-    const stays = this.getAttribute('redirect') === 'false';
-    this.#show('success', { stays });
-    const goOn = this.#emit('max-auth-success', { token: data.token, redirect: data.redirect }, true);
-    if (!goOn || stays) return void this.dispatchEvent(new CustomEvent('max-auth-stays'));
+    this.#show('success', { stays: this.#stays });
+    const { token, redirect, session } = data;
+    const goOn = this.#emit('max-auth-success', { token, redirect, ...(session && { session }) }, true);
+    if (!goOn || this.#stays) return void this.dispatchEvent(new CustomEvent('max-auth-stays'));
     const base = this.getAttribute('base');
     const target = new URL(data.redirect, base ? new URL(base, document.baseURI) : import.meta.url);
     if (target.protocol === 'https:' || target.protocol === 'http:') location.assign(target);
@@ -259,16 +265,22 @@ export class MaxAuthPanel extends HTMLElement {
   }
 
   #startTicking() {
-    this.#tick();
+    this.#tick(true);
     this.#ticker = window.setInterval(() => this.#tick(), 1000);
   }
 
-  #tick() {
+  /** @param {boolean} [jump] the ring is where it belongs at once, and does not run there */
+  #tick(jump = false) {
     const view = this.#view;
     if (!view) return;
     const left = Math.max(0, this.#expiresAt - Date.now());
     const seconds = Math.ceil(left / 1000);
+    if (jump) view.rest.style.transition = 'none';
     view.rest.style.strokeDashoffset = String(100 - Math.min(100, (left / this.#ttl) * 100));
+    if (jump) {
+      view.rest.getBoundingClientRect(); // takes effect before the transition is back
+      view.rest.style.transition = '';
+    }
     view.frame.classList.toggle('low', seconds <= 10);
     view.frame.classList.toggle('stale', seconds === 0);
     view.left.textContent =

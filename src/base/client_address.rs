@@ -1,5 +1,6 @@
 //! Who is really asking, behind proxies: the rightmost hop that is not a trusted proxy (RFC 7239 §8.1).
 
+use super::address::is_private;
 use http::HeaderMap;
 use http::header::FORWARDED;
 use ipnet::IpNet;
@@ -12,6 +13,14 @@ pub struct ClientAddress {
     /// The peer sent `X-Forwarded-For` or `Forwarded` but is not in `server.trusted_proxies`: `ip` may stand for
     /// everybody behind it.
     pub unlisted_proxy: bool,
+}
+
+impl ClientAddress {
+    /// Whether many people may come from it: a proxy that nobody listed, at an address that no stranger can have. A
+    /// stranger can write the header too.
+    pub fn stands_for_many(&self) -> bool {
+        self.unlisted_proxy && is_private(self.ip)
+    }
 }
 
 /// Hops read from the header: a chain is two or three long; more is an attempt to make us work.
@@ -106,5 +115,14 @@ mod tests {
         ] {
             assert_eq!(seen(peer, header, trusted), expected, "{peer} {header:?}");
         }
+    }
+
+    #[test]
+    fn only_a_private_address_stands_for_many() {
+        let stands =
+            |ip: &str, unlisted_proxy| ClientAddress { ip: ip.parse().unwrap(), unlisted_proxy }.stands_for_many();
+        assert!(stands("172.17.0.1", true));
+        assert!(!stands("172.17.0.1", false));
+        assert!(!stands("198.51.100.7", true), "anybody can send X-Forwarded-For");
     }
 }

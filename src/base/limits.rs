@@ -21,11 +21,46 @@ pub const REQUEST_BODY_TIME: Duration = Duration::from_secs(10);
 /// Open connections on the public listener: logins in flight (20 000) with two transports each, and pages.
 pub const CONNECTIONS: usize = 50_000;
 
-/// Addresses the rate limiter remembers: 100 000 entries are about 6 MiB.
+/// Open connections of one visitor's address (an IPv6 /64; 4 and 16 times that for its /56 and /48): forty browsers behind
+/// one address, each with a stream and five more. Proxies of `server.trusted_proxies` are not counted.
+pub const CONNECTIONS_PER_ADDRESS: usize = 256;
+
+/// Open connections on the operator's listener: a scraper, health checks, a person.
+pub const OPS_CONNECTIONS: usize = 32;
+
+/// File descriptors that no connection of a browser or of a login may take: the operator's connections, the listeners, the
+/// state folder, the runtime, and as many again for MAX sessions that are being ended on new connections.
+pub const RESERVED_FILES: usize = OPS_CONNECTIONS + 64;
+
+/// From accept to a whole first request. Browsers open connections ahead, and open them again when they are gone.
+pub const FIRST_REQUEST_TIME: Duration = Duration::from_secs(15);
+
+/// An HTTP/2 connection on which nothing is asked; as long as HTTP/1.1 waits for the next request.
+pub const HTTP2_IDLE: Duration = REQUEST_HEAD_TIME;
+
+/// An HTTP/2 connection whose answers nobody takes: every stream of ours has something to say within a heartbeat.
+pub const HTTP2_STALLED: Duration = Duration::from_secs(HEARTBEAT.as_secs() + BROWSER_WRITE.as_secs());
+
+/// HTTP/2: what a client may send ahead on a stream and on a connection (bytes): a body and some messages; 65 535 is the
+/// least that the protocol knows for the latter.
+pub const HTTP2_STREAM_WINDOW: u32 = 16 * 1024;
+pub const HTTP2_CONNECTION_WINDOW: u32 = 65_535;
+
+/// HTTP/2: requests at once on one connection; proxies that need more open another.
+pub const HTTP2_STREAMS: u32 = 64;
+
+/// HTTP/2: bytes of answers that wait for a stream's window: one event.
+pub const HTTP2_SEND_BUFFER: usize = 16 * 1024;
+
+/// Addresses the rate limiter remembers (an IPv6 address is three): 100 000 entries are about 6 MiB.
 pub const RATE_KEYS: usize = 100_000;
 
 /// Messages a browser may send on one WebSocket per minute: `wake` at most one a second.
 pub const BROWSER_MESSAGES_PER_MINUTE: u32 = 90;
+
+/// Bytes that a browser may send on one WebSocket per minute, in messages of the greatest length: ten times what those
+/// that mean something need.
+pub const MESSAGES_WORTH_PER_MINUTE: usize = 32;
 
 /// Events of one login: about ten, and two for each fresh code (login.ttl / shortest code).
 pub const EVENTS: usize = 256;
@@ -54,6 +89,10 @@ pub const SEALED_LIFE: Duration = GRANT_LIFE;
 /// `returnTo`, in bytes.
 pub const RETURN_TO: usize = 1024;
 
+/// How long a login waits for a visitor who has the password form of a page without JavaScript open: such a page says
+/// nothing until it is sent.
+pub const FORM_OPEN: Duration = Duration::from_secs(300);
+
 /// Longest cloud password passed on, in bytes (MAX says at most 64 characters).
 pub const PASSWORD: usize = 256;
 
@@ -76,7 +115,16 @@ pub const HOPS_KEPT: usize = 64;
 /// Stream ends remembered for each hop and transport: enough to see a timer; 64 hops × 2 × 128 × 40 bytes are 640 KiB.
 pub const ENDS_KEPT: usize = 128;
 
-/// After each event of a stream, a comment: some compressors hold the last bytes until more follow.
+/// Marks that a stream sends one after the other when it opens, and the pause between them: enough for a browser to see
+/// that it is in time before it stops polling, and over before anything but the stream is waited for.
+pub const OPENING_MARKS: u32 = 3;
+pub const MARK_GAP: Duration = Duration::from_millis(100);
+
+/// Longest trial of a stream: a proxy with one worker has nobody else to serve meanwhile. A browser asks for some 350 ms
+/// and its round trip.
+pub const TRIAL: Duration = Duration::from_secs(2);
+
+/// After each event of a stream, a mark: some compressors hold the last bytes until more follow.
 pub const ECHO: Duration = Duration::from_millis(150);
 
 /// Log lines, and bytes of them, that wait for somebody who reads standard error: what a burst of a second writes.

@@ -1,11 +1,14 @@
 //! What every other module may use; imports nothing of ours.
 
+pub mod address;
 pub mod backoff;
 pub mod client_address;
 pub mod clock;
 pub mod id;
 pub mod limits;
+pub mod metered;
 pub mod origin;
+pub mod places;
 pub mod problem;
 pub mod rate;
 pub mod repeat;

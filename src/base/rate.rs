@@ -3,65 +3,79 @@
 //! Ready-made layers keep a key for ever and believe the leftmost `X-Forwarded-For`; both let a stranger fill the
 //! memory. Here the table has a fixed size and an entry is one instant.
 
+use super::address::{Network, networks};
 use super::limits::RATE_KEYS;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// An IPv4 address or an IPv6 /64: what one subscriber is given.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct AddressKey(IpAddr);
+const MINUTE: Duration = Duration::from_secs(60);
 
-impl From<IpAddr> for AddressKey {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(v6) => {
-                let mut segments = v6.segments();
-                segments[4..].fill(0);
-                Self(IpAddr::V6(Ipv6Addr::from(segments)))
-            }
-            v4 => Self(v4),
-        }
-    }
-}
+/// Between two looks for entries that are over in a full table: each look goes through all of it.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 /// Allows `per_minute` starts a minute, all of them at once if need be.
 pub struct RateLimiter {
-    table: Mutex<HashMap<AddressKey, Duration>>,
+    table: Mutex<Table>,
     per_minute: u32,
+}
+
+#[derive(Default)]
+struct Table {
+    /// The instant at which a network has its whole allowance back.
+    full_at: HashMap<Network, Duration>,
+    swept: Option<Duration>,
 }
 
 impl RateLimiter {
     /// `per_minute` 0 switches the limit off.
     pub fn new(per_minute: u32) -> Self {
-        Self { table: Mutex::new(HashMap::new()), per_minute }
+        Self { table: Mutex::default(), per_minute }
     }
 
     /// `now` is monotonic time. `times` widens the limit, for an address that stands for many people.
     /// The error is how long to wait.
-    pub fn check(&self, key: AddressKey, times: u32, now: Duration) -> Result<(), Duration> {
+    pub fn check(&self, address: IpAddr, times: u32, now: Duration) -> Result<(), Duration> {
         let per_minute = self.per_minute.saturating_mul(times);
         if per_minute == 0 {
             return Ok(());
         }
-        let minute = Duration::from_secs(60);
-        let interval = minute / per_minute;
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        // An entry is the instant at which the address has its whole allowance back.
-        let full_at = table.get(&key).copied().unwrap_or(now).max(now);
-        if full_at + interval > now + minute {
-            return Err(full_at + interval - now - minute);
-        }
-        if table.len() >= RATE_KEYS && !table.contains_key(&key) {
-            table.retain(|_, full_at| *full_at > now);
-            if table.len() >= RATE_KEYS {
-                // Every entry is in use: more addresses than one site has visitors. Refusing would lock the site out.
-                return Ok(());
+        let charged = |share: u32, network: &Network, table: &Table| {
+            let full_at = table.full_at.get(network).copied().unwrap_or(now).max(now);
+            full_at + MINUTE / per_minute.saturating_mul(share)
+        };
+        // Every network must have room before any is charged: who is refused pays nothing.
+        for (network, share) in networks(address) {
+            let full_at = charged(share, &network, &table);
+            if full_at > now + MINUTE {
+                return Err(full_at - now - MINUTE);
             }
         }
-        table.insert(key, full_at + interval);
+        for (network, share) in networks(address) {
+            let full_at = charged(share, &network, &table);
+            if table.has_room(&network, now) {
+                table.full_at.insert(network, full_at);
+            } else {
+                // More addresses than one site has visitors. Refusing would lock the site out.
+                metrics::counter!("max_auth_rate_table_full_total").increment(1);
+            }
+        }
         Ok(())
+    }
+}
+
+impl Table {
+    fn has_room(&mut self, network: &Network, now: Duration) -> bool {
+        if self.full_at.len() < RATE_KEYS || self.full_at.contains_key(network) {
+            return true;
+        }
+        if self.swept.is_none_or(|swept| swept + SWEEP_PAUSE <= now) {
+            self.swept = Some(now);
+            self.full_at.retain(|_, full_at| *full_at > now);
+        }
+        self.full_at.len() < RATE_KEYS
     }
 }
 
@@ -69,8 +83,8 @@ impl RateLimiter {
 mod tests {
     use super::*;
 
-    fn key(text: &str) -> AddressKey {
-        text.parse::<IpAddr>().unwrap().into()
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
@@ -78,27 +92,38 @@ mod tests {
         let limiter = RateLimiter::new(10);
         let at = Duration::from_secs;
         for _ in 0..10 {
-            assert_eq!(limiter.check(key("192.0.2.1"), 1, at(100)), Ok(()));
+            assert_eq!(limiter.check(ip("192.0.2.1"), 1, at(100)), Ok(()));
         }
-        assert_eq!(limiter.check(key("192.0.2.1"), 1, at(100)), Err(at(6)));
-        assert_eq!(limiter.check(key("192.0.2.2"), 1, at(100)), Ok(()));
-        assert_eq!(limiter.check(key("192.0.2.1"), 1, at(106)), Ok(()));
-        assert!(limiter.check(key("192.0.2.1"), 1, at(106)).is_err());
+        assert_eq!(limiter.check(ip("192.0.2.1"), 1, at(100)), Err(at(6)));
+        assert_eq!(limiter.check(ip("192.0.2.2"), 1, at(100)), Ok(()));
+        assert_eq!(limiter.check(ip("192.0.2.1"), 1, at(106)), Ok(()));
+        assert!(limiter.check(ip("192.0.2.1"), 1, at(106)).is_err());
     }
 
     #[test]
-    fn an_ipv6_subscriber_is_a_64_and_a_mapped_address_is_ipv4() {
-        assert_eq!(key("2001:db8:1:2:3::4"), key("2001:db8:1:2:ffff::1"));
-        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
-        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    fn a_customer_with_a_whole_48_has_sixteen_times_a_household_and_not_65_536_times() {
+        let limiter = RateLimiter::new(10);
+        let at = Duration::from_secs(100);
+        let passed = |addresses: &mut dyn Iterator<Item = String>| {
+            addresses.filter(|address| limiter.check(ip(address), 1, at).is_ok()).count()
+        };
+        assert_eq!(passed(&mut (0..200).map(|n| format!("2001:db8:1:200::{n:x}"))), 10, "one /64");
+        assert_eq!(passed(&mut (0..200).map(|n| format!("2001:db8:1:2{n:02x}::1"))), 30, "the rest of its /56");
+        assert_eq!(passed(&mut (0..2000).map(|n| format!("2001:db8:1:{n:x}::1"))), 120, "the rest of its /48");
+        assert_eq!(passed(&mut (0..200).map(|n| format!("2001:db8:2:200::{n:x}"))), 10, "somebody else");
     }
 
     #[test]
-    fn the_table_does_not_grow_past_its_bound() {
+    fn the_table_does_not_grow_past_its_bound_and_has_room_again_later() {
         let limiter = RateLimiter::new(1);
+        let at = Duration::from_secs;
+        let entries = || limiter.table.lock().unwrap().full_at.len();
         for n in 0..(RATE_KEYS as u32 + 1000) {
-            let _ = limiter.check(IpAddr::from(n.to_be_bytes()).into(), 1, Duration::from_secs(1));
+            assert_eq!(limiter.check(IpAddr::from(n.to_be_bytes()), 1, at(1)), Ok(()), "nobody is locked out");
         }
-        assert!(limiter.table.lock().unwrap().len() <= RATE_KEYS);
+        assert_eq!(entries(), RATE_KEYS);
+        assert_eq!(limiter.check(ip("250.0.0.1"), 1, at(100)), Ok(()));
+        assert_eq!(entries(), 1);
+        assert!(limiter.check(ip("250.0.0.1"), 1, at(100)).is_err());
     }
 }

@@ -6,7 +6,8 @@
 //! ready-made client keeps its 4 KiB handshake buffer for as long as the connection lives, which is half of what a
 //! waiting login may cost.
 
-use super::limits::WEBSOCKET_READ_BUFFER;
+use super::limits::{MESSAGES_WORTH_PER_MINUTE, WEBSOCKET_READ_BUFFER};
+use super::metered::{Held, Metered};
 use super::rng::Rng;
 use aws_lc_rs::digest;
 use axum::body::Body;
@@ -23,7 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use url::{Position, Url};
 
 /// A browser's connection once the handshake is done.
-pub type ServerSocket<S = TokioIo<Upgraded>> = WebSocketStream<S>;
+pub type ServerSocket<S = TokioIo<Upgraded>> = WebSocketStream<Metered<S>>;
 
 /// Appended to the key before hashing (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -72,21 +73,23 @@ pub fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
 pub struct Pending {
     on_upgrade: OnUpgrade,
     max_message: usize,
+    held: Option<Held>,
 }
 
 impl Pending {
     /// Completes once the answer has gone out. `None` when the peer left before.
     pub async fn socket(self) -> Option<ServerSocket> {
         let upgraded = self.on_upgrade.await.ok()?;
-        Some(server_socket(TokioIo::new(upgraded), self.max_message).await)
+        Some(server_socket(TokioIo::new(upgraded), self.max_message, self.held).await)
     }
 }
 
 /// The server's end of a WebSocket whose handshake is done.
-pub async fn server_socket<S>(stream: S, max_message: usize) -> ServerSocket<S>
+pub async fn server_socket<S>(stream: S, max_message: usize, held: Option<Held>) -> ServerSocket<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let stream = Metered::new(stream, max_message * MESSAGES_WORTH_PER_MINUTE, held);
     WebSocketStream::from_raw_socket(stream, Role::Server, Some(config(max_message))).await
 }
 
@@ -123,7 +126,8 @@ pub fn accept<B>(
             }
         }
     }
-    Ok((response, Pending { on_upgrade, max_message }))
+    let held = request.extensions_mut().remove::<Held>();
+    Ok((response, Pending { on_upgrade, max_message, held }))
 }
 
 fn accept_value(key: &HeaderValue) -> Option<HeaderValue> {

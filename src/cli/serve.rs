@@ -2,13 +2,15 @@
 
 use super::{Failure, block_on, cannot_run, say, stop_signal};
 use crate::base::clock::Clock;
+use crate::base::limits::{CONNECTIONS_PER_ADDRESS, OPS_CONNECTIONS};
+use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Flags, Loaded};
 use crate::emulator::{self, Emulator, Options};
 use crate::login::{Grants, Registry, Settings};
 use crate::observe;
-use crate::server::{self, Bound, Ends, Extra, Ops, Parts};
+use crate::server::{self, Bound, Descriptors, Ends, Extra, Ops, Parts};
 use crate::session::Sessions;
 use crate::upstream::driver::Driver;
 use crate::upstream::{AccountQr, OpenLogins, Roots};
@@ -23,7 +25,7 @@ use tokio::time::sleep;
 const DEMO_POLL: Duration = Duration::from_secs(1);
 
 pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
-    let Loaded { config, default_listen, .. } = Config::load(flags)?;
+    let Loaded { mut config, default_listen, .. } = Config::load(flags)?;
     if demo && !config.server.listen.ip().is_loopback() {
         return Err(Failure::No(
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
@@ -31,7 +33,8 @@ pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
     }
     let _last_lines = observe::log(&config.log).map_err(|error| cannot_run(&error))?;
     harden();
-    block_on(serve(config, demo, demo && default_listen))
+    let files = share_files(&mut config);
+    block_on(serve(config, files, demo, demo && default_listen))
 }
 
 /// The MAX token passes through this process: no core dumps, no reading by neighbours. And two sockets per login.
@@ -46,8 +49,26 @@ fn harden() {
     }
 }
 
+/// With few file descriptors there are fewer logins: better "busy" than a server that cannot open what it needs.
+fn share_files(config: &mut Config) -> Descriptors {
+    let limit = getrlimit(Resource::Nofile).current;
+    let files = Descriptors::share(limit, config.login.max_active);
+    if files.logins < config.login.max_active {
+        tracing::warn!(
+            "login.max_active is {}, but the limit of open files ({}) is enough for {} logins and {} connections; raise \
+             it (ulimit -n, LimitNOFILE=)",
+            config.login.max_active,
+            limit.unwrap_or_default(),
+            files.logins,
+            files.connections
+        );
+        config.login.max_active = files.logins;
+    }
+    files
+}
+
 /// `any_port`: where the usual ports are taken, others will do.
-async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Failure> {
+async fn serve(mut config: Config, files: Descriptors, demo: bool, any_port: bool) -> Result<(), Failure> {
     let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
 
@@ -105,8 +126,12 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Fai
     let routes = server::router(&config.server, &config.login, parts);
 
     greet(&config, &public, demo);
-    tasks.spawn("public listener", public.serve(routes, tasks.clone()));
-    tasks.spawn("ops listener", ops.serve(operator.router(), tasks.clone()));
+    let trusted = config.server.trusted_proxies.clone();
+    let visitors = Arc::new(Places::new(files.connections, CONNECTIONS_PER_ADDRESS, trusted));
+    let operators = Arc::new(Places::for_anybody(OPS_CONNECTIONS));
+    tasks.spawn("public listener", public.serve(routes, visitors, tasks.clone()));
+    tasks.spawn("upkeep", operator.clone().upkeep());
+    tasks.spawn("ops listener", ops.serve(operator.router(), operators, tasks.clone()));
 
     stop_signal().await;
     tracing::info!("stopping: MAX sessions are being ended");

@@ -66,6 +66,17 @@ impl Grants {
     }
 }
 
+impl Grants {
+    /// Forgets what nobody fetched in time.
+    pub fn tidy(&self) {
+        let now = self.clock.monotonic();
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.retain(|_, grant| grant.expires > now);
+        let few = 2 * table.len();
+        table.shrink_to(few);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +98,13 @@ mod tests {
         let token = grants.issue(person(), "/".into(), mine);
         tokio::time::advance(GRANT_LIFE).await;
         assert!(grants.take(&token, &mine).is_none(), "too late");
+
+        grants.issue(person(), "/".into(), mine);
+        grants.tidy();
+        assert_eq!(grants.table.lock().unwrap().len(), 1);
+        tokio::time::advance(GRANT_LIFE).await;
+        grants.tidy();
+        assert_eq!(grants.table.lock().unwrap().len(), 0, "who it is is not kept for longer");
     }
 
     #[tokio::test(start_paused = true)]

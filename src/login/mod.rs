@@ -18,7 +18,7 @@ use crate::base::limits::READERS;
 use crate::base::secret::Secret;
 use crate::upstream::driver::Inbox;
 pub use event::{Event, Kind};
-pub use grant::Grants;
+pub use grant::{Grant, Grants};
 pub use log::{Gone, Log, Page};
 pub use position::Position;
 pub use registry::{Registry, Settings, Start};
@@ -41,6 +41,11 @@ pub struct Login {
     locale: Locale,
     return_to: String,
     grace: Duration,
+    /// The same for a visitor who left but may come back by the browser's Back button.
+    grace_away: Duration,
+    away: AtomicBool,
+    /// Nobody is missed before this, in milliseconds of the monotonic clock.
+    held_until: AtomicU64,
     clock: Clock,
     inbox: Inbox,
     readers: AtomicUsize,
@@ -71,7 +76,8 @@ pub struct TooManyReaders;
 pub struct PasswordNotAsked;
 
 impl Login {
-    fn new(id: LoginId, epoch: u32, start: &Start, grace: Duration, clock: Clock) -> Self {
+    fn new(id: LoginId, epoch: u32, start: &Start, settings: &Settings, clock: Clock) -> Self {
+        let grace = if start.phone { settings.grace_phone } else { settings.grace };
         let login = Self {
             id,
             log: Log::new(epoch),
@@ -79,6 +85,9 @@ impl Login {
             locale: start.locale,
             return_to: start.return_to.clone(),
             grace,
+            grace_away: grace.max(settings.grace_phone),
+            away: AtomicBool::new(false),
+            held_until: AtomicU64::new(0),
             inbox: Inbox::default(),
             readers: AtomicUsize::new(0),
             left_at: AtomicU64::new(millis(clock.monotonic())),
@@ -87,9 +96,11 @@ impl Login {
             cancelled: Notify::new(),
             password_asked: AtomicBool::new(false),
         };
-        // Written before anybody can read, so that the first event takes one round trip. It alone says the login's id.
+        // Written before anybody can read, so that the first event takes one round trip. It alone says the login's id, and
+        // how long the login lives.
         let stage = Stage::Connecting;
-        let data = json!({"stage": stage.name(), "message": stage.message(login.locale), "login": id.text()});
+        let message = stage.message(login.locale);
+        let data = json!({"stage": stage.name(), "message": message, "login": id.text(), "ttl": millis(settings.ttl)});
         login.log.append(event::Kind::Status, &data);
         login
     }
@@ -105,13 +116,38 @@ impl Login {
         if attach == Attach::Resume || (attach == Attach::NextPage && away) {
             self.wake();
         }
+        self.away.store(false, Ordering::SeqCst);
         self.presence.notify_one();
         Ok(reader)
+    }
+
+    /// The visitor left the page, which the browser may bring back as it is.
+    pub fn may_come_back(&self) {
+        self.away.store(true, Ordering::SeqCst);
+    }
+
+    /// The visitor has a form before them, from a page that does not refresh itself: nobody is missed for so long.
+    pub fn hold(&self, time: Duration) {
+        self.held_until.store(millis(self.clock.monotonic() + time), Ordering::SeqCst);
+        self.presence.notify_one();
     }
 
     /// The visitor is looking: the next question to MAX comes at once (at most one a second).
     pub fn wake(&self) {
         self.inbox.wake();
+    }
+
+    pub fn locale(&self) -> Locale {
+        self.locale
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn unix_ms(&self) -> i64 {
+        self.clock.unix_ms()
+    }
+
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     /// Passes the MAX cloud password on, once.
@@ -141,8 +177,11 @@ impl Login {
                 changed.await;
                 continue;
             }
+            let grace = if self.away.load(Ordering::SeqCst) { self.grace_away } else { self.grace };
+            let held = self.held_until.load(Ordering::SeqCst).saturating_sub(millis(self.clock.monotonic()));
+            let grace = grace.max(Duration::from_millis(held));
             tokio::select! {
-                () = tokio::time::sleep(self.grace) => if self.readers.load(Ordering::SeqCst) == 0 { return },
+                () = tokio::time::sleep(grace) => if self.readers.load(Ordering::SeqCst) == 0 { return },
                 () = changed => {}
             }
         }

@@ -1,11 +1,10 @@
 //! The one writer of a login's log: runs the driver, turns its news into events, ends it when its time has come.
 
 use super::event::Kind;
-use super::registry::Registry;
+use super::registry::{Registry, SignedIn};
 use super::text::{Failure, Stage};
 use super::{Login, drawing};
 use crate::base::id::{self, Fingerprint};
-use crate::base::limits::SEALED_LIFE;
 use crate::base::tasks::Tasks;
 use crate::upstream::driver::{News, Outcome, Outlet, Person, Visitor};
 use metrics::{counter, histogram};
@@ -27,17 +26,10 @@ enum Reason {
 }
 
 pub async fn run(registry: Arc<Registry>, login: Arc<Login>, visitor: Visitor) {
-    {
-        let mut open = Open { registry: &registry, login: &login, leave_unsealed: false };
-        let (outcome, reason) = sign_in(&registry, &login, visitor).await;
-        open.leave_unsealed = !conclude(&registry, &login, outcome, reason);
-    }
-    // Readable for a while: the visitor may be away when it ends.
-    tokio::select! {
-        () = tokio::time::sleep(SEALED_LIFE) => {}
-        () = registry.tasks.stopping() => {}
-    }
-    registry.forget(login.id);
+    let mut open = Open { registry: &registry, login: &login, leave_unsealed: false, signed_in: false };
+    let (outcome, reason) = sign_in(&registry, &login, visitor).await;
+    open.signed_in = matches!(outcome, Outcome::SignedIn(_)) && reason != Some(Reason::Cancelled);
+    open.leave_unsealed = !conclude(&registry, &login, outcome, reason);
 }
 
 /// Runs the driver to its end, telling it to stop when there is a reason.
@@ -123,6 +115,7 @@ struct Open<'a> {
     registry: &'a Registry,
     login: &'a Login,
     leave_unsealed: bool,
+    signed_in: bool,
 }
 
 impl Drop for Open<'_> {
@@ -130,7 +123,7 @@ impl Drop for Open<'_> {
         if !self.leave_unsealed && !self.login.log.is_sealed() {
             fail(self.login, Failure::Internal, None);
         }
-        self.registry.ended();
+        self.registry.ended(self.login, self.login.log.is_sealed().then_some(SignedIn(self.signed_in)));
     }
 }
 

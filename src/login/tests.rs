@@ -265,3 +265,35 @@ async fn readers_are_bounded() {
     drop(readers);
     assert!(login.attach(Attach::Begin).is_ok());
 }
+
+/// Begins logins and gives each up, one after the other.
+async fn storm(world: &World, count: usize) {
+    for _ in 0..count {
+        world.start().cancel();
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn logins_that_are_over_are_bounded_and_do_not_displace_a_success() {
+    let world = world(Plan::ApproveAfter(Duration::from_secs(5)), 10);
+    let login = world.start();
+    let _reader = login.attach(Attach::Begin).unwrap();
+    sealed(&login).await;
+    assert_eq!(story(&login).last().unwrap(), "success");
+    storm(&world, 500).await;
+    assert_eq!(world.registry.known(), 10 + 1);
+    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).is_some(), "its visitor may be away");
+    sleep(Duration::from_secs(61)).await;
+    world.registry.tidy();
+    assert_eq!(world.registry.known(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crashed_login_is_forgotten_like_any_other() {
+    let world = world(Plan::Panic, 1);
+    world.start();
+    sleep(Duration::from_secs(61)).await;
+    world.registry.tidy();
+    assert_eq!(world.registry.known(), 0);
+}

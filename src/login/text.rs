@@ -12,9 +12,16 @@ pub enum Locale {
 }
 
 impl Locale {
-    /// A language tag such as `en` or `en-GB`; what is neither Russian nor English is Russian.
+    /// A language tag such as `ru` or `en-GB`. Where Russian is read, Russian; the same table as in `web/browser.js`.
     pub fn parse(tag: &str) -> Self {
-        if tag.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("en")) { Self::En } else { Self::Ru }
+        let language = tag.split(['-', '_']).next().unwrap_or_default();
+        let russian = ["ru", "be", "uk", "kk"].iter().any(|known| language.eq_ignore_ascii_case(known));
+        if russian { Self::Ru } else { Self::En }
+    }
+
+    /// The tag.
+    pub fn tag(self) -> &'static str {
+        self.pick("ru", "en")
     }
 
     /// For whom no login could be begun.
@@ -25,7 +32,7 @@ impl Locale {
         )
     }
 
-    fn pick(self, ru: &'static str, en: &'static str) -> &'static str {
+    pub fn pick<T>(self, ru: T, en: T) -> T {
         match self {
             Self::Ru => ru,
             Self::En => en,

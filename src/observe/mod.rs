@@ -77,7 +77,10 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
         "Callbacks with a token that was used, late or of another browser"
     );
     describe_counter!("max_auth_requests_total", "HTTP requests, by method, route and status");
-    describe_counter!("max_auth_connections_refused_total", "Connections refused because too many were open");
+    describe_gauge!("max_auth_connections_open", "Open connections on the public listener, WebSockets included");
+    describe_counter!("max_auth_connections_refused_total", "Connections refused because too many were open, by why");
+    describe_counter!("max_auth_connections_ended_total", "Connections that nobody used as one does, by why");
+    describe_counter!("max_auth_rate_table_full_total", "Starts not counted because the table of addresses was full");
     describe_counter!("max_auth_log_lines_dropped_total", "Log lines dropped because nobody read standard error");
     describe_counter!("max_auth_tasks_crashed_total", "Tasks that crashed; each is a defect of max-auth");
     Ok(handle)

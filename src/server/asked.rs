@@ -2,18 +2,20 @@
 //! answered with a problem body like everything else.
 
 use super::logins::{invalid, login_not_found};
-use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, REQUEST_BODY_TIME};
+use super::timeouts::BodyTooSlow;
+use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, TRIAL};
 use crate::base::problem::Problem;
 use crate::login::Position;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Path, Query};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
+use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::error::Error;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// The login named in the path, as text; whether there is such a login is another question.
 pub struct LoginPath(pub String);
@@ -71,7 +73,19 @@ pub fn seconds(text: Option<&str>) -> Result<Duration, Problem> {
     wait.ok_or_else(|| invalid("wait must be a number of seconds, at most 10"))
 }
 
-pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Problem> {
+/// Whether the address of a WebSocket that begins says `beat=1`.
+pub fn asks_for_marks(uri: &Uri) -> bool {
+    url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+        .any(|(key, value)| key == "beat" && value == "1")
+}
+
+/// Of the trial of a stream, in milliseconds.
+pub fn trial_length(text: &str) -> Result<Duration, Problem> {
+    let length = text.parse().map(Duration::from_millis);
+    length.map(|length| length.min(TRIAL)).map_err(|_| invalid("trial must be a number of milliseconds, at most 2000"))
+}
+
+pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
@@ -82,17 +96,30 @@ pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<axum::body::By
             "Send the body as Content-Type: application/json.",
         ));
     }
-    let read = timeout(REQUEST_BODY_TIME, to_bytes(body, REQUEST_BODY)).await;
-    let read = read.map_err(|_| {
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body did not arrive", "The body took too long.")
-    })?;
-    read.map_err(|_| {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "The body is too large",
-            format!("At most {REQUEST_BODY} bytes are read."),
-        )
+    body_bytes(body).await
+}
+
+/// The whole body, if it is not too large and there in time.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads a body")]
+pub async fn body_bytes(body: Body) -> Result<Bytes, Problem> {
+    to_bytes(body, REQUEST_BODY).await.map_err(|error| {
+        let mut cause: Option<&dyn Error> = Some(&error);
+        while let Some(error) = cause {
+            if error.is::<BodyTooSlow>() {
+                let status = StatusCode::REQUEST_TIMEOUT;
+                return Problem::new(status, "body-timeout", "The body did not arrive", "The body took too long.");
+            }
+            if error.is::<LengthLimitError>() {
+                return Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "body-too-large",
+                    "The body is too large",
+                    format!("At most {REQUEST_BODY} bytes are read."),
+                );
+            }
+            cause = error.source();
+        }
+        invalid("the body broke off")
     })
 }
 
@@ -104,6 +131,11 @@ pub fn prefers_json(headers: &HeaderMap) -> bool {
     holds(headers, ACCEPT, "application/json")
 }
 
+/// A person's browser that shows what it gets, not a program.
+pub fn prefers_html(headers: &HeaderMap) -> bool {
+    holds(headers, ACCEPT, "text/html")
+}
+
 pub fn holds(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.any(|value| value.to_ascii_lowercase().contains(word))
@@ -112,7 +144,7 @@ pub fn holds(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
 /// What failed in a browser, told with its next request: `ws.hang,sse.http-502`. Only known words become labels.
 pub fn count_failures(failed: &str) {
     const TRANSPORTS: [&str; 4] = ["ws", "sse", "poll", "post"];
-    const REASONS: [&str; 7] = ["hang", "silent", "closed", "refused", "http", "failed", "ended"];
+    const REASONS: [&str; 8] = ["hang", "late", "silent", "closed", "refused", "http", "failed", "ended"];
     for one in failed.split(',').take(20) {
         let Some((transport, why)) = one.split_once('.') else { continue };
         let Some(transport) = TRANSPORTS.iter().find(|known| **known == transport) else { continue };
@@ -135,4 +167,5 @@ pub struct EventsQuery {
     pub failed: Option<String>,
     pub beat: Option<String>,
     pub wake: Option<String>,
+    pub trial: Option<String>,
 }

@@ -36,6 +36,7 @@ macro_rules! file {
 const FILES: &[File] = &[
     file!("/client.js", "text/javascript; charset=utf-8", "client.js"),
     file!("/transports.js", "text/javascript; charset=utf-8", "transports.js"),
+    file!("/lateness.js", "text/javascript; charset=utf-8", "lateness.js"),
     file!("/browser.js", "text/javascript; charset=utf-8", "browser.js"),
     file!("/widget.js", "text/javascript; charset=utf-8", "widget.js"),
     file!("/widget-look.js", "text/javascript; charset=utf-8", "widget-look.js"),

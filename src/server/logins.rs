@@ -1,8 +1,8 @@
 //! The endpoints of a login: begin, stream, password, give up.
 
 use super::asked::{
-    Asked as AskedQuery, EventsQuery, LoginPath, count_failures, holds, is_phone, json_body, position, prefers_json,
-    seconds, wants_stream,
+    Asked as AskedQuery, EventsQuery, LoginPath, asks_for_marks, count_failures, holds, is_phone, json_body, position,
+    prefers_json, seconds, trial_length, wants_stream,
 };
 use super::cookie::Cookies;
 use super::hop::hop;
@@ -19,7 +19,7 @@ use crate::base::websocket::{self, Asked, Pending, Refused};
 use crate::login::{Attach, Gone, Login, Position, Reader, Registry, TooManyReaders};
 use crate::transport::begin::{Door, First, NotBegun, Wish, first_message};
 use crate::transport::ends::{Ends, Recorder, Transport};
-use crate::transport::{page, sse, ws};
+use crate::transport::{page, sse, trial, ws};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse as _, Response};
@@ -42,6 +42,8 @@ pub struct Logins {
     pub cookies: Cookies,
     pub trusted_proxies: Vec<IpNet>,
     pub base_path: String,
+    /// The site as visitors know it: the host of its address.
+    pub site: String,
     pub first_message_timeout: Duration,
     /// `login.ttl` and the grant's life: how long a flow cookie is of use.
     pub flow_life: Duration,
@@ -108,17 +110,17 @@ impl Logins {
     fn open_socket(&self, asked: Asked, mut request: Request<Body>, peer: SocketAddr) -> Result<Response, Problem> {
         self.origins.check_upgrade(request.headers())?;
         let flow = self.cookies.flow_or_new(request.headers(), &self.rng);
-        let recorder = self.recorder(&request, Transport::WebSocket);
+        let hop = hop(&request);
         let (mut response, pending) = handshake(&mut request, asked)?;
         if let Some(cookie) = self.cookies.set_flow(&flow, self.flow_life) {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
-        let context = self.context(request.headers(), peer, flow.fingerprint);
-        self.spawn_socket(pending, Opening::FirstMessage(Box::new(context)), recorder);
+        let context = self.context(request.headers(), peer, flow.fingerprint, asks_for_marks(request.uri()));
+        self.spawn_socket(pending, Opening::FirstMessage(Box::new(context)), hop);
         Ok(response)
     }
 
-    fn context(&self, headers: &HeaderMap, peer: SocketAddr, flow: Fingerprint) -> ws::Context {
+    fn context(&self, headers: &HeaderMap, peer: SocketAddr, flow: Fingerprint, beat: bool) -> ws::Context {
         ws::Context {
             door: Arc::clone(&self.door),
             registry: Arc::clone(&self.registry),
@@ -127,13 +129,14 @@ impl Logins {
             who: self.who(headers, peer),
             flow,
             is_phone: is_phone(headers),
+            beat,
         }
     }
 
     /// Serves the socket once it is there. Each step is a box of its own, so that a waiting login keeps room for its
     /// last one only.
-    fn spawn_socket(&self, pending: Pending, opening: Opening, recorder: Recorder) {
-        let tasks = self.tasks.clone();
+    fn spawn_socket(&self, pending: Pending, opening: Opening, hop: Arc<str>) {
+        let (tasks, ends) = (self.tasks.clone(), Arc::clone(&self.ends));
         self.tasks.spawn("websocket", async move {
             let Some(socket) = Box::pin(pending.socket()).await else { return };
             metrics::counter!("max_auth_streams_total", "transport" => "websocket").increment(1);
@@ -142,18 +145,22 @@ impl Logins {
                 Opening::Resume { reader, after, beat } => Some(ws::Opened { socket, reader, after, beat }),
             };
             if let Some(opened) = opened {
+                // Only now is it a stream, whose end means something.
+                let recorder = Recorder::new(ends, hop, Transport::WebSocket);
                 Box::pin(ws::serve(Box::new(opened), tasks, recorder)).await;
             }
         });
     }
 
-    fn recorder(&self, request: &Request<Body>, transport: Transport) -> Recorder {
-        Recorder::new(Arc::clone(&self.ends), hop(request), transport)
+    /// For an event stream, once it is known to be one: an answer that is whole has no end to write down.
+    fn recorder(&self, hop: Arc<str>) -> impl FnOnce() -> Recorder + use<> {
+        let ends = Arc::clone(&self.ends);
+        move || Recorder::new(ends, hop, Transport::Sse)
     }
 
     async fn post(&self, request: Request<Body>, peer: SocketAddr) -> Result<Response, Problem> {
         self.origins.check_request(request.headers())?;
-        let recorder = self.recorder(&request, Transport::Sse);
+        let hop = hop(&request);
         let (parts, body) = request.into_parts();
         let text = json_body(&parts.headers, body).await?;
         let wish = match first_message(&text) {
@@ -168,7 +175,7 @@ impl Logins {
         let reader = login.attach(Attach::Begin).map_err(too_many_readers)?;
         let mut response = if wants_stream(&parts.headers) {
             metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
-            sse::serve(reader, None, sse::Shape::default(), false, self.tasks.clone(), recorder)
+            sse::serve(reader, None, sse::Shape::default(), false, self.tasks.clone(), self.recorder(hop))
         } else {
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
             page::serve(&reader, None, Duration::ZERO, &self.tasks).await.map_err(|Gone| position_gone())?
@@ -241,9 +248,9 @@ impl Logins {
         let on = |flag: &Option<String>| matches!(flag.as_deref(), Some("1" | "true"));
         if let Some(asked) = asked {
             let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
-            let recorder = self.recorder(&request, Transport::WebSocket);
+            let hop = hop(&request);
             let (response, pending) = handshake(&mut request, asked)?;
-            self.spawn_socket(pending, Opening::Resume { reader, after, beat: on(&query.beat) }, recorder);
+            self.spawn_socket(pending, Opening::Resume { reader, after, beat: on(&query.beat) }, hop);
             return Ok(response);
         }
         if query.wait.is_some() || !wants_stream(request.headers()) && prefers_json(request.headers()) {
@@ -253,11 +260,14 @@ impl Logins {
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
             return page::serve(&reader, after, wait, &self.tasks).await.map_err(|Gone| position_gone());
         }
-        let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
-        metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
-        let recorder = self.recorder(&request, Transport::Sse);
         let shape = sse::Shape { once: on(&query.once), insist: on(&query.insist) };
         let gzip = holds(request.headers(), ACCEPT_ENCODING, "gzip");
+        if let Some(length) = &query.trial {
+            return Ok(trial::serve(login.clock(), trial_length(length)?, shape.insist, gzip));
+        }
+        let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
+        metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
+        let recorder = self.recorder(hop(&request));
         Ok(sse::serve(reader, after, shape, gzip, self.tasks.clone(), recorder))
     }
 

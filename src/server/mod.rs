@@ -1,10 +1,13 @@
 //! HTTP: the URL table, the middleware order, the listeners, the graceful stop.
 
+mod account;
 mod asked;
 mod caching;
+mod connection;
 mod cookie;
 mod files;
 mod hop;
+mod html;
 mod listener;
 mod logins;
 mod middleware;
@@ -14,10 +17,11 @@ mod plain;
 mod probe;
 mod router;
 mod sign_in;
+mod timeouts;
 mod upgrade;
 
 pub use crate::transport::ends::Ends;
 pub use files::{Extra, demo};
-pub use listener::{Bound, bind};
+pub use listener::{Bound, Descriptors, bind};
 pub use ops::Ops;
 pub use router::{Parts, router};

@@ -11,6 +11,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the operator's endpoints need.
 #[derive(Clone)]
@@ -22,7 +23,18 @@ pub struct Ops {
     pub ends: Arc<Ends>,
 }
 
+/// Between two rounds of upkeep: what a histogram is told is kept until then.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 impl Ops {
+    /// Keeps memory bounded where nobody asks: metrics that no scraper fetches, logins and grants that are over.
+    pub async fn upkeep(self) {
+        while tokio::time::timeout(UPKEEP, self.tasks.stopping()).await.is_err() {
+            self.metrics.run_upkeep();
+            self.registry.tidy();
+        }
+    }
+
     pub fn router(self) -> Router {
         Router::new()
             .route("/metrics", get(metrics))
@@ -34,7 +46,6 @@ impl Ops {
 }
 
 async fn metrics(State(ops): State<Ops>) -> Response {
-    ops.metrics.run_upkeep();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], ops.metrics.render()).into_response()
 }
 

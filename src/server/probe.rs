@@ -6,11 +6,12 @@ use super::asked::Asked as AskedQuery;
 use super::caching;
 use super::hop::{hop, marks};
 use super::origin::AllowedOrigins;
+use crate::base::address::{Network, subscriber};
 use crate::base::client_address::{ClientAddress, client_address};
 use crate::base::clock::Clock;
 use crate::base::limits::{BROWSER_MESSAGE, PAGE_WAIT};
 use crate::base::problem::Problem;
-use crate::base::rate::{AddressKey, RateLimiter};
+use crate::base::rate::RateLimiter;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::base::websocket::{self, Asked, Pending};
@@ -84,7 +85,7 @@ pub struct Probes {
     places: Arc<Semaphore>,
     slow_places: Arc<Semaphore>,
     /// Places in use by each address; an address that has none is not in it, so the places bound it.
-    held: Arc<Mutex<HashMap<AddressKey, usize>>>,
+    held: Arc<Mutex<HashMap<Network, usize>>>,
     asked: RateLimiter,
     count: AtomicU64,
 }
@@ -128,14 +129,14 @@ impl Probes {
     }
 
     /// Who asks, as far as limits go; an error once it asked too often.
-    fn asking<B>(&self, request: &Request<B>, peer: SocketAddr) -> Result<AddressKey, Problem> {
+    fn asking<B>(&self, request: &Request<B>, peer: SocketAddr) -> Result<Network, Problem> {
         let who = client_address(peer.ip(), request.headers(), &self.trusted_proxies);
-        let key = AddressKey::from(who.ip);
-        self.asked.check(key, 1, self.clock.monotonic()).map(|()| key).map_err(|_| busy())
+        let checked = self.asked.check(who.ip, 1, self.clock.monotonic());
+        checked.map(|()| subscriber(who.ip)).map_err(|_| busy())
     }
 
     /// A place among the probes, given back after `longest` at the latest.
-    fn place(&self, key: AddressKey, longest: Duration) -> Result<Place, Problem> {
+    fn place(&self, key: Network, longest: Duration) -> Result<Place, Problem> {
         let places = if longest > LONGEST { &self.slow_places } else { &self.places };
         let permit = Arc::clone(places).try_acquire_owned().map_err(|_| busy())?;
         let held = Held::take(&self.held, key).ok_or_else(busy)?;
@@ -230,12 +231,12 @@ fn busy() -> Problem {
 
 /// One more place in use by an address, until it is dropped.
 struct Held {
-    table: Arc<Mutex<HashMap<AddressKey, usize>>>,
-    key: AddressKey,
+    table: Arc<Mutex<HashMap<Network, usize>>>,
+    key: Network,
 }
 
 impl Held {
-    fn take(table: &Arc<Mutex<HashMap<AddressKey, usize>>>, key: AddressKey) -> Option<Self> {
+    fn take(table: &Arc<Mutex<HashMap<Network, usize>>>, key: Network) -> Option<Self> {
         let mut held = table.lock().unwrap_or_else(PoisonError::into_inner);
         let number = held.entry(key).or_insert(0);
         if *number >= AT_ONCE_EACH {

@@ -1,5 +1,6 @@
 //! The whole URL table.
 
+use super::asked::prefers_html;
 use super::caching::says_itself;
 use super::cookie::Cookies;
 use super::files::{self, Extra};
@@ -7,7 +8,7 @@ use super::logins::{self, Logins, flow_life};
 use super::origin::AllowedOrigins;
 use super::probe::Probes;
 use super::sign_in::{self, SignIn};
-use super::{middleware, plain, upgrade};
+use super::{account, html, middleware, plain, upgrade};
 use crate::base::clock::Clock;
 use crate::base::problem::Problem;
 use crate::base::repeat::OncePerMinute;
@@ -20,8 +21,9 @@ use crate::transport::begin::Door;
 use crate::transport::ends::Ends;
 use axum::Router;
 use axum::middleware::map_response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, delete, get, post};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, Uri};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -46,8 +48,10 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         login.starts_per_minute,
         server.public_url.clone(),
         server.allowed_origins.clone(),
+        format!("{base}/account"),
         parts.clock.clone(),
     );
+    let site = html::site(&server.public_url);
     let probes = Probes::new(
         origins.clone(),
         server.trusted_proxies.clone(),
@@ -63,6 +67,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         cookies,
         trusted_proxies: server.trusted_proxies.clone(),
         base_path: base.to_owned(),
+        site: site.clone(),
         first_message_timeout: login.first_message_timeout,
         flow_life: flow_life(login.ttl),
         stripped: upgrade::StrippedUpgrades::default(),
@@ -78,6 +83,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         origins: origins.clone(),
         base_path: base.to_owned(),
         logout_failed: OncePerMinute::default(),
+        site,
     });
 
     let login_routes = Router::new()
@@ -91,8 +97,9 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/{{login}}/wait"), get(plain::wait).post(plain::password))
         .with_state(logins);
     let session_routes = Router::new()
-        .route(&format!("{base}/callback"), get(sign_in::callback))
+        .route(&format!("{base}/callback"), get(sign_in::callback).post(sign_in::redeem))
         .route(&format!("{base}/callback/{{unique}}"), get(sign_in::callback))
+        .route(&format!("{base}/account"), get(account::account))
         .route(&format!("{base}/session"), get(sign_in::session))
         .route(&format!("{base}/session/{{unique}}"), get(sign_in::session))
         .route(&format!("{base}/verify"), get(sign_in::verify))
@@ -104,17 +111,25 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }
-    let routes = routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
+    let account = format!("{base}/account");
+    let routes = routes
+        .fallback(move |uri: Uri, headers: HeaderMap| async move { not_found(&uri, &headers, &account) })
+        .method_not_allowed_fallback(method_not_allowed);
     middleware::wrap(routes, origins)
 }
 
-async fn not_found() -> Problem {
+/// A person who comes to the site's first page where nothing else serves it is shown who they are.
+fn not_found(uri: &Uri, headers: &HeaderMap, account: &str) -> Response {
+    if uri.path() == "/" && prefers_html(headers) {
+        return html::see_other(account);
+    }
     Problem::new(
         StatusCode::NOT_FOUND,
         "not-found",
         "Nothing here",
         "max-auth answers here, but not at this address. Its endpoints live below server.base_path.",
     )
+    .into_response()
 }
 
 async fn method_not_allowed() -> Problem {

@@ -1,16 +1,18 @@
 //! From a grant to a session: `/callback`, `/session`, `/verify`, `/logout`.
 
-use super::asked::Asked;
+use super::asked::{Asked, json_body, prefers_html};
 use super::cookie::Cookies;
+use super::html;
+use super::logins::invalid;
 use super::origin::AllowedOrigins;
 use crate::base::problem::Problem;
 use crate::base::repeat::OncePerMinute;
-use crate::login::Grants;
+use crate::login::{Grant, Grants};
 use crate::session::{Session, Sessions};
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -24,6 +26,8 @@ pub struct SignIn {
     pub origins: AllowedOrigins,
     pub base_path: String,
     pub logout_failed: OncePerMinute,
+    /// The site as visitors know it: the host of its address.
+    pub site: String,
 }
 
 #[derive(Deserialize)]
@@ -37,21 +41,11 @@ pub async fn callback(
     Asked(query): Asked<CallbackQuery>,
     headers: HeaderMap,
 ) -> Response {
-    let flow = sign_in.cookies.flow(&headers);
-    let grant = query.token.zip(flow).and_then(|(token, flow)| sign_in.grants.take(&token, &flow.fingerprint));
-    let Some(grant) = grant else {
-        metrics::counter!("max_auth_grants_refused_total").increment(1);
+    let Some(grant) = query.token.and_then(|token| sign_in.take(&token, &headers)) else {
         return sign_in.grant_refused(&headers);
     };
-    let cookie = sign_in
-        .sessions
-        .begin(grant.person)
-        .and_then(|sealed| sign_in.cookies.set_session(&sealed, sign_in.sessions.ttl()));
-    let (Some(cookie), Ok(location)) = (cookie, HeaderValue::from_str(&grant.return_to)) else {
-        tracing::error!("a session could not be sealed");
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Not signed in", "Please try again.")
-            .into_response();
-    };
+    let location = HeaderValue::from_str(&grant.return_to);
+    let (Some((_, cookie)), Ok(location)) = (sign_in.begin(grant), location) else { return not_sealed() };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     let headers = response.headers_mut();
@@ -59,6 +53,11 @@ pub async fn callback(
     headers.insert(SET_COOKIE, cookie);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// The same without leaving the page: `{"token":T}` becomes a session, and the answer says whose.
+pub async fn redeem(State(sign_in): State<Arc<SignIn>>, request: Request) -> Response {
+    sign_in.redeem(request).await.unwrap_or_else(|problem| problem.into_response())
 }
 
 /// Who is signed in.
@@ -102,7 +101,12 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
         )
         .into_response();
     }
-    let mut response = StatusCode::NO_CONTENT.into_response();
+    let mut response = if prefers_html(&headers) {
+        // A form without JavaScript: back to the page that says who is signed in.
+        html::see_other(&format!("{}/account", sign_in.base_path))
+    } else {
+        StatusCode::NO_CONTENT.into_response()
+    };
     if let Some(cookie) = sign_in.cookies.clear_session() {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
@@ -110,38 +114,73 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
 }
 
 impl SignIn {
-    fn session(&self, headers: &HeaderMap) -> Option<Session> {
+    pub fn session(&self, headers: &HeaderMap) -> Option<Session> {
         self.sessions.read(self.cookies.session(headers)?)
+    }
+
+    /// The grant, once, in the browser that began.
+    fn take(&self, token: &str, headers: &HeaderMap) -> Option<Grant> {
+        let grant = self.cookies.flow(headers).and_then(|flow| self.grants.take(token, &flow.fingerprint));
+        if grant.is_none() {
+            metrics::counter!("max_auth_grants_refused_total").increment(1);
+        }
+        grant
+    }
+
+    /// A session and its cookie.
+    fn begin(&self, grant: Grant) -> Option<(Session, HeaderValue)> {
+        let sealed = self.sessions.begin(grant.person)?;
+        let cookie = self.cookies.set_session(&sealed, self.sessions.ttl())?;
+        Some((self.sessions.read(&sealed)?, cookie))
+    }
+
+    async fn redeem(&self, request: Request) -> Result<Response, Problem> {
+        #[derive(Deserialize)]
+        struct Redeem {
+            token: String,
+        }
+        self.origins.check_request(request.headers())?;
+        let (parts, body) = request.into_parts();
+        let text = json_body(&parts.headers, body).await?;
+        let Redeem { token } =
+            serde_json::from_slice(&text).map_err(|_| invalid("the body must be {\"token\":\"…\"}"))?;
+        let grant = self.take(&token, &parts.headers).ok_or_else(grant_invalid)?;
+        let Some((session, cookie)) = self.begin(grant) else { return Ok(not_sealed()) };
+        let mut response = json(&session);
+        response.headers_mut().insert(SET_COOKIE, cookie);
+        Ok(response)
     }
 
     /// A person sees this when the minute is over or the link was opened elsewhere.
     fn grant_refused(&self, headers: &HeaderMap) -> Response {
-        let html = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|a| a.contains("text/html"));
-        if !html {
-            return Problem::new(
-                StatusCode::BAD_REQUEST,
-                "grant-invalid",
-                "This sign-in cannot be finished",
-                "The token is used, older than a minute, or belongs to another browser. Begin again.",
-            )
-            .into_response();
+        if !prefers_html(headers) {
+            return grant_invalid().into_response();
         }
-        let page = format!(
-            "<!doctype html><html lang=\"ru\"><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>MAX</title>\
-             <link rel=\"stylesheet\" href=\"{base}/page.css\"><body class=\"login\"><main><div class=\"sheet\">\
-             <h1>Вход не завершён</h1><p>Ссылка уже использована, устарела или открыта в другом браузере.</p>\
-             <p lang=\"en\">This link was used, is too old, or belongs to another browser.</p>\
-             <p><a href=\"{base}/login\">Войти ещё раз · Sign in again</a></p></div></main></body></html>",
-            base = self.base_path
+        let page = html::Page { base: &self.base_path, locale: html::language(headers), site: &self.site };
+        let (title, message, again) = page.pick(
+            ("Вход не завершён", "Ссылка уже использована, устарела или открыта в другом браузере.", "Войти ещё раз"),
+            ("Not signed in", "This link was used, is too old, or belongs to another browser.", "Sign in again"),
         );
-        let mut response = Response::new(Body::from(page));
-        *response.status_mut() = StatusCode::BAD_REQUEST;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        let body = format!(
+            "<h1>{title}</h1><p class=\"say\">{message}</p><p><a class=\"primary\" href=\"{}/login\">{again}</a></p>",
+            self.base_path
+        );
+        html::answer(StatusCode::BAD_REQUEST, page.document(title, "", &body))
     }
+}
+
+fn grant_invalid() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "grant-invalid",
+        "This sign-in cannot be finished",
+        "The token is used, older than a minute, or belongs to another browser. Begin again.",
+    )
+}
+
+fn not_sealed() -> Response {
+    tracing::error!("a session could not be sealed");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Not signed in", "Please try again.").into_response()
 }
 
 fn not_signed_in() -> Response {

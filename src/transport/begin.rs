@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::{Position as UrlPosition, Url};
 
-/// An address that forwards for others without being listed stands for many people: this many times the limit.
+/// A private address that forwards for others without being listed stands for many people: this many times the limit.
 const UNLISTED_PROXY_ALLOWANCE: u32 = 100;
 
 /// What visitors are told to wait when this node is full.
@@ -38,8 +38,8 @@ impl Wish {
     }
 
     /// What a form begins: nothing is known of the browser.
-    pub fn without_script(return_to: Option<String>) -> Self {
-        Self { visitor: Visitor::default(), return_to, locale: Locale::default() }
+    pub fn without_script(return_to: Option<String>, locale: Locale) -> Self {
+        Self { visitor: Visitor::default(), return_to, locale }
     }
 }
 
@@ -132,6 +132,8 @@ pub struct Door {
     limiter: RateLimiter,
     public_url: Url,
     allowed_origins: Vec<Origin>,
+    /// Where a login goes that does not say.
+    landing: String,
     clock: Clock,
 }
 
@@ -141,9 +143,10 @@ impl Door {
         starts_per_minute: u32,
         public_url: Url,
         allowed_origins: Vec<Origin>,
+        landing: String,
         clock: Clock,
     ) -> Self {
-        Self { registry, limiter: RateLimiter::new(starts_per_minute), public_url, allowed_origins, clock }
+        Self { registry, limiter: RateLimiter::new(starts_per_minute), public_url, allowed_origins, landing, clock }
     }
 
     pub fn begin(
@@ -154,11 +157,11 @@ impl Door {
         is_phone: bool,
     ) -> Result<Arc<Login>, NotBegun> {
         let return_to = match &wish.return_to {
-            None => "/".to_owned(),
+            None => self.landing.clone(),
             Some(text) => self.return_to(text).ok_or(NotBegun::ReturnTo)?,
         };
-        let times = if who.unlisted_proxy { UNLISTED_PROXY_ALLOWANCE } else { 1 };
-        self.limiter.check(who.ip.into(), times, self.clock.monotonic()).map_err(|retry_after| {
+        let times = if who.stands_for_many() { UNLISTED_PROXY_ALLOWANCE } else { 1 };
+        self.limiter.check(who.ip, times, self.clock.monotonic()).map_err(|retry_after| {
             metrics::counter!("max_auth_rate_limited_total").increment(1);
             NotBegun::RateLimited { retry_after }
         })?;
@@ -218,7 +221,14 @@ mod tests {
         let registry = Registry::new(settings, Arc::new(Nobody), grants, clock.clone(), rng, tasks);
         let origins =
             vec![Origin::parse("https://example.ru").unwrap(), Origin::parse("https://app.example.ru").unwrap()];
-        Door::new(Arc::new(registry), per_minute, Url::parse("https://example.ru/").unwrap(), origins, clock)
+        Door::new(
+            Arc::new(registry),
+            per_minute,
+            Url::parse("https://example.ru/").unwrap(),
+            origins,
+            "/".into(),
+            clock,
+        )
     }
 
     fn wish(text: &str) -> Result<Wish, Invalid> {
@@ -316,7 +326,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn too_many_starts_and_a_full_node_say_when_to_come_back() {
-        let who = |unlisted_proxy| ClientAddress { ip: [192, 0, 2, u8::from(unlisted_proxy)].into(), unlisted_proxy };
+        let who = |unlisted_proxy| ClientAddress { ip: [10, 0, 2, u8::from(unlisted_proxy)].into(), unlisted_proxy };
         let flow = Fingerprint::of(b"f");
         let begin = |door: &Door, who| door.begin(wish(r#"{"userAgent":{}}"#).unwrap(), who, flow, false);
         let limited = door(1, 100);
@@ -328,6 +338,9 @@ mod tests {
         for _ in 0..50 {
             assert!(begin(&limited, who(true)).is_ok(), "an unlisted proxy does not lock the site out");
         }
+        let stranger = ClientAddress { ip: [198, 51, 100, 7].into(), unlisted_proxy: true };
+        assert!(begin(&limited, stranger).is_ok());
+        assert!(begin(&limited, stranger).is_err(), "who only says so has the limit of one");
         assert_eq!(begin(&door(0, 0), who(false)).err(), Some(NotBegun::Busy { retry_after: BUSY_PAUSE }));
     }
 }

@@ -3,9 +3,11 @@
 pub mod begin;
 mod close;
 pub mod ends;
+mod mark;
 pub mod page;
 pub mod probe_stream;
 mod pump;
 pub mod sse;
 mod stored_gzip;
+pub mod trial;
 pub mod ws;

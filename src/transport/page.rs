@@ -21,6 +21,7 @@ pub const NOT_STORED: HeaderValue = HeaderValue::from_static("no-store, no-trans
 /// The page after a position: at once if there is something, else when there is, at most after `wait`.
 pub async fn serve(reader: &Reader, after: Option<Position>, wait: Duration, tasks: &Tasks) -> Result<Response, Gone> {
     let login = reader.login();
+    let asked = login.unix_ms();
     let mut page = login.log.read(after)?;
     if page.events.is_empty() && !page.sealed && !wait.is_zero() {
         let follow = timeout(wait.min(PAGE_WAIT), login.log.follow(page.next));
@@ -29,12 +30,12 @@ pub async fn serve(reader: &Reader, after: Option<Position>, wait: Duration, tas
             () = tasks.stopping() => page,
         };
     }
-    Ok(answer(login, &page))
+    Ok(answer(login, &page, asked))
 }
 
-/// `{"login":ID,"events":[…],"next":POSITION}`
-pub fn answer(login: &Login, page: &Page) -> Response {
-    let mut response = Response::new(Body::from(body(login, page)));
+/// `{"login":ID,"events":[…],"next":POSITION,"asked":MS,"sent":MS}`: by the last two a browser knows what the line can do.
+fn answer(login: &Login, page: &Page, asked: i64) -> Response {
+    let mut response = Response::new(Body::from(body(login, page, asked)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, NOT_STORED);
@@ -42,9 +43,9 @@ pub fn answer(login: &Login, page: &Page) -> Response {
     response
 }
 
-fn body(login: &Login, page: &Page) -> Bytes {
+fn body(login: &Login, page: &Page, asked: i64) -> Bytes {
     let size: usize = page.events.iter().map(|event| event.json().len() + 1).sum();
-    let mut body = BytesMut::with_capacity(size + 96);
+    let mut body = BytesMut::with_capacity(size + 160);
     body.put_slice(format!("{{\"login\":\"{}\",\"events\":[", login.id.text()).as_bytes());
     for (index, event) in page.events.iter().enumerate() {
         if index > 0 {
@@ -52,6 +53,7 @@ fn body(login: &Login, page: &Page) -> Bytes {
         }
         body.put_slice(event.json());
     }
-    body.put_slice(format!("],\"next\":\"{}\"}}", page.next).as_bytes());
+    let times = format!("],\"next\":\"{}\",\"asked\":{asked},\"sent\":{}}}", page.next, login.unix_ms());
+    body.put_slice(times.as_bytes());
     body.freeze()
 }

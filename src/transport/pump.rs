@@ -1,23 +1,37 @@
 //! From a position to a sink: what every streaming transport does next.
 
 use super::ends::{How, Recorder};
-use crate::base::limits::{ECHO, HEARTBEAT};
+use super::mark::Mark;
+use crate::base::limits::{ECHO, HEARTBEAT, MARK_GAP, OPENING_MARKS};
 use crate::base::tasks::Tasks;
 use crate::login::{Gone, Login, Page, Position, Reader};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// What a stream sends next.
 pub enum Next {
-    /// New events; the stream ends after them when the log is sealed.
-    Page(Page),
+    /// New events, behind a mark; the stream ends after them when the log is sealed. The first page is what the browser
+    /// missed, and may be empty.
+    Page(Page, Mark),
     /// Nothing new for a while: show the proxies, and the browser, that the line lives. Also sent shortly after each
     /// event, where something may hold the last bytes until more follow.
-    Beat,
+    Beat(Mark),
     /// The position is not in the log any more.
     Gone,
     /// The server stops.
     Stopping,
+}
+
+/// Which marks a stream sends besides its heartbeat.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Marks {
+    /// None: nobody reads them.
+    Plain,
+    /// One after each event.
+    Echo,
+    /// That, and a few at the opening, by which a browser judges the stream.
+    Opening,
 }
 
 pub struct Pump {
@@ -27,15 +41,20 @@ pub struct Pump {
     opening: bool,
     beat_at: Instant,
     echo: bool,
+    /// Of the opening, not yet sent.
+    opening_marks: u32,
     tasks: Tasks,
     recorder: Recorder,
 }
 
 impl Pump {
-    /// From `after`, or from the beginning of the log. `echo`: a beat follows each event.
-    pub fn new(reader: Reader, after: Option<Position>, echo: bool, tasks: Tasks, recorder: Recorder) -> Self {
+    /// From `after`, or from the beginning of the log.
+    pub fn new(reader: Reader, after: Option<Position>, marks: Marks, tasks: Tasks, recorder: Recorder) -> Self {
         let at = after.unwrap_or_else(|| reader.login().log.start());
-        Self { reader, at, opening: true, beat_at: Instant::now() + HEARTBEAT, echo, tasks, recorder }
+        let opening_marks = if marks == Marks::Opening { OPENING_MARKS } else { 0 };
+        let pause = if opening_marks > 0 { MARK_GAP } else { HEARTBEAT };
+        let (echo, beat_at) = (marks != Marks::Plain, Instant::now() + pause);
+        Self { reader, at, opening: true, beat_at, echo, opening_marks, tasks, recorder }
     }
 
     pub fn login(&self) -> &Arc<Login> {
@@ -68,9 +87,10 @@ impl Pump {
                 Err(Gone) => self.gone(),
             },
             () = sleep_until(beat_at) => {
-                self.beat_at = beat_at + HEARTBEAT;
+                self.opening_marks = self.opening_marks.saturating_sub(1);
+                self.beat_at = beat_at + if self.opening_marks > 0 { MARK_GAP } else { HEARTBEAT };
                 self.recorder.sent();
-                Next::Beat
+                Next::Beat(self.mark())
             }
         }
     }
@@ -82,9 +102,15 @@ impl Pump {
             self.will_end(How::Finished);
         }
         if self.echo && !page.events.is_empty() {
-            self.beat_at = Instant::now() + ECHO;
+            self.beat_at = self.beat_at.min(Instant::now() + ECHO);
         }
-        Next::Page(page)
+        Next::Page(page, self.mark())
+    }
+
+    fn mark(&self) -> Mark {
+        // In whole milliseconds, and never too early.
+        let next = self.beat_at.saturating_duration_since(Instant::now());
+        Mark { sent: self.reader.login().unix_ms(), next: next.max(Duration::from_millis(1)) }
     }
 
     fn gone(&mut self) -> Next {

@@ -1,8 +1,9 @@
 //! Server-sent events (WHATWG HTML §9.2), for `fetch` and for a plain `EventSource`.
 
 use super::ends::{How, Recorder};
+use super::mark::Mark;
 use super::page::{ACCEL, NOT_STORED};
-use super::pump::{Next, Pump};
+use super::pump::{Marks, Next, Pump};
 use super::stored_gzip::StoredGzip;
 use crate::base::tasks::Tasks;
 use crate::login::{Event, Position, Reader};
@@ -15,9 +16,6 @@ use http::{HeaderValue, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use std::convert::Infallible;
-
-/// A comment: proves at once that the line delivers, and keeps it alive.
-const COMMENT: &[u8] = b":\n\n";
 
 /// How soon an `EventSource` comes back, in milliseconds: at once when each response carries one event.
 const RETRY: &str = "retry: 1000\n\n";
@@ -44,7 +42,7 @@ pub fn serve(
     shape: Shape,
     gzip: bool,
     tasks: Tasks,
-    recorder: Recorder,
+    recorder: impl FnOnce() -> Recorder,
 ) -> Response {
     if let Ok(page) = reader.login().log.read(after)
         && page.sealed
@@ -55,15 +53,20 @@ pub fn serve(
         *response.status_mut() = StatusCode::NO_CONTENT;
         return response;
     }
-    let gzip = (shape.insist && gzip).then(StoredGzip::new);
-    let encoded = gzip.is_some();
-    let pump = Pump::new(reader, after, true, tasks, recorder);
-    let state = State { pump, shape, gzip, opened: false, ended: false };
+    let dress = Dress::new(shape.insist, gzip);
+    let encoded = dress.encoded();
+    let pump = Pump::new(reader, after, Marks::Echo, tasks, recorder());
+    let state = State { pump, shape, dress, opened: false, ended: false };
     let chunks = stream::unfold(state, |mut state| async move {
         let chunk = state.chunk().await?;
         Some((Ok::<_, Infallible>(Frame::data(chunk)), state))
     });
-    let mut response = Response::new(Body::new(StreamBody::new(chunks)));
+    answer(Body::new(StreamBody::new(chunks)), encoded)
+}
+
+/// The head of an event stream, as much as a head can do to let it pass.
+pub fn answer(body: Body, encoded: bool) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, NOT_STORED);
@@ -75,10 +78,42 @@ pub fn serve(
     response
 }
 
+/// What a stream wears on its way: for an insistent one a tail and an encoding of its own.
+pub struct Dress {
+    insist: bool,
+    gzip: Option<StoredGzip>,
+}
+
+impl Dress {
+    /// `gzip`: whether the client reads it.
+    pub fn new(insist: bool, gzip: bool) -> Self {
+        Self { insist, gzip: (insist && gzip).then(StoredGzip::new) }
+    }
+
+    pub fn encoded(&self) -> bool {
+        self.gzip.is_some()
+    }
+
+    pub fn chunk(&mut self, mut text: BytesMut, last: bool) -> Bytes {
+        if self.insist {
+            text.put_slice(b":");
+            text.put_bytes(b' ', TAIL);
+            text.put_slice(b"\n\n");
+        }
+        let Some(gzip) = &mut self.gzip else { return text.freeze() };
+        let mut encoded = BytesMut::with_capacity(text.len() + 64);
+        gzip.write(&text, &mut encoded);
+        if last {
+            gzip.finish(&mut encoded);
+        }
+        encoded.freeze()
+    }
+}
+
 struct State {
     pump: Pump,
     shape: Shape,
-    gzip: Option<StoredGzip>,
+    dress: Dress,
     opened: bool,
     ended: bool,
 }
@@ -94,36 +129,26 @@ impl State {
             text.put_slice(if self.shape.once { RETRY_ONCE } else { RETRY }.as_bytes());
         }
         self.fill(&mut text).await;
-        if self.shape.insist {
-            text.put_slice(b":");
-            text.put_bytes(b' ', TAIL);
-            text.put_slice(b"\n\n");
-        }
-        let Some(gzip) = &mut self.gzip else { return Some(text.freeze()) };
-        let mut encoded = BytesMut::with_capacity(text.len() + 64);
-        gzip.write(&text, &mut encoded);
-        if self.ended {
-            gzip.finish(&mut encoded);
-        }
-        Some(encoded.freeze())
+        Some(self.dress.chunk(text, self.ended))
     }
 
     async fn fill(&mut self, text: &mut BytesMut) {
         loop {
             match self.pump.next().await {
-                Next::Page(page) if page.events.is_empty() && !page.sealed => {
+                Next::Page(page, mark) if page.events.is_empty() && !page.sealed => {
                     // The opening page. With `once`, wait for the one event.
                     if !self.shape.once {
-                        return text.put_slice(COMMENT);
+                        return write_mark(mark, text);
                     }
                 }
-                Next::Page(page) => {
+                Next::Page(page, mark) => {
+                    write_mark(mark, text);
                     let count = if self.shape.once { 1 } else { page.events.len() };
                     page.events.iter().take(count).for_each(|event| write(event, text));
                     return self.end_if(page.sealed || self.shape.once);
                 }
-                Next::Beat => {
-                    text.put_slice(COMMENT);
+                Next::Beat(mark) => {
+                    write_mark(mark, text);
                     return self.end_if(self.shape.once);
                 }
                 Next::Gone | Next::Stopping => {
@@ -140,6 +165,11 @@ impl State {
             self.pump.will_end(How::Finished);
         }
     }
+}
+
+/// A comment: it keeps the line alive, and shows by its time whether the line delivers.
+pub fn write_mark(mark: Mark, text: &mut BytesMut) {
+    text.put_slice(format!("{mark}\n\n").as_bytes());
 }
 
 fn write(event: &Event, text: &mut BytesMut) {

@@ -3,10 +3,11 @@
 use super::begin::{Door, First, NotBegun, Wish, first_message};
 use super::close::Close;
 use super::ends::{How, Recorder};
-use super::pump::{Next, Pump};
+use super::mark::Mark;
+use super::pump::{Marks, Next, Pump};
 use crate::base::client_address::ClientAddress;
 use crate::base::id::{Fingerprint, LoginId};
-use crate::base::limits::{BROWSER_MESSAGES_PER_MINUTE, BROWSER_WRITE};
+use crate::base::limits::{BROWSER_MESSAGES_PER_MINUTE, BROWSER_WRITE, MARK_GAP};
 use crate::base::tasks::Tasks;
 use crate::base::websocket::ServerSocket;
 use crate::login::{Attach, Locale, Login, Position, Reader, Registry};
@@ -19,7 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 /// A peer that has not answered three pings is gone, or frozen: it will come back with its position.
 const SILENCE: Duration = Duration::from_secs(35);
@@ -27,8 +28,9 @@ const SILENCE: Duration = Duration::from_secs(35);
 /// How long a peer may take to answer our close before the connection is dropped.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// The heartbeat that a page can see; sent only to those who asked for it with `beat=1`.
-const BEAT: &str = r#"{"event":"beat"}"#;
+/// What a browser says that leaves the page but may keep it for its Back button: by itself, or our page, which must not
+/// send 1001.
+const MAY_COME_BACK: [u16; 2] = [1001, 4001];
 
 /// What a WebSocket runs over: an upgraded connection, or a pipe in a test.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
@@ -43,6 +45,8 @@ pub struct Context {
     pub who: ClientAddress,
     pub flow: Fingerprint,
     pub is_phone: bool,
+    /// Marks that a page can see.
+    pub beat: bool,
 }
 
 /// A WebSocket that knows what it reads.
@@ -50,14 +54,15 @@ pub struct Opened<S = TokioIo<Upgraded>> {
     pub socket: ServerSocket<S>,
     pub reader: Reader,
     pub after: Option<Position>,
-    /// Heartbeats that a page can see.
+    /// Marks that a page can see; sent only to those who asked for them with `beat=1`.
     pub beat: bool,
 }
 
 /// Hears the first message. `None` when it was none: the socket is closed with the reason.
 pub async fn begin<S: Stream>(mut socket: ServerSocket<S>, context: Context) -> Option<Opened<S>> {
+    let beat = context.beat;
     match first(&mut socket, context).await {
-        Ok((reader, after)) => Some(Opened { socket, reader, after, beat: false }),
+        Ok((reader, after)) => Some(Opened { socket, reader, after, beat }),
         Err(ended) => {
             finish(&mut socket, ended).await;
             None
@@ -69,9 +74,10 @@ pub async fn begin<S: Stream>(mut socket: ServerSocket<S>, context: Context) -> 
 pub async fn serve<S: Stream>(opened: Box<Opened<S>>, tasks: Tasks, recorder: Recorder) {
     let Opened { socket, reader, after, beat } = *opened;
     let now = Instant::now();
+    let marks = if beat { Marks::Opening } else { Marks::Plain };
     let mut open = Open {
         socket,
-        pump: Pump::new(reader, after, false, tasks, recorder),
+        pump: Pump::new(reader, after, marks, tasks, recorder),
         beat,
         last_heard: now,
         messages: 0,
@@ -150,9 +156,9 @@ async fn refuse<S: Stream>(socket: &mut ServerSocket<S>, code: &str, locale: Loc
     Ended::Close(Close::TryLater)
 }
 
-/// The next message that is not protocol housekeeping.
+/// The next message that is not protocol housekeeping, of which there is little.
 async fn message<S: Stream>(socket: &mut ServerSocket<S>) -> Result<Message, Ended> {
-    loop {
+    for _ in 0..BROWSER_MESSAGES_PER_MINUTE {
         match socket.next().await {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Close(_))) | None => return Err(Ended::PeerLeft),
@@ -160,6 +166,7 @@ async fn message<S: Stream>(socket: &mut ServerSocket<S>) -> Result<Message, End
             Some(Err(error)) => return Err(ended_by(&error)),
         }
     }
+    Err(Ended::Close(Close::TooManyMessages))
 }
 
 fn ended_by(error: &Error) -> Ended {
@@ -176,7 +183,7 @@ struct Open<S> {
     pump: Pump,
     beat: bool,
     last_heard: Instant,
-    /// Messages in the minute that began at `minute`.
+    /// Messages, pings and their answers included, in the minute that began at `minute`.
     messages: u32,
     minute: Instant,
 }
@@ -184,14 +191,14 @@ struct Open<S> {
 impl<S: Stream> Open<S> {
     /// Three inputs: what the log says next, what the browser says, and time, which the pump keeps.
     async fn run(&mut self) -> Ended {
-        if self.beat && !self.send(Message::Text(Utf8Bytes::from_static(BEAT))).await {
-            return Ended::PeerLeft;
-        }
         loop {
             tokio::select! {
                 biased;
                 next = self.pump.next() => match next {
-                    Next::Page(page) => {
+                    Next::Page(page, mark) => {
+                        if !self.mark(mark).await {
+                            return Ended::PeerLeft;
+                        }
                         for event in &page.events {
                             if !self.send_text(event.json()).await {
                                 return Ended::PeerLeft;
@@ -201,12 +208,12 @@ impl<S: Stream> Open<S> {
                             return Ended::Close(Close::Finished);
                         }
                     }
-                    Next::Beat => {
+                    Next::Beat(mark) => {
                         if self.last_heard.elapsed() > SILENCE {
                             self.pump.will_end(How::Silent);
                             return Ended::PeerLeft;
                         }
-                        if !self.heartbeat().await {
+                        if !self.heartbeat(mark).await {
                             return Ended::PeerLeft;
                         }
                     }
@@ -214,8 +221,11 @@ impl<S: Stream> Open<S> {
                     Next::Stopping => return Ended::Close(Close::Restarting),
                 },
                 message = self.socket.next() => match message {
-                    Some(Ok(Message::Close(_))) => {
+                    Some(Ok(Message::Close(frame))) => {
                         self.pump.will_end(How::Left);
+                        if frame.is_some_and(|frame| MAY_COME_BACK.contains(&u16::from(frame.code))) {
+                            self.pump.login().may_come_back();
+                        }
                         return Ended::PeerLeft;
                     }
                     None => return Ended::PeerLeft,
@@ -229,9 +239,14 @@ impl<S: Stream> Open<S> {
     }
 
     /// A ping, so that a dead peer is noticed and both directions of every proxy's timer are fed.
-    async fn heartbeat(&mut self) -> bool {
-        let seen = !self.beat || self.send(Message::Text(Utf8Bytes::from_static(BEAT))).await;
-        seen && self.send(Message::Ping(Bytes::new())).await
+    async fn heartbeat(&mut self, mark: Mark) -> bool {
+        let ping = !self.beat || mark.next >= MARK_GAP * 2;
+        self.mark(mark).await && (!ping || self.send(Message::Ping(Bytes::new())).await)
+    }
+
+    /// True where nobody asked for marks, too.
+    async fn mark(&mut self, mark: Mark) -> bool {
+        !self.beat || self.send(Message::text(mark.message())).await
     }
 
     /// A text message, written past the library's buffer, which would keep room for the largest event as long as the
@@ -257,10 +272,6 @@ impl<S: Stream> Open<S> {
     fn heard(&mut self, message: &Message) -> Option<Close> {
         let now = Instant::now();
         self.last_heard = now;
-        let Message::Text(text) = message else {
-            // An answer to a ping, or bytes that mean nothing here.
-            return None;
-        };
         if now - self.minute > Duration::from_secs(60) {
             (self.minute, self.messages) = (now, 0);
         }
@@ -268,6 +279,10 @@ impl<S: Stream> Open<S> {
         if self.messages > BROWSER_MESSAGES_PER_MINUTE {
             return Some(Close::TooManyMessages);
         }
+        let Message::Text(text) = message else {
+            // An answer to a ping, or bytes that mean nothing here.
+            return None;
+        };
         if let Ok(Value::Object(message)) = serde_json::from_str::<Value>(text)
             && message.get("wake") == Some(&Value::Bool(true))
         {

@@ -426,6 +426,63 @@ export const CHAINS = [
     best: 'sse',
     findings: [fault('ws-upgrade-not-passed', 'unknown'), note('app-compression', 'app'), addressLost('unknown')],
   },
+
+  // ---- late ------------------------------------------------------------------------------------------------------------
+  // A stream is there and delivers, but later than an ordinary answer: it must not take the place of polling.
+  {
+    name: 'stream-late',
+    what: `${NO_UPGRADE}; what is streamed comes 1.5 s later, whole answers at once`,
+    tiers: one('node', () => ({ stripUpgrade: true, stream: { lateMs: 1500 } })),
+    best: 'long-poll', fast: true, browser: true,
+  },
+  {
+    name: 'frames-late',
+    what: 'a WebSocket opens at once, what it carries comes 1.5 s later; event streams pass',
+    tiers: one('node', () => ({ lateFramesMs: 1500 })),
+    best: 'sse', stayMs: 7000, fast: true, browser: true,
+  },
+  {
+    name: 'all-streams-late',
+    what: 'WebSocket and event streams come 1.5 s later, whole answers at once',
+    tiers: one('node', () => ({ lateFramesMs: 1500, stream: { lateMs: 1500 } })),
+    best: 'long-poll', stayMs: 7000,
+  },
+  {
+    name: 'late-after-5s',
+    what: `${NO_UPGRADE}; a stream is live for 5 s and comes 2 s later from then on`,
+    tiers: one('node', () => ({ stripUpgrade: true, stream: { lateMs: 2000, sinceMs: 5000 } })),
+    best: 'long-poll', stayMs: 13_000,
+  },
+  {
+    name: 'blocks-of-4k',
+    what: `${NO_UPGRADE}; streams leave in whole blocks of 4 KB`,
+    tiers: one('node', () => ({ stripUpgrade: true, stream: { block: 4096 } })),
+    best: 'long-poll', browser: true,
+  },
+  {
+    name: 'bursts-of-64k',
+    what: `${NO_UPGRADE}; streams leave when 64 KB are full, and each 2 s`,
+    tiers: one('node', () => ({ stripUpgrade: true, stream: { block: 65_536, everyMs: 2000 } })),
+    best: 'long-poll',
+  },
+  {
+    name: 'nginx-big-buffers',
+    what: `${NO_UPGRADE}; buffers of 64 KB, and told to ignore X-Accel-Buffering`,
+    tiers: one('nginx 1.22', nginx({ location: 'proxy_ignore_headers X-Accel-Buffering; proxy_buffers 64 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k;' })),
+    best: 'long-poll',
+  },
+  {
+    name: 'one-worker',
+    what: `${NO_UPGRADE}; one request at a time, each answer whole, and nobody notices that a browser has gone`,
+    tiers: one('node', () => ({ oneWorker: true })),
+    best: 'long-poll', fast: true,
+  },
+  {
+    name: 'slow-line',
+    what: 'nothing, but the line takes 100 ms each way',
+    tiers: one('node', () => ({ awayMs: 100 })),
+    best: 'websocket',
+  },
 ];
 
 /**

@@ -163,8 +163,9 @@ export async function measuredLogin(running, emulator, browser = undefined) {
     let qr = await login.until('qr');
     await pause(700);
     qr = await login.newCode(qr);
-    result.transport = await login.settled();
+    await login.settled();
     await pause(running.chain.stayMs ?? 300);
+    result.transport = login.browser.transport;
     qr = await login.newCode(qr);
     await pause(300);
     await login.approve(qr);

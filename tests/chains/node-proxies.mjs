@@ -5,6 +5,7 @@ import http from 'node:http';
 import net from 'node:net';
 import zlib from 'node:zlib';
 import { once } from 'node:events';
+import { Transform } from 'node:stream';
 
 /**
  * `hold`: answers are passed on only when they are complete, as an inspecting proxy does it; upgrades are stripped.
@@ -12,11 +13,20 @@ import { once } from 'node:events';
  * `hangUpgrades`: an upgrade is swallowed: no answer, no end.
  * `gzip`: an application's compression middleware that nobody told to flush; respects no-transform, passes no upgrades.
  * `refusePost`: a firewall that lets nobody post.
- * `refuseUpgrade`: the upgrade is answered with 403.
+ * `refuseUpgrade`: the upgrade is answered with 403. `stripUpgrade`: it is passed on as an ordinary request.
+ * `stream`: what is done to event streams: {lateMs, sinceMs, block, everyMs} (`through`).
+ * `lateFramesMs`: what comes through a WebSocket comes so much later.
+ * `awayMs`: a slow line: everything, either way, takes so much longer.
+ * `oneWorker`: one request at a time, each answer read to its end before a byte of it is passed on; a browser that goes
+ *   away meanwhile is not noticed, as a synchronous worker does not.
  */
-export async function startNodeProxy({ listen, next, hold = false, killAfterMs = 0, hangUpgrades = false, gzip = false, refusePost = false, refuseUpgrade = false }) {
+export async function startNodeProxy({
+  listen, next, hold = false, killAfterMs = 0, hangUpgrades = false, gzip = false, refusePost = false, refuseUpgrade = false, stripUpgrade = false,
+  stream = null, lateFramesMs = 0, awayMs = 0, oneWorker = false,
+}) {
   const sockets = new Set();
-  const server = http.createServer((request, response) => {
+  const turns = oneWorker ? new Turns() : null;
+  const serve = (request, response) => {
     if (refusePost && request.method === 'POST') {
       request.resume();
       return response.writeHead(403, { 'content-type': 'text/html' }).end('<h1>Forbidden</h1>');
@@ -28,19 +38,30 @@ export async function startNodeProxy({ listen, next, hold = false, killAfterMs =
     const { upgrade: _upgrade, connection: _connection, ...headers } = request.headers;
     const ask = http.request({ host: '127.0.0.1', port: next, method: request.method, path: request.url, headers, agent: false }, (answer) => {
       answer.on('error', () => response.destroy());
-      pass(answer, request, response, { hold, gzip });
+      if (turns) answer.on('close', () => turns.done());
+      pass(answer, request, response, { hold: hold || oneWorker, gzip, stream, awayMs });
     });
     ask.on('error', () => {
+      turns?.done();
       if (response.headersSent) return response.destroy();
       response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>Bad gateway</h1>');
     });
-    response.once('close', () => ask.destroy());
-    request.pipe(ask);
+    if (!oneWorker) response.once('close', () => ask.destroy());
+    // One that has gone while it waited for its turn is served all the same: its bytes are here.
+    if (request.method === 'GET') ask.end();
+    else request.pipe(ask);
+  };
+  const server = http.createServer((request, response) => {
+    if (turns) turns.wait(() => serve(request, response));
+    else if (awayMs) setTimeout(() => serve(request, response), awayMs);
+    else serve(request, response);
   });
 
   if (hangUpgrades) server.on('upgrade', () => {});
   else if (refuseUpgrade) server.on('upgrade', (_request, socket) => socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'));
-  else if (!hold && !gzip) server.on('upgrade', (request, near, head) => tunnel(request, near, head, next, killAfterMs));
+  else if (!hold && !gzip && !stripUpgrade && !oneWorker) {
+    server.on('upgrade', (request, near, head) => tunnel(request, near, head, next, { killAfterMs, lateMs: lateFramesMs || awayMs, awayMs }));
+  }
   // Without a listener Node hands an upgrade to the ordinary handler, as most proxies do.
 
   server.on('connection', (socket) => {
@@ -59,7 +80,66 @@ export async function startNodeProxy({ listen, next, hold = false, killAfterMs =
   };
 }
 
-function pass(answer, request, response, { hold, gzip }) {
+/** Who comes first is served first, and to the end. */
+class Turns {
+  #waiting = [];
+  #busy = false;
+
+  wait(work) {
+    this.#waiting.push(work);
+    this.#go();
+  }
+
+  done() {
+    this.#busy = false;
+    this.#go();
+  }
+
+  #go() {
+    if (this.#busy || this.#waiting.length === 0) return;
+    this.#busy = true;
+    this.#waiting.shift()();
+  }
+}
+
+/**
+ * A stream that goes through something: `lateMs` later, once it is `sinceMs` old; or in whole blocks of `block` bytes, what
+ * is left of them when it ends or each `everyMs`.
+ */
+function through({ lateMs = 0, sinceMs = 0, block = 0, everyMs = 0 }) {
+  const began = performance.now();
+  const late = () => (performance.now() - began >= sinceMs ? lateMs : 0);
+  let held = Buffer.alloc(0);
+  let timer = null;
+  const out = new Transform({
+    transform(chunk, _encoding, done) {
+      if (!block) {
+        setTimeout(() => this.push(chunk), late());
+        return done();
+      }
+      held = Buffer.concat([held, chunk]);
+      const whole = held.length - (held.length % block);
+      if (whole > 0) this.push(held.subarray(0, whole));
+      held = held.subarray(whole);
+      done();
+    },
+    flush(done) {
+      clearInterval(timer);
+      if (held.length > 0) this.push(held);
+      setTimeout(done, late());
+    },
+  });
+  if (everyMs) {
+    timer = setInterval(() => {
+      if (held.length > 0) out.push(held);
+      held = Buffer.alloc(0);
+    }, everyMs);
+    out.once('close', () => clearInterval(timer));
+  }
+  return out;
+}
+
+function pass(answer, request, response, { hold, gzip, stream, awayMs }) {
   const { 'transfer-encoding': _chunked, connection: _connection, ...headers } = answer.headers;
   if (hold) {
     const parts = [];
@@ -75,9 +155,11 @@ function pass(answer, request, response, { hold, gzip }) {
   const packs = gzip && !headers['content-encoding'] && !/no-transform/.test(headers['cache-control'] ?? '')
     && /gzip/.test(request.headers['accept-encoding'] ?? '') && answer.statusCode === 200;
   if (!packs) {
+    const shaped = stream && /event-stream/.test(headers['content-type'] ?? '') ? stream : awayMs ? { lateMs: awayMs } : null;
     response.writeHead(answer.statusCode, headers);
-    response.flushHeaders();
-    return void answer.pipe(response);
+    if (awayMs) setTimeout(() => response.flushHeaders(), awayMs);
+    else response.flushHeaders();
+    return void (shaped ? answer.pipe(through(shaped)) : answer).pipe(response);
   }
   const { 'content-length': _length, ...rest } = headers;
   response.writeHead(answer.statusCode, { ...rest, 'content-encoding': 'gzip' });
@@ -85,14 +167,23 @@ function pass(answer, request, response, { hold, gzip }) {
   answer.pipe(zlib.createGzip()).pipe(response);
 }
 
-function tunnel(request, near, head, next, killAfterMs) {
+function tunnel(request, near, head, next, { killAfterMs, lateMs, awayMs }) {
   const far = net.connect({ port: next, host: '127.0.0.1' }, () => {
     const lines = [];
     for (let i = 0; i < request.rawHeaders.length; i += 2) lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
     far.write(`${request.method} ${request.url} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
     if (head.length > 0) far.write(head);
-    far.pipe(near);
-    near.pipe(far);
+    // The answer to the upgrade is in time, as it is at what looks into the frames only behind it.
+    let opened = Boolean(awayMs);
+    far.on('data', (chunk) => {
+      const late = opened ? lateMs : 0;
+      opened = true;
+      if (!late) return void near.write(chunk);
+      setTimeout(() => { if (!near.destroyed) near.write(chunk); }, late);
+    });
+    far.on('end', () => setTimeout(() => near.end(), lateMs));
+    if (awayMs) near.on('data', (chunk) => setTimeout(() => { if (!far.destroyed) far.write(chunk); }, awayMs)).on('end', () => far.end());
+    else near.pipe(far);
   });
   const drop = () => {
     near.destroy();
@@ -102,7 +193,8 @@ function tunnel(request, near, head, next, killAfterMs) {
     const timer = setTimeout(drop, killAfterMs);
     near.once('close', () => clearTimeout(timer));
   }
-  for (const socket of [near, far]) socket.on('error', drop).on('close', drop);
+  near.on('error', drop).on('close', drop);
+  far.on('error', drop).on('close', () => setTimeout(drop, lateMs));
 }
 
 /**

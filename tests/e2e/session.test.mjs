@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fetchWhole } from './harness/http.mjs';
 import { tempFolder } from './harness/process.mjs';
 import { BASE_PATH, startEmulator, startServer } from './harness/server.mjs';
-import { Cleanup, isProblem, signIn } from './harness/story.mjs';
-import { pause } from './harness/time.mjs';
+import { Cleanup, isProblem, signIn, untilCode } from './harness/story.mjs';
+import { eventually, pause } from './harness/time.mjs';
 import { Visitor } from './harness/visitor.mjs';
 
 const ORIGIN = 'https://example.ru';
@@ -103,6 +104,125 @@ describe('the session', () => {
     const { visitor } = await signInAt(short);
     await pause(2200);
     assert.equal((await visitor.session()).status, 401);
+  });
+});
+
+describe('without leaving the page: POST /callback', () => {
+  /** A login that was approved: its visitor and its token. */
+  async function approved(at = server, origin = ORIGIN) {
+    const visitor = visitorOf(at, origin);
+    const stream = await visitor.startWs();
+    const { track } = await untilCode(stream);
+    await emulator.approve(track);
+    const success = await stream.outcome();
+    return { visitor, token: success.data.token };
+  }
+  const redeem = (visitor, json) => visitor.request('/callback', { method: 'POST', json, headers: { accept: 'application/json' } });
+
+  test('answers with the session, and its cookie', async () => {
+    const { visitor, token } = await approved();
+    const answer = await redeem(visitor, { token });
+    assert.equal(answer.status, 200, answer.text);
+    assert.match(answer.headers['cache-control'], /no-store/);
+    assert.match(sessionCookie(visitor).name, /^__Host-/);
+    assert.deepEqual(answer.json, (await visitor.session()).json);
+    isProblem(await redeem(visitor, { token }), 400, 'grant-invalid');
+    assert.equal((await visitor.session()).status, 200, 'the second try has undone nothing');
+  });
+
+  test('a page of another listed origin, with credentials', async () => {
+    const { visitor, token } = await approved(server, SHOP);
+    const preflight = await visitor.request('/callback', {
+      method: 'OPTIONS', headers: { 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
+    });
+    assert.equal(preflight.status, 204);
+    assert.equal(preflight.headers['access-control-allow-origin'], SHOP);
+    assert.match(preflight.headers['access-control-allow-headers'], /content-type/);
+    const answer = await redeem(visitor, { token });
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(answer.headers['access-control-allow-origin'], SHOP);
+    assert.equal(answer.headers['access-control-allow-credentials'], 'true');
+    assert.equal(answer.json.sub, (await visitor.session()).json.sub);
+  });
+
+  test('not for another browser, another origin, or what is no token; none of them burns it', async () => {
+    const { visitor, token } = await approved();
+    isProblem(await redeem(visitorOf(server), { token }), 400, 'grant-invalid');
+    const foreign = visitorOf(server, 'https://evil.example');
+    foreign.jar = visitor.jar.copy();
+    isProblem(await redeem(foreign, { token }), 403, 'origin-refused');
+    for (const json of [{}, { token: 7 }, [], 'x']) isProblem(await redeem(visitor, json), 400, 'invalid-request');
+    isProblem(await visitor.request('/callback', { method: 'POST', body: `token=${token}` }), 415, 'content-type');
+    assert.equal((await redeem(visitor, { token })).status, 200);
+  });
+});
+
+describe('the account page', () => {
+  const html = { accept: 'text/html', 'accept-language': 'en' };
+
+  test('a login that does not say where to go lands there, and it lets one out', async () => {
+    const { visitor, callback, session } = await signInAt(server);
+    assert.equal(new URL(callback.headers.location, ORIGIN).pathname, `${BASE_PATH}/account`);
+    const page = await visitor.request('/account', { headers: html });
+    assert.equal(page.status, 200);
+    assert.match(page.headers['content-type'], /^text\/html/);
+    assert.ok(page.text.includes('You are signed in') && page.text.includes(session.name) && page.text.includes('example.ru'), page.text);
+    const out = await visitor.request('/logout', { method: 'POST', headers: html });
+    assert.equal(out.status, 303);
+    assert.equal(out.headers.location, `${BASE_PATH}/account`);
+    assert.match((await visitor.request('/account', { headers: html })).text, /You are not signed in/);
+    isProblem(await visitor.session(), 401);
+  });
+
+  test('the first page of the site, where nothing else serves it, leads there for people', async () => {
+    const visitor = visitorOf(server);
+    const shown = await visitor.request(`${server.address}/`, { headers: html });
+    assert.equal(shown.status, 303);
+    assert.equal(shown.headers.location, `${BASE_PATH}/account`);
+    isProblem(await visitor.request(`${server.address}/`), 404);
+  });
+});
+
+describe('how streams ended', () => {
+  const ended = async (at) => (await fetchWhole(`${at.ops}/streams`)).json;
+  const count = (rows, transport) => rows.filter((row) => row.transport === transport).reduce((sum, row) => sum + row.ended, 0);
+
+  test('only what was a stream is counted: no start that is answered whole, no trial, nothing that was refused', async () => {
+    const fresh = await start();
+    const visitor = visitorOf(fresh);
+    const page = await visitor.startPage();
+    await visitor.request(`/${page.login}/events?wait=0`);
+    const trial = await visitor.request(`/${page.login}/events?trial=100`, { headers: { accept: 'text/event-stream' } });
+    assert.match(trial.text, /^: \d+ 25\n\n(: \d+ 25\n\n){4}$/);
+    await visitor.ws(`/${page.login}/events?after=x`).catch(() => {});
+    await visitor.request('/nobody/events', { headers: { accept: 'text/event-stream' } });
+    const { login } = await signInAt(fresh);
+    void login;
+    await pause(100);
+    assert.deepEqual(await ended(fresh), []);
+
+    const stream = await visitor.resume('sse-after', page.login);
+    await stream.until('qr');
+    stream.cut();
+    await eventually(async () => count(await ended(fresh), 'sse') === 1, 'the one stream');
+    const socket = await visitor.resume('ws-url', page.login);
+    await socket.until('qr');
+    socket.cut();
+    await eventually(async () => count(await ended(fresh), 'websocket') === 1, 'the one WebSocket');
+    assert.equal(count(await ended(fresh), 'sse'), 1);
+  });
+
+  test('a stream that asks for what is over gets 204 and is none', async () => {
+    const fresh = await start();
+    const visitor = visitorOf(fresh);
+    const { stream } = await signIn({ emulator, base: fresh.address + BASE_PATH, visitor, how: 'ws' });
+    const last = stream.events.at(-1);
+    const login = stream.events[0].data.login;
+    const before = count(await ended(fresh), 'sse');
+    const answer = await visitor.request(`/${login}/events?after=${last.id}`, { headers: { accept: 'text/event-stream' } });
+    assert.equal(answer.status, 204);
+    await pause(50);
+    assert.equal(count(await ended(fresh), 'sse'), before);
   });
 });
 

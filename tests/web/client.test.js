@@ -31,7 +31,7 @@ test('the first event comes with the POST, before any other request', async () =
   assert.equal(typeof post.body.userAgent.deviceName, 'string');
 });
 
-test('polling goes on until the WebSocket has delivered, then it stops', async () => {
+test('polling goes on until the WebSocket has shown that it is in time, then it stops', async () => {
   const world = new World();
   world.start();
   await settle();
@@ -41,6 +41,8 @@ test('polling goes on until the WebSocket has delivered, then it stops', async (
   assert.equal(world.sockets[0].url.protocol, 'wss:');
   assert.equal(world.sockets[0].url.searchParams.get('after'), 'ep-1-1');
   assert.equal(world.sockets[0].url.searchParams.get('beat'), '1');
+  await world.clock.advance(200);
+  assert.ok(!world.kinds('poll')[0].init.signal.aborted, 'two marks are not enough');
   await world.clock.advance(40);
   assert.ok(world.kinds('poll')[0].init.signal.aborted, 'the poll in flight is given up');
   await world.clock.advance(60_000);
@@ -61,12 +63,13 @@ test('a WebSocket that opens but says nothing costs nothing: pages go on, SSE is
   await world.clock.advance(3100);
   assert.equal(world.kinds('sse').length, 1);
   assert.equal(world.liveSockets.length, 0);
-  await world.clock.advance(3100);
-  assert.ok(world.kinds('sse')[0].init.signal.aborted, 'and given up after 3 s');
-  assert.equal(world.kinds('sse')[1].query.get('insist'), '1', 'for the stream that insists');
-  await world.clock.advance(3100);
-  assert.ok(world.kinds('sse')[1].init.signal.aborted, 'which has 3 s as well');
+  assert.equal(world.kinds('sse')[0].query.get('trial'), '350', 'on trial');
+  await world.clock.advance(400);
+  assert.equal(world.kinds('sse')[1].query.get('insist'), '1', 'held to its end, so the stream that insists');
+  await world.clock.advance(400);
+  assert.equal(world.streams.size, 0, 'and nothing of either is left');
   assert.equal(world.kinds('sse').length, 2);
+  await world.clock.advance(5400);
   await world.clock.advance(3000);
   assert.equal(world.kinds('poll').at(-1)?.query.get('wait'), '10', 'alone now: long holds');
   world.ws = 'ok';
@@ -84,16 +87,16 @@ test('what failed is told to the server once, with the next request', async () =
   world.start();
   await world.clock.advance(20_000);
   const told = world.asked.map(({ query }) => query.get('failed')).filter(Boolean).join(',').split(',');
-  assert.deepEqual(told, ['ws.hang', 'sse.hang', 'sse.hang']);
+  assert.deepEqual(told, ['ws.hang', 'sse.late', 'sse.late']);
 });
 
-test('a WebSocket closed twice before it delivered gives way to SSE', async () => {
+test('a WebSocket closed twice gives way to SSE', async () => {
   const world = new World();
   world.ws = 'refuse';
   world.start();
   await world.clock.advance(1000);
   assert.equal(world.sockets.length, 2);
-  assert.equal(world.kinds('sse').length, 1);
+  assert.deepEqual(world.kinds('sse').map(({ query }) => query.has('trial')), [true, false], 'a trial, and then in earnest');
   const polls = world.kinds('poll').length;
   await world.clock.advance(30_000);
   assert.equal(world.kinds('poll').length, polls, 'SSE delivered: no more pages');
@@ -149,7 +152,7 @@ test('a WebSocket that comes to life later takes over from SSE, which is closed'
   await world.clock.advance(2000);
   assert.equal(world.streams.size, 1);
   world.ws = 'ok';
-  await world.clock.advance(62_000);
+  await world.clock.advance(62_500);
   assert.equal(world.liveSockets.length, 1);
   assert.equal(world.streams.size, 0);
   tell(world, 'qr2');
@@ -179,7 +182,7 @@ test('nothing listens on the page once it is over', async () => {
     removeEventListener: () => void listening--,
   };
   const stop = world.start({ ...count, document: count });
-  assert.equal(listening, 4);
+  assert.equal(listening, 5);
   stop();
   assert.equal(listening, 0);
 });
@@ -216,7 +219,7 @@ test('a lost WebSocket is resumed by a page at once and by a new socket with gro
   tell(world, 'qr2');
   await settle();
   assert.deepEqual(world.events, ['status1', 'qr2'], 'no pause before the page');
-  await world.clock.advance(450);
+  await world.clock.advance(700);
   assert.equal(world.sockets.length, 2);
   assert.equal(world.sockets[1].url.searchParams.get('after'), 'ep-1-2');
   world.sockets[1].cut(1006);
@@ -226,14 +229,14 @@ test('a lost WebSocket is resumed by a page at once and by a new socket with gro
   assert.equal(world.sockets.length, 3);
 });
 
-test('a socket without a beat for 25 s is dead, whatever its readyState says', async () => {
+test('a socket whose beat does not come is dead, whatever its readyState says', async () => {
   const world = new World();
   world.ws = 'mute';
   world.start();
-  await world.clock.advance(24_000);
+  await world.clock.advance(10_500);
   assert.equal(world.kinds('poll').length, 1);
   world.ws = 'ok';
-  await world.clock.advance(2000);
+  await world.clock.advance(700);
   assert.equal(world.kinds('poll').length, 2);
   assert.equal(world.sockets.length, 2);
   assert.deepEqual(world.sockets[0].closedBy, [4000, 'Resuming elsewhere']);
@@ -507,6 +510,7 @@ for (const last of ['success', 'error']) {
 
 test('a first POST that cannot get through is tried for 20 s, then it is an error with retry', async () => {
   const world = new World();
+  world.ws = 'refuse';
   world.onPost = () => 'reset';
   world.start();
   await world.clock.advance(15_000);
@@ -651,26 +655,266 @@ test('the report is bounded', async () => {
   assert.equal(stop.report.length, 20);
 });
 
+// ---- in time or not ---------------------------------------------------------------------------------------------------
+
+/** Each step is told the moment it is made. @param {World} world */
+async function storyAtOnce(world) {
+  for (const step of STORY) {
+    tell(world, step);
+    await world.clock.advance(20);
+    assert.equal(world.events.at(-1), step, 'told at once');
+    await world.clock.advance(700);
+  }
+}
+
+test('a WebSocket that delivers late does not displace pages that are live', async () => {
+  const world = new World();
+  world.wsLate = 1500;
+  world.sse = 'hang';
+  world.start();
+  await world.clock.advance(4000);
+  assert.equal(world.liveSockets.length, 0, 'tried twice and given up');
+  assert.equal(world.sockets.length, 2);
+  await storyAtOnce(world);
+});
+
+test('where the WebSocket is late and SSE is not, SSE it is', async () => {
+  const world = new World();
+  world.wsLate = 1500;
+  const stop = world.start();
+  await world.clock.advance(8000);
+  assert.equal(world.streams.size, 1);
+  const polls = world.kinds('poll').length;
+  await storyAtOnce(world);
+  assert.equal(world.kinds('poll').length, polls);
+  assert.ok(stop.report.some(({ transport, why }) => transport === 'ws' && why === 'late'));
+});
+
+test('an SSE stream that delivers late does not, either, and is remembered', async () => {
+  const world = new World();
+  world.ws = 'refuse';
+  world.sseLate = 1500;
+  const stop = world.start();
+  await world.clock.advance(8000);
+  assert.equal(world.streams.size, 0);
+  assert.match(world.storage.getItem('max-auth:transport') ?? '', /"poll"/);
+  await storyAtOnce(world);
+  stop();
+  world.asked.length = 0;
+  world.start();
+  await world.clock.advance(5000);
+  assert.equal(world.kinds('sse').length, 0, 'the next login begins with what works');
+});
+
+test('a line that is slow for everything is no reason to leave a stream', async () => {
+  const world = new World();
+  world.away = world.wsLate = 900;
+  world.start();
+  await world.clock.advance(10_000);
+  const polls = world.kinds('poll').length;
+  assert.equal(world.liveSockets.length, 1);
+  await world.clock.advance(60_000);
+  assert.equal(world.kinds('poll').length, polls, 'the WebSocket carries it');
+});
+
+for (const [kind, prepare] of ALONE.slice(0, 2)) {
+  test(`${kind}: a stream that falls behind gives its place back within a beat, and is left alone`, async () => {
+    const world = new World();
+    prepare(world);
+    const stop = world.start();
+    await world.clock.advance(9000);
+    if (kind === 'ws') world.sse = 'hang'; // nor is there anything else
+    if (kind === 'ws') world.wsLate = 2000;
+    else world.sseLate = 2000;
+    await world.clock.advance(10_500);
+    assert.ok(world.kinds('poll').length > 0);
+    await world.clock.advance(10_000);
+    assert.equal(world.liveSockets.length + world.streams.size, 0, `reopened, late again, closed: ${JSON.stringify(stop.report)}`);
+    await storyAtOnce(world);
+  });
+}
+
+test('a page that was busy itself does not take its own delay for that of the stream', async () => {
+  const world = new World();
+  world.start();
+  await world.clock.advance(9000);
+  world.clock.sleepThrough(5000); // the timer is due before the message is read
+  await world.clock.advance(30_000);
+  assert.ok(world.kinds('poll').length <= 2, 'one look at most');
+  assert.equal(world.liveSockets.length, 1);
+});
+
+// ---- a POST that does not get through ---------------------------------------------------------------------------------
+
+test('a firewall that lets nobody post: the login begins over the WebSocket', async () => {
+  const world = new World();
+  world.onPost = () => new Response('<h1>Forbidden</h1>', { status: 403 });
+  world.start({ returnTo: '/cart' });
+  await world.clock.advance(100);
+  assert.deepEqual(world.events, ['status1']);
+  assert.equal(world.sockets[0].url.pathname, '/api/auth/max');
+  assert.equal(world.sockets[0].sent[0].returnTo, '/cart');
+  await world.clock.advance(1000);
+  assert.equal(world.sockets.length, 1, 'and goes on there');
+  await storyAtOnce(world);
+  assert.equal(world.kinds('post').length, 1);
+});
+
+test('nor a WebSocket: the refusal is told', async () => {
+  const world = new World();
+  world.ws = 'refuse';
+  world.onPost = () => new Response('<h1>Forbidden</h1>', { status: 403 });
+  world.start();
+  await world.clock.advance(100);
+  assert.equal(world.told[0][1].code, 'refused');
+});
+
+test('a busy server says so over the WebSocket as well', async () => {
+  const world = new World();
+  world.onPost = () => new Response('', { status: 405 });
+  world.ws = 'hang';
+  world.start();
+  await world.clock.advance(100);
+  world.sockets[0].say({ event: 'error', data: { code: 'busy', message: 'x', retry: true, retryAfter: 5000 } });
+  await settle();
+  assert.deepEqual([world.told[0][0], world.told[0][1].code, world.told[0][1].retryAfter], ['error', 'busy', 5000]);
+});
+
+test('a captive page instead of the first answer costs one round trip and no pause', async () => {
+  const world = new World();
+  world.onPost = () => (world.kinds('post').length < 2 ? new Response('<h1>Welcome to our Wi-Fi</h1>') : undefined);
+  world.start();
+  await world.clock.advance(1);
+  assert.deepEqual(world.events, ['status1']);
+});
+
+// ---- signed in without leaving the page -------------------------------------------------------------------------------
+
+/** @param {World} world @param {object} [options] */
+async function upToSuccess(world, options = {}) {
+  const stop = world.start({ redeem: true, ...options });
+  await world.clock.advance(1000);
+  world.emit('success', { token: 'T', redirect: '/x' });
+  await settle();
+  return stop;
+}
+
+test('redeem: success is told with the session, when there is one', async () => {
+  const world = new World();
+  /** @type {(response: Response) => void} */
+  let answer = () => {};
+  const { fetch } = world;
+  world.fetch = /** @type {any} */ ((/** @type {string} */ url, /** @type {any} */ init) => (url.endsWith('/callback') ? (world.asked.push(/** @type {any} */ ({ url, init })), new Promise((resolve) => (answer = resolve))) : fetch(url, init)));
+  await upToSuccess(world);
+  assert.ok(!world.events.includes('success'), 'not before');
+  const { init } = world.asked.at(-1) ?? {};
+  assert.deepEqual([init.method, JSON.parse(init.body), init.credentials, init.headers.Accept], ['POST', { token: 'T' }, 'include', 'application/json']);
+  answer(json({ sub: 'max:1', name: 'И' }));
+  await settle();
+  assert.deepEqual(world.told.at(-1), ['success', { token: 'T', redirect: '/x', session: { sub: 'max:1', name: 'И' } }]);
+});
+
+test('redeem: an answer lost on its way back is found in the session', async () => {
+  const world = new World();
+  let redeemed = false;
+  world.onRedeem = ({ path }) => {
+    if (path === '/session') return json({ sub: 'max:1' });
+    if (redeemed) return problem(400, 'grant-invalid');
+    redeemed = true;
+    return new Response('', { status: 502 });
+  };
+  await upToSuccess(world);
+  await world.clock.advance(1000);
+  assert.deepEqual(world.told.at(-1)?.[1].session, { sub: 'max:1' });
+});
+
+test('redeem: a token that is worth nothing is an error, not a success', async () => {
+  const world = new World();
+  world.onRedeem = ({ path }) => (path === '/session' ? problem(401, 'not-signed-in') : problem(400, 'grant-invalid'));
+  await upToSuccess(world);
+  await world.clock.advance(1000);
+  assert.deepEqual([world.told.at(-1)?.[0], world.told.at(-1)?.[1].code], ['error', 'grant-invalid']);
+});
+
+test('redeem: a server out of reach is waited for, and not for ever', async () => {
+  const world = new World();
+  world.onRedeem = () => new Response('', { status: 502 });
+  await upToSuccess(world);
+  await world.clock.advance(40_000);
+  assert.ok(!world.events.includes('error'));
+  await world.clock.advance(30_000);
+  assert.equal(world.told.at(-1)?.[1].code, 'network');
+});
+
+test('redeem: who has stopped is told nothing', async () => {
+  const world = new World();
+  world.onRedeem = () => new Response('', { status: 502 });
+  const stop = await upToSuccess(world);
+  stop();
+  world.onRedeem = () => json({});
+  await world.clock.advance(60_000);
+  assert.deepEqual(world.events, ['status1']);
+});
+
+// ---- time and language ------------------------------------------------------------------------------------------------
+
+test('the server says how long a login lives', async () => {
+  const world = new World();
+  world.ttl = 60_000;
+  world.start();
+  await world.clock.advance(79_000);
+  assert.deepEqual(world.events, ['status1']);
+  await world.clock.advance(2000);
+  assert.equal(world.told.at(-1)?.[1].code, 'login-expired');
+});
+
+test('without a language the server is told the one that is used here', async () => {
+  const world = new World();
+  world.start({ locale: undefined });
+  await settle();
+  const said = world.kinds('post')[0].body.locale;
+  assert.equal(said, /^ru/.test(globalThis.navigator?.language ?? 'ru') ? 'ru' : 'en');
+});
+
+// ---- back and forward -------------------------------------------------------------------------------------------------
+
+test('a page that is kept for the Back button lets go of its connections and resumes with them', async () => {
+  const world = new World();
+  world.start();
+  await world.clock.advance(1000);
+  world.window.dispatchEvent(Object.assign(new Event('pagehide'), { persisted: true }));
+  assert.deepEqual(world.sockets[0].closedBy, [4001, 'May come back']);
+  assert.equal(world.kinds('delete').length, 0);
+  tell(world, 'qr2');
+  world.clock.sleepThrough(20_000);
+  world.window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
+  await settle();
+  assert.deepEqual(world.events, ['status1', 'qr2']);
+  await world.clock.advance(1000);
+  assert.equal(world.liveSockets.length, 1);
+});
+
 test('positions', () => {
   assert.deepEqual(parsePosition('a-b-12'), { epoch: 'a-b', offset: 12 });
   for (const bad of ['', '12', '-1', 'a-', 'a-x', 'a-1e3', null, 7]) assert.equal(parsePosition(bad), null);
 });
 
-test('the SSE parser: any cut, any line end, comments are proof of life', () => {
+test('the SSE parser: any cut, any line end, marks among comments', () => {
   for (const eol of ['\n', '\r\n', '\r']) {
-    const text = [':', '', 'retry: 50', 'id: e-1', 'event: qr', 'data: {"a":', 'data:1}', '', ''].join(eol) + ':' + eol;
+    const text = [': 1790000000123 10000', '', 'retry: 50', ': 12', ': 1 2 3', 'id: e-1', 'event: qr', 'data: {"a":', 'data:1}', '', ''].join(eol) + ':' + eol;
     for (let cut = 0; cut <= text.length; cut++) {
       /** @type {any[]} */
       const seen = [];
-      let heard = 0;
+      /** @type {any[]} */
+      const marks = [];
       const parse = sseParser(
-        () => heard++,
+        (mark) => marks.push(mark),
         (wire) => seen.push(wire),
       );
       parse(text.slice(0, cut));
       parse(text.slice(cut));
       assert.deepEqual(seen, [{ id: 'e-1', event: 'qr', data: { a: 1 } }], `${JSON.stringify(eol)} ${cut}`);
-      assert.ok(heard >= 6);
+      assert.deepEqual(marks, [{ sent: 1_790_000_000_123, next: 10_000 }]);
     }
   }
 });

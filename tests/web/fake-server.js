@@ -22,7 +22,7 @@ const FILES = {
   '/phone/phone.css': 'phone.css',
   [`${BASE}/login`]: 'login.html',
   ...Object.fromEntries(
-    ['client.js', 'transports.js', 'browser.js', 'widget.js', 'widget-look.js', 'login.js', 'page.css'].map((name) => [`${BASE}/${name}`, name]),
+    ['client.js', 'transports.js', 'lateness.js', 'browser.js', 'widget.js', 'widget-look.js', 'login.js', 'page.css'].map((name) => [`${BASE}/${name}`, name]),
   ),
 };
 /** @type {Record<string, string>} */
@@ -122,7 +122,7 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
   const sessions = new Map();
   /** @type {Record<string, string>} */
   const fault = {};
-  const seen = { ws: 0, sse: 0, poll: 0, post: 0, delete: 0, closeReasons: /** @type {string[]} */ ([]) };
+  const seen = { redeemed: 0, ws: 0, sse: 0, poll: 0, post: 0, delete: 0, closeReasons: /** @type {string[]} */ ([]) };
 
   /** @param {import('node:http').ServerResponse} response @param {number} status @param {any} body @param {any} [headers] */
   const json = (response, status, body, headers = {}) => {
@@ -196,16 +196,22 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
       if (stage === 'password') setTimeout(() => login.add('password', { hint: 'имя кота' }), codeAfter * 2);
       if (stage === 'approved') setTimeout(() => login.stage('approved'), codeAfter * 2);
       if (stage === 'error') setTimeout(() => login.add('error', { code: fault.code, message: fault.message ?? 'Ошибка', retry: fault.retry !== '0' }), codeAfter * 2);
-      return json(response, 200, { login: login.id, events: login.events, next: login.events.at(-1)?.id });
+      return json(response, 200, { login: login.id, events: login.events, next: login.events.at(-1)?.id, asked: Date.now(), sent: Date.now() });
     }
     if (path === '') return refuse(response, 426, 'upgrade-required');
     if (path === '/callback') {
-      const login = [...logins.values()].find(({ token }) => token && token === url.searchParams.get('token'));
+      let text = '';
+      for await (const chunk of request) text += chunk;
+      const given = method === 'POST' ? JSON.parse(text).token : url.searchParams.get('token');
+      const login = [...logins.values()].find(({ token }) => token && token === given);
       if (!login) return refuse(response, 400, 'grant-not-found');
       login.token = '';
       const id = randomUUID();
       sessions.set(id, { sub: 'mx_8f2c41d09b', name: 'Анна Смирнова', first_name: 'Анна', last_name: 'Смирнова', phone: '79001234567', expiresAt: Date.now() + 3600_000 });
-      response.writeHead(303, { location: login.start.returnTo ?? '/', 'set-cookie': `maxauth=${id}; Path=/; HttpOnly; SameSite=Lax` });
+      seen.redeemed += Number(method === 'POST');
+      const set = { 'set-cookie': `maxauth=${id}; Path=/; HttpOnly; SameSite=Lax` };
+      if (method === 'POST') return json(response, 200, sessions.get(id), set);
+      response.writeHead(303, { location: login.start.returnTo ?? '/', ...set });
       return response.end();
     }
     if (path === '/session') {
@@ -234,9 +240,33 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
     }
     const after = login.after(url.searchParams.get('after'));
     if (after < 0) return refuse(response, 410, 'position-gone');
-    if (request.headers.accept === 'text/event-stream') return serveSse(login, after, response);
+    if (request.headers.accept === 'text/event-stream') {
+      const trial = Number(url.searchParams.get('trial'));
+      return trial ? serveTrial(trial, response) : serveSse(login, after, response);
+    }
     return servePage(login, after, Number(url.searchParams.get('wait') ?? 0), request, response);
   });
+
+  /** @param {number} next */
+  const mark = (next) => `: ${Date.now()} ${next}\n\n`;
+
+  /** @param {number} length @param {import('node:http').ServerResponse} response */
+  function serveTrial(length, response) {
+    seen.sse++;
+    if (fault.sse === 'hang') return;
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    response.flushHeaders();
+    const gap = Math.round(length / 4);
+    /** @type {string[]} */
+    const held = [];
+    for (let i = 0; i <= 4; i++) {
+      setTimeout(() => {
+        if (fault.sse === 'held') held.push(mark(gap));
+        else response.write(mark(gap));
+        if (i === 4) response.end(held.join(''));
+      }, gap * i);
+    }
+  }
 
   /** @param {Login} login @param {number} after @param {import('node:http').ServerResponse} response */
   function serveSse(login, after, response) {
@@ -245,13 +275,13 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     if (fault.sse === 'held') return void response.flushHeaders();
     let sent = after;
-    response.write(':\n\n');
+    response.write(mark(10_000));
     const pump = () => {
       for (const e of login.events.slice(sent)) response.write(`id: ${e.id}\nevent: ${e.event}\ndata: ${JSON.stringify(e.data)}\n\n`);
       sent = login.events.length;
       if (login.over) response.end();
     };
-    const beat = setInterval(() => response.write(':\n\n'), 10_000);
+    const beat = setInterval(() => response.write(mark(10_000)), 10_000);
     const cut = fault.cut ? setTimeout(() => response.destroy(), Number(fault.cut)) : undefined;
     login.readers.add(pump);
     response.on('close', () => (login.readers.delete(pump), clearInterval(beat), clearTimeout(cut)));
@@ -261,13 +291,14 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
   /** @param {Login} login @param {number} after @param {number} wait @param {import('node:http').IncomingMessage} request @param {import('node:http').ServerResponse} response */
   function servePage(login, after, wait, request, response) {
     seen.poll++;
+    const asked = Date.now();
     if (fault.poll === '503') return void response.writeHead(503).end();
     const answer = () => {
       login.readers.delete(answer);
       clearTimeout(timer);
       if (response.writableEnded) return;
       const events = login.events.slice(after);
-      json(response, 200, { events, next: `${login.epoch}-${login.events.length}` });
+      json(response, 200, { events, next: `${login.epoch}-${login.events.length}`, asked, sent: Date.now() });
     };
     const timer = setTimeout(answer, Math.min(10, wait) * 1000);
     login.readers.add(answer);
@@ -285,11 +316,12 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
     sockets.handleUpgrade(request, socket, head, (ws) => {
       if (fault.ws === 'mute') return;
       let sent = Math.max(0, login.after(url.searchParams.get('after')));
-      const beat = () => ws.send('{"event":"beat"}');
+      const beat = (next = 10_000) => ws.send(JSON.stringify({ event: 'beat', sent: Date.now(), next }));
       const pump = () => {
         for (; sent < login.events.length; sent++) ws.send(JSON.stringify(login.events[sent]));
         if (login.over) ws.close(1000);
       };
+      for (const [at, next] of [[0, 100], [100, 100], [200, 10_000]]) setTimeout(() => ws.readyState === 1 && beat(next), at);
       const timer = setInterval(beat, 10_000);
       const cut = fault.cut ? setTimeout(() => ws.terminate(), Number(fault.cut)) : undefined;
       login.readers.add(pump);
@@ -299,7 +331,6 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
         clearInterval(timer);
         clearTimeout(cut);
       });
-      beat();
       pump();
     });
   });

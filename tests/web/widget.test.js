@@ -135,6 +135,68 @@ test('preventDefault on success keeps the page, and the dialog closes', { skip }
   assert.equal(new URL(page.url()).pathname, '/');
 });
 
+test('redirect="false": signed in when it says so, with the session in the event, and the page stays', { skip }, async () => {
+  await page.goto(server.origin);
+  const session = page.evaluate(async () => {
+    document.querySelector('max-auth-button')?.setAttribute('redirect', 'false');
+    const detail = await new Promise((resolve) => document.addEventListener('max-auth-success', (event) => resolve(/** @type {CustomEvent} */ (event).detail)));
+    return [detail.session, await (await fetch('/api/auth/max/session')).json()];
+  });
+  await page.getByRole('button', { name: 'Sign in with MAX' }).click();
+  await page.getByRole('img', { name: /QR/ }).waitFor();
+  login().approve();
+  const [told, is] = await session;
+  assert.equal(told.name, 'Анна Смирнова');
+  assert.deepEqual(told, is);
+  assert.equal(server.seen.redeemed, 1);
+  await page.getByText('You are signed in.', { exact: true }).waitFor();
+  assert.equal(new URL(page.url()).pathname, '/');
+  assert.deepEqual(complaints, []);
+});
+
+test('redirect="false": a token that is worth nothing is no success', { skip }, async () => {
+  await page.goto(server.origin);
+  await page.evaluate(() => document.querySelector('max-auth-button')?.setAttribute('redirect', 'false'));
+  await page.getByRole('button', { name: 'Sign in with MAX' }).click();
+  await page.getByRole('img', { name: /QR/ }).waitFor();
+  await page.route('**/callback', (route) => route.fulfill({ status: 400, contentType: 'application/problem+json', body: '{"code":"grant-invalid"}' }));
+  login().approve();
+  await page.getByRole('heading', { name: 'Not signed in' }).waitFor();
+});
+
+test('the ring of a fresh code is full at once', { skip }, async () => {
+  await openDialog();
+  const offset = await page.evaluate(() => {
+    const panel = document.querySelector('max-auth-button')?.shadowRoot?.querySelector('max-auth-panel');
+    const rest = panel?.shadowRoot?.querySelector('.rest');
+    return rest ? parseFloat(getComputedStyle(rest).strokeDashoffset) : NaN;
+  });
+  assert.ok(offset < 5, `${offset} of 100 missing`);
+});
+
+test('back and forward: the browser keeps the page, the same login goes on, the time shown is right at once', { skip }, async (t) => {
+  const keeping = await chromium.launch({ executablePath, args: ARGS, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+  t.after(() => keeping.close());
+  const kept = await (await keeping.newContext({ locale: 'en-US' })).newPage();
+  await kept.addInitScript(() => window.addEventListener('pageshow', (event) => (document.title = event.persisted ? 'kept' : 'new')));
+  await kept.goto(`${server.base}/login?locale=en&return_to=/phone`);
+  await kept.getByText(/valid for 0:5\d/).waitFor();
+  await eventually(() => server.seen.ws === 1, 'the WebSocket');
+  await kept.waitForTimeout(500);
+  await kept.goto(`${server.origin}/phone`);
+  await eventually(() => server.seen.closeReasons.includes('4001 May come back'), 'a close that says so');
+  await kept.waitForTimeout(2500);
+  await kept.goBack({ waitUntil: 'commit' });
+  assert.equal(await kept.title(), 'kept', 'from the back/forward cache');
+  const left = (await kept.getByText(/valid for/).textContent())?.match(/0:(\d\d)/)?.[1];
+  assert.ok(Number(left) <= 57, `shows 0:${left}`);
+  assert.deepEqual([server.logins.size, server.seen.post, server.seen.delete], [1, 1, 0]);
+  await kept.goForward({ waitUntil: 'commit' });
+  await kept.goBack({ waitUntil: 'commit' });
+  login().approve();
+  await kept.waitForURL('**/phone');
+});
+
 test('an error says what to do, and its button begins again', { skip }, async () => {
   server.fault.stage = 'error';
   server.fault.code = 'max-trouble';

@@ -70,19 +70,28 @@ export class World {
   /** @type {[string, any][]} what the page was told */
   told = [];
 
-  /** 'ok' | 'hang' (opens, says nothing) | 'refuse' (closes before opening) | 'mute' (no beats after the first) */
+  /** 'ok' | 'hang' (opens, says nothing) | 'refuse' (closes before opening) | 'mute' (nothing more after the opening marks) */
   ws = 'ok';
-  /** 'ok' | 'hang' (no head) | 'held' (head, no body) | a Response factory */
+  /** 'ok' | 'hang' (no head) | 'held' (head, no body until it ends) | a Response factory */
   /** @type {string | (() => Response)} */
   sse = 'ok';
+  /** By how much what is streamed comes later, from now on. */
+  wsLate = 0;
+  sseLate = 0;
+  /** By how much whole answers come later. */
+  away = 0;
   /** Says what to do with this poll: undefined lets it through. @type {(asked: Asked) => any} */
   onPoll = () => undefined;
   /** @type {(asked: Asked) => any} */
   onPost = () => undefined;
+  /** Answers /callback and /session. @type {(asked: Asked) => any} */
+  onRedeem = () => json({ sub: 'max:1', name: 'И' });
 
   document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
   window = new EventTarget();
   storage = memoryStorage();
+  /** What the server says of a login's life. */
+  ttl = 600_000;
   #made = 0;
 
   /** @param {object} [options] */
@@ -160,7 +169,8 @@ export class World {
       const abort = () => reject(new DOMException('aborted', 'AbortError'));
       if (init.signal?.aborted) return abort();
       init.signal?.addEventListener('abort', abort);
-      this.#answer(asked, init.signal, resolve, reject);
+      const arrive = (/** @type {any} */ answer) => (this.away > 0 ? void this.clock.setTimeout(() => resolve(answer), this.away) : resolve(answer));
+      this.#answer(asked, init.signal, arrive, reject);
     });
   };
 
@@ -173,18 +183,20 @@ export class World {
     if (fault?.after) return void this.clock.setTimeout(() => resolve(fault.response()), fault.after);
     if (fault) return resolve(fault);
 
-    if (kind === 'post') return resolve(json(this.#newLogin()));
+    if (kind === 'post') return resolve(json(this.newLogin()));
     const [, id] = asked.path.split('/');
+    if (kind === 'callback' || kind === 'session') return resolve(this.onRedeem(asked));
     if (kind === 'delete' || kind === 'password') return resolve(json({}));
     const log = this.logins.get(id);
     if (!log) return resolve(problem(404, 'login-not-found'));
     if (asked.query.get('wake') === '1') log.wakes += 1;
     const after = Number(asked.query.get('after')?.split('-').pop() ?? 0);
-    if (kind === 'sse') return this.#serveSse(log, after, signal, resolve);
+    if (kind === 'sse') return this.#serveSse(log, after, Number(asked.query.get('trial') ?? 0), signal, resolve);
 
+    const times = () => ({ asked: asked.at, sent: this.clock.now() });
     const page = () => {
       const events = log.events.slice(after);
-      return events.length ? json({ events, next: events[events.length - 1].id }) : null;
+      return events.length ? json({ events, next: events[events.length - 1].id, ...times() }) : null;
     };
     const ready = page();
     if (ready) return resolve(ready);
@@ -198,22 +210,22 @@ export class World {
     };
     const timer = this.clock.setTimeout(() => {
       done();
-      resolve(json({ events: [], next: `${log.epoch}-${after}` }));
+      resolve(json({ events: [], next: `${log.epoch}-${after}`, ...times() }));
     }, Number(asked.query.get('wait')) * 1000);
     log.readers.add(reader);
     signal?.addEventListener('abort', done);
   }
 
-  #newLogin() {
+  newLogin() {
     const id = `login${++this.#made}`;
     this.current = id;
     this.logins.set(id, { epoch: `ep-${this.#made}`, events: [], wakes: 0, readers: new Set() });
-    this.emit('status', { stage: 'connecting', n: 1 });
-    return { login: id, events: [...this.log.events], next: `${this.log.epoch}-1` };
+    this.emit('status', { stage: 'connecting', n: 1, login: id, ttl: this.ttl });
+    return { login: id, events: [...this.log.events], next: `${this.log.epoch}-1`, asked: this.clock.now(), sent: this.clock.now() };
   }
 
-  /** @param {any} log @param {number} after @param {AbortSignal} signal @param {(r: any) => void} resolve */
-  #serveSse(log, after, signal, resolve) {
+  /** @param {any} log @param {number} after @param {number} trial @param {AbortSignal} signal @param {(r: any) => void} resolve */
+  #serveSse(log, after, trial, signal, resolve) {
     if (this.sse === 'hang') return;
     if (typeof this.sse === 'function') return resolve(this.sse());
     const held = this.sse === 'held';
@@ -221,11 +233,21 @@ export class World {
     let out;
     const encoder = new TextEncoder();
     let sent = after;
+    /** @param {string} text */
+    const say = (text) => {
+      const write = () => {
+        if (this.streams.has(handle)) out.enqueue(encoder.encode(text));
+      };
+      if (this.sseLate > 0) this.clock.setTimeout(write, this.sseLate);
+      else write();
+    };
+    /** @param {number} next */
+    const mark = (next) => say(`: ${this.clock.now()} ${next}\n\n`);
     const pump = () => {
-      for (const e of log.events.slice(sent)) {
-        out.enqueue(encoder.encode(`id: ${e.id}\nevent: ${e.event}\ndata: ${JSON.stringify(e.data)}\n\n`));
-      }
+      if (sent === log.events.length) return;
+      for (const e of log.events.slice(sent)) say(`id: ${e.id}\nevent: ${e.event}\ndata: ${JSON.stringify(e.data)}\n\n`);
       sent = log.events.length;
+      this.clock.setTimeout(() => mark(10_000), 150);
     };
     const handle = {
       cut: () => {
@@ -240,13 +262,27 @@ export class World {
     };
     const beat = () => {
       if (!this.streams.has(handle)) return;
-      out.enqueue(encoder.encode(':\n\n'));
+      mark(10_000);
       this.clock.setTimeout(beat, 10_000);
+    };
+    const tried = () => {
+      /** @type {string[]} */
+      const held = [];
+      for (let i = 0; i <= 4; i++) {
+        this.clock.setTimeout(() => {
+          if (this.sse === 'held') held.push(`: ${this.clock.now()} ${Math.round(trial / 4)}\n\n`);
+          else mark(Math.round(trial / 4));
+          if (i < 4) return;
+          for (const text of held) say(text);
+          this.clock.setTimeout(handle.cut, this.sseLate);
+        }, (trial / 4) * i);
+      }
     };
     const body = new ReadableStream({
       start: (controller) => {
         out = controller;
         this.streams.add(handle);
+        if (trial) return tried();
         if (held) return;
         beat();
         pump();
@@ -281,24 +317,39 @@ class FakeSocket {
       if (mode === 'refuse') return this.cut(1006);
       this.readyState = 1;
       this.onopen?.({});
-      if (mode !== 'hang') this.#serve(mode);
+      if (mode !== 'hang' && this.#asks()) this.#serve(mode);
     }, 30);
+  }
+
+  /** False for the address that begins a login: its first message does. */
+  #asks() {
+    return this.url.pathname.endsWith('/events');
   }
 
   /** @param {string} mode */
   #serve(mode) {
-    const log = this.world.logins.get(this.url.pathname.split('/').at(-2) ?? '');
+    const log = this.world.logins.get(this.#asks() ? (this.url.pathname.split('/').at(-2) ?? '') : this.world.current);
     if (!log) return this.cut(1006);
     let sent = Number(this.url.searchParams.get('after')?.split('-').pop() ?? 0);
-    const beat = () => {
+    const { clock } = this.world;
+    /** @param {any} message */
+    const say = (message) => {
+      if (this.world.wsLate > 0) clock.setTimeout(() => this.say(message), this.world.wsLate);
+      else this.say(message);
+    };
+    /** @param {number} left of the opening marks */
+    const beat = (left) => {
       if (this.readyState !== 1) return;
-      this.say({ event: 'beat' });
-      if (mode !== 'mute') this.world.clock.setTimeout(beat, 10_000);
+      const next = left > 0 ? 100 : 10_000;
+      say({ event: 'beat', sent: clock.now(), next });
+      if (mode !== 'mute' || left > 0) clock.setTimeout(() => beat(left - 1), next);
     };
     const pump = () => {
-      for (; sent < log.events.length && this.readyState === 1; sent++) this.say(log.events[sent]);
+      if (sent === log.events.length || this.readyState !== 1) return;
+      for (; sent < log.events.length; sent++) say(log.events[sent]);
+      clock.setTimeout(() => say({ event: 'beat', sent: clock.now(), next: 10_000 }), 150);
     };
-    beat();
+    beat(3);
     pump();
     log.readers.add(pump);
     this.#forget = () => log.readers.delete(pump);
@@ -306,6 +357,7 @@ class FakeSocket {
 
   /** @param {any} message */
   say(message) {
+    if (this.readyState !== 1) return;
     this.onmessage?.({ data: JSON.stringify(message) });
   }
   /** The other side, or something between, ends it. @param {number} code */
@@ -317,7 +369,12 @@ class FakeSocket {
   }
   /** @param {string} text */
   send(text) {
-    this.sent.push(JSON.parse(text));
+    const message = JSON.parse(text);
+    this.sent.push(message);
+    if (message.userAgent && this.world.ws === 'ok') {
+      this.world.newLogin();
+      this.#serve('ok');
+    }
   }
   /** @param {number} [code] @param {string} [reason] */
   close(code, reason) {
@@ -333,6 +390,7 @@ function kindOf({ method, path, accept, query }) {
   if (method === 'DELETE') return 'delete';
   if (path === '') return 'post';
   if (path.endsWith('/password')) return 'password';
+  if (path === '/callback' || path === '/session') return path.slice(1);
   return accept === 'text/event-stream' ? 'sse' : query.has('wait') ? 'poll' : 'other';
 }
 

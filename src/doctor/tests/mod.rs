@@ -2,6 +2,7 @@
 
 use super::{Options, Report, examine};
 use crate::base::clock::Clock;
+use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Flags};
@@ -50,7 +51,7 @@ async fn serve(tasks: &Tasks, public: Option<SocketAddr>) -> SocketAddr {
     let ends = Arc::default();
     let parts = Parts { registry, grants, sessions, ends, tasks: tasks.clone(), clock, rng, extra: None };
     let routes = server::router(&config.server, &config.login, parts);
-    tasks.spawn("server", bound.serve(routes, tasks.clone()));
+    tasks.spawn("server", bound.serve(routes, Arc::new(Places::for_anybody(1000)), tasks.clone()));
     address
 }
 

@@ -59,7 +59,8 @@ fn world(approved_after: u64) -> World {
     let driver = Arc::new(Phone(Duration::from_secs(approved_after)));
     let registry = Arc::new(Registry::new(settings, driver, grants, clock.clone(), rng, tasks.clone()));
     let origins = vec![Origin::parse("https://example.ru").unwrap()];
-    let door = Door::new(Arc::clone(&registry), 0, Url::parse("https://example.ru").unwrap(), origins, clock);
+    let door =
+        Door::new(Arc::clone(&registry), 0, Url::parse("https://example.ru").unwrap(), origins, "/".into(), clock);
     World { registry, door: Arc::new(door), tasks }
 }
 
@@ -75,6 +76,7 @@ impl World {
             who: ClientAddress { ip: [192, 0, 2, 1].into(), unlisted_proxy: false },
             flow: Fingerprint::of(flow),
             is_phone: false,
+            beat: false,
         }
     }
 
@@ -83,7 +85,7 @@ impl World {
         let context = self.context(flow);
         self.tasks.spawn("server", async move {
             let tasks = context.tasks.clone();
-            if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE).await, context).await {
+            if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE, None).await, context).await {
                 serve(Box::new(opened), tasks, recorder()).await;
             }
         });
@@ -105,7 +107,7 @@ impl World {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let tasks = self.tasks.clone();
         self.tasks.spawn("server", async move {
-            let socket = server_socket(ours, BROWSER_MESSAGE).await;
+            let socket = server_socket(ours, BROWSER_MESSAGE, None).await;
             serve(Box::new(Opened { socket, reader, after, beat }), tasks, recorder()).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
@@ -258,10 +260,100 @@ async fn a_flood_of_messages_is_closed_and_a_stop_says_restart() {
     assert!(clean);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_what_is_no_text_is_closed_too() {
+    let world = world(1000);
+    let flood = [Message::Ping(Bytes::new()), Message::Pong(Bytes::new()), Message::Binary(Bytes::from_static(b"x"))];
+    for message in flood {
+        let (_, mut browser) = world.resumed(None, false).await;
+        for _ in 0..=BROWSER_MESSAGES_PER_MINUTE {
+            browser.send(message.clone()).await.unwrap();
+        }
+        assert_eq!(story(&mut browser).await.last().unwrap(), "1008 Too many messages", "{message:?}");
+        if !message.is_binary() {
+            let mut browser = world.browser(FLOW).await;
+            for _ in 0..=BROWSER_MESSAGES_PER_MINUTE {
+                browser.send(message.clone()).await.unwrap();
+            }
+            assert_eq!(story(&mut browser).await.last().unwrap(), "1008 Too many messages", "first: {message:?}");
+        }
+    }
+}
+
 #[test]
 fn a_text_header_has_the_three_lengths_of_rfc_6455() {
     assert_eq!(text_frame_header(125), [0x81, 125]);
     assert_eq!(text_frame_header(126), [0x81, 126, 0, 126]);
     assert_eq!(text_frame_header(65_535), [0x81, 126, 0xff, 0xff]);
     assert_eq!(text_frame_header(65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+}
+
+/// Each text message with the time since the start, in milliseconds.
+async fn timed(browser: &mut Browser, for_ms: u64) -> Vec<(u64, Value)> {
+    let (began, mut seen) = (Instant::now(), Vec::new());
+    let until = began + Duration::from_millis(for_ms);
+    while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, browser.next()).await {
+        if let Message::Text(text) = message {
+            seen.push((began.elapsed().as_millis() as u64, serde_json::from_str(&text).unwrap()));
+        }
+    }
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_say_when_they_were_sent_and_when_the_next_one_comes() {
+    let world = world(30);
+    let (_login, mut browser) = world.resumed(None, true).await;
+    let all = timed(&mut browser, 29_000).await;
+    let marks: Vec<_> = all.iter().filter(|(_, message)| message["event"] == "beat").collect();
+    assert_eq!(all[0].1["event"], "beat", "before the events, so that a browser knows how late they are");
+    for pair in marks.windows(2) {
+        let ((at, mark), (next_at, next)) = (&pair[0], &pair[1]);
+        let said = mark["next"].as_u64().unwrap();
+        assert!(next_at - at <= said + 2, "the next one came after {} ms, said {said}", next_at - at);
+        assert!(next["sent"].as_i64().unwrap() - mark["sent"].as_i64().unwrap() <= said as i64 + 2);
+    }
+    let opening = marks.iter().filter(|(at, _)| *at <= 350).count();
+    assert!(opening >= 4, "enough to judge by: {marks:?}");
+    assert!(marks.len() <= 8, "and then a heartbeat: {marks:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_follows_each_event_where_something_may_hold_the_last_bytes() {
+    let world = world(5);
+    let (_login, mut browser) = world.resumed(None, true).await;
+    let all = timed(&mut browser, 4_000).await;
+    let qr = all.iter().position(|(_, message)| message["event"] == "qr").unwrap();
+    let (at, _) = all[qr];
+    assert!(all[qr..].iter().any(|(later, message)| message["event"] == "beat" && (1..=160).contains(&(later - at))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_come_back_is_waited_for_longer_than_who_has_left() {
+    for (code, held) in [(1001, true), (4001, true), (1000, false)] {
+        let mut world = world(1000);
+        world.registry = with_grace(&world, 30, 150);
+        let (login, mut browser) = world.resumed(None, false).await;
+        let frame = tokio_tungstenite::tungstenite::protocol::CloseFrame { code: code.into(), reason: "".into() };
+        browser.close(Some(frame)).await.unwrap();
+        sleep(Duration::from_secs(100)).await;
+        assert_eq!(login.log.is_sealed(), !held, "{code}");
+        sleep(Duration::from_secs(100)).await;
+        assert!(login.log.is_sealed(), "{code}");
+    }
+}
+
+/// The same with other graces.
+fn with_grace(world: &World, grace: u64, grace_phone: u64) -> Arc<Registry> {
+    let (clock, rng) = (Clock::fixed(0), Rng::seeded(9));
+    let settings = Settings {
+        ttl: Duration::from_secs(600),
+        grace: Duration::from_secs(grace),
+        grace_phone: Duration::from_secs(grace_phone),
+        max_active: 3,
+        callback: "https://example.ru/callback".into(),
+    };
+    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
+    let driver = Arc::new(Phone(Duration::from_secs(1000)));
+    Arc::new(Registry::new(settings, driver, grants, clock, rng, world.tasks.clone()))
 }

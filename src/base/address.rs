@@ -1,0 +1,79 @@
+//! Addresses as subscribers: what one person is given, and what one customer can reach.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// A network of one subscriber: an IPv4 address, or an IPv6 prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// IPv6 prefixes that providers hand out, and how many times the share of one subscriber each may have: whoever holds
+/// a /48 has 65 536 of the /64 of one household.
+const IPV6: [(u8, u32); 3] = [(64, 1), (56, 4), (48, 16)];
+
+/// The networks that an address belongs to, the smallest first, each with its multiple of one subscriber's share.
+pub fn networks(address: IpAddr) -> impl Iterator<Item = (Network, u32)> {
+    let (v4, v6) = match address.to_canonical() {
+        IpAddr::V4(_) => (Some((Network { address: address.to_canonical(), prefix: 32 }, 1)), None),
+        IpAddr::V6(v6) => (None, Some(u128::from(v6))),
+    };
+    let prefixes = v6.into_iter().flat_map(|bits| {
+        IPV6.into_iter().map(move |(prefix, times)| {
+            let kept = bits & (u128::MAX << (128 - prefix));
+            (Network { address: IpAddr::V6(Ipv6Addr::from(kept)), prefix }, times)
+        })
+    });
+    v4.into_iter().chain(prefixes)
+}
+
+/// What one household or host has: an IPv4 address, an IPv6 /64.
+pub fn subscriber(address: IpAddr) -> Network {
+    match networks(address).next() {
+        Some((network, _)) => network,
+        None => Network { address, prefix: 128 },
+    }
+}
+
+/// Whether no stranger of the internet can have it: this machine, or a network behind it.
+pub fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Vec<(Network, u32)> {
+        networks(text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn an_ipv6_subscriber_is_a_64_within_a_56_within_a_48_and_a_mapped_address_is_ipv4() {
+        let shared = |a: &str, b: &str| of(a).iter().zip(&of(b)).filter(|(a, b)| a == b).count();
+        assert_eq!(shared("2001:db8:1:2:3::4", "2001:db8:1:2:ffff::1"), 3);
+        assert_eq!(shared("2001:db8:1:2::1", "2001:db8:1:3::1"), 2, "/56 and /48");
+        assert_eq!(shared("2001:db8:1:2::1", "2001:db8:1:f02::1"), 1, "/48");
+        assert_eq!(shared("2001:db8:1:2::1", "2001:db8:2:2::1"), 0);
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_eq!(of("192.0.2.1").len(), 1);
+        // A /48 and the /64 of zeros in it are two entries.
+        assert_eq!(of("2001:db8:1::").iter().collect::<std::collections::HashSet<_>>().len(), 3);
+    }
+
+    #[test]
+    fn private_is_what_no_stranger_has() {
+        for private in
+            ["127.0.0.1", "10.1.2.3", "172.17.0.1", "192.168.1.1", "169.254.1.1", "::1", "fd00::1", "fe80::1"]
+        {
+            assert!(is_private(private.parse().unwrap()), "{private}");
+        }
+        for public in ["192.0.2.1", "172.32.0.1", "100.64.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {
+            assert!(!is_private(public.parse().unwrap()), "{public}");
+        }
+    }
+}
