@@ -176,7 +176,10 @@ fn streams(round: &Round, verdicts: &[Verdict], offset: i64, way: &Way) -> Vec<F
 }
 
 fn by_row(round: &Round, streams: &[Verdict; 7], way: &Way, row: &'static Row) -> Vec<Finding> {
-    let evidence = evidence(round, streams, row.means);
+    let passes = round.bulk.as_ref().is_some_and(|bulk| matches!(bulk.verdict(0), Verdict::Live | Verdict::Late));
+    let means =
+        if passes { "something holds back what fits its buffers: events of 128 KB get through" } else { row.means };
+    let evidence = evidence(round, streams, means);
     let finding = |conclusion: &signature::Conclusion| {
         let how = match conclusion.code {
             Code::CompressedLateByOne => Spoils::LateByOne,
@@ -188,7 +191,11 @@ fn by_row(round: &Round, streams: &[Verdict; 7], way: &Way, row: &'static Row) -
             Who::Guess(layer) => way.unless_named(layer),
             Who::Seen => way.spoiler(how).unwrap_or(way.seen()),
         };
-        Finding::new(conclusion.code, defeated(streams), layer, conclusion.tier, evidence.clone())
+        let code = match conclusion.code {
+            Code::WholeResponseBuffered if passes => Code::Buffered,
+            code => code,
+        };
+        Finding::new(code, defeated(streams), layer, conclusion.tier, evidence.clone())
     };
     row.conclusions.iter().map(finding).collect()
 }
