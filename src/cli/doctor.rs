@@ -98,3 +98,15 @@ pub fn run(arguments: Arguments) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inner_address_without_a_scheme_speaks_no_tls() {
+        assert_eq!(inner_address("127.0.0.1:8080").unwrap().as_str(), "http://127.0.0.1:8080/");
+        assert_eq!(inner_address("https://10.0.0.2").unwrap().as_str(), "https://10.0.0.2/");
+        assert_eq!(address("example.ru").unwrap().as_str(), "https://example.ru/");
+    }
+}

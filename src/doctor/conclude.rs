@@ -155,9 +155,8 @@ fn defeated(streams: &[Verdict; 7]) -> Severity {
 fn streams(round: &Round, verdicts: &[Verdict], offset: i64, way: &Way) -> Vec<Finding> {
     let mut found = Vec::new();
     let Ok(streams) = <[Verdict; 7]>::try_from(verdicts) else { return found };
-    let late = streams.iter().filter(|verdict| **verdict == Verdict::Delayed).count();
-    if late * 2 > streams.len() {
-        found.push(all_late(round, &streams, offset, way));
+    if let Some(finding) = all_late(round, &streams, offset, way) {
+        found.push(finding);
         return found;
     }
     if let Some((code, layer, means)) = behind_nginx(round, &streams, way) {
@@ -177,7 +176,10 @@ fn streams(round: &Round, verdicts: &[Verdict], offset: i64, way: &Way) -> Vec<F
 }
 
 fn by_row(round: &Round, streams: &[Verdict; 7], way: &Way, row: &'static Row) -> Vec<Finding> {
-    let evidence = evidence(round, streams, row.means);
+    let passes = round.bulk.as_ref().is_some_and(|bulk| matches!(bulk.verdict(0), Verdict::Live | Verdict::Late));
+    let means =
+        if passes { "something holds back what fits its buffers: events of 128 KB get through" } else { row.means };
+    let evidence = evidence(round, streams, means);
     let finding = |conclusion: &signature::Conclusion| {
         let how = match conclusion.code {
             Code::CompressedLateByOne => Spoils::LateByOne,
@@ -189,7 +191,11 @@ fn by_row(round: &Round, streams: &[Verdict; 7], way: &Way, row: &'static Row) -
             Who::Guess(layer) => way.unless_named(layer),
             Who::Seen => way.spoiler(how).unwrap_or(way.seen()),
         };
-        Finding::new(conclusion.code, defeated(streams), layer, conclusion.tier, evidence.clone())
+        let code = match conclusion.code {
+            Code::WholeResponseBuffered if passes => Code::Buffered,
+            code => code,
+        };
+        Finding::new(code, defeated(streams), layer, conclusion.tier, evidence.clone())
     };
     row.conclusions.iter().map(finding).collect()
 }
@@ -249,16 +255,17 @@ fn filter_in_nginx(round: &Round, streams: &[Verdict; 7], way: &Way) -> Option<F
 }
 
 /// Events in time with each other, all of them late.
-fn all_late(round: &Round, streams: &[Verdict; 7], offset: i64, way: &Way) -> Finding {
-    let delays: Vec<i64> = round.columns.iter().flat_map(|seen| seen.delays(offset)).collect();
-    let least = delays.iter().min().copied().unwrap_or_default();
+fn all_late(round: &Round, streams: &[Verdict; 7], offset: i64, way: &Way) -> Option<Finding> {
+    let late = streams.iter().filter(|verdict| **verdict == Verdict::Delayed).count();
+    let delays = round.columns.iter().flat_map(|seen| seen.delays(offset));
+    let least = delays.min().filter(|least| *least >= KERNEL_MS && late * 2 > streams.len())?;
     let evidence = format!(
         "every event stream came {:.1} s late, its events in time with each other: nothing waits for a next byte or for the \
          end, whatever the stream wears; what passes it on takes so long",
         least as f64 / 1000.0
     );
     let severity = if streams[ALL] == Verdict::Delayed { Severity::Fault } else { Severity::Note };
-    Finding::new(Code::Delayed, severity, way.seen(), Tier::Unknown, evidence)
+    Some(Finding::new(Code::Delayed, severity, way.seen(), Tier::Unknown, evidence))
 }
 
 /// The WebSocket works and is late.

@@ -269,6 +269,46 @@ impl Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::facts::{Layer, Tier};
+
+    fn report(transport: Transport, code: Code, layer: Layer) -> Report {
+        let finding = Finding::new(code, Severity::Fault, layer, Tier::Unknown, "evidence");
+        Report {
+            url: "https://example.ru/api/auth/max".to_owned(),
+            site: Site { base: "/api/auth/max".to_owned(), origin: "https://example.ru".to_owned() },
+            transport,
+            first_event_ms: None,
+            duration_ms: 0,
+            findings: vec![finding],
+            upstream: Vec::new(),
+            line: true,
+        }
+    }
+
+    #[test]
+    fn the_headline_does_not_contradict_what_follows() {
+        let refused = report(Transport::WebSocket, Code::OriginRefused, Layer::App).text(false);
+        assert!(refused.contains("cannot sign in") && !refused.contains("see each step"), "{refused}");
+        let cached = report(Transport::LongPoll, Code::Cached, Layer::Nginx).text(false);
+        assert!(cached.contains("a cache on the way gives what is theirs to others"), "{cached}");
+    }
+
+    #[test]
+    fn a_line_says_where_it_goes() {
+        let of = |code, layer| report(Transport::WebSocket, code, layer).json()["findings"][0].clone();
+        let place = |finding: &Value| finding["where"].as_str().unwrap_or_default().to_owned();
+        let upgrade = of(Code::WsUpgradeNotPassed, Layer::Nginx);
+        assert!(place(&upgrade).contains("map: the http block"), "{upgrade}");
+        assert!(place(&of(Code::WsUpgradeNotPassed, Layer::Varnish)).contains("above the subs"));
+        let (idle, total) = (of(Code::IdleTimeout, Layer::Trafficserver), of(Code::TotalTimeout, Layer::Trafficserver));
+        assert_eq!(place(&idle), "records.config");
+        assert!(idle["fix"][0].as_str().is_some_and(|line| line.contains("no_activity")), "{idle}");
+        assert!(total["fix"][0].as_str().is_some_and(|line| line.contains("transaction_active")), "{total}");
+        let cache = of(Code::Cached, Layer::Apache);
+        assert_eq!(cache["fix"], json!(["CacheDisable \"/api/auth/max\""]));
+        let unknown = of(Code::Cached, Layer::Unknown);
+        assert_eq!((unknown["fix"].clone(), unknown["advice"].as_array().map(Vec::len)), (json!([]), Some(1)));
+    }
 
     #[test]
     fn every_code_has_a_part_of_the_way() {

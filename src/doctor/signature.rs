@@ -10,6 +10,8 @@ pub enum Want {
     Live,
     Late,
     Burst,
+    /// Late or in one heap.
+    Held,
     Any,
 }
 
@@ -57,6 +59,7 @@ pub struct Observed {
 const L: Want = Want::Live;
 const T: Want = Want::Late;
 const B: Want = Want::Burst;
+const H: Want = Want::Held;
 const A: Want = Want::Any;
 
 const fn conclusion(code: Code, who: Who, tier: Tier) -> Conclusion {
@@ -206,7 +209,7 @@ pub const TABLE: &[Row] = &[
         means: "each event waits for the next bytes; which layer does it cannot be told from here",
     },
     Row {
-        streams: [L, A, A, A, A, A, A],
+        streams: [L, H, A, A, A, A, A],
         head: None,
         accel: None,
         seen: None,
@@ -214,7 +217,7 @@ pub const TABLE: &[Row] = &[
         means: "only uncompressed streams are sure to come live; which layer compresses cannot be told from here",
     },
     Row {
-        streams: [B, A, A, A, A, A, A],
+        streams: [B, H, A, A, A, A, A],
         head: None,
         accel: None,
         seen: None,
@@ -231,6 +234,7 @@ impl Want {
             Self::Live => verdict == Verdict::Live,
             Self::Late => verdict == Verdict::Late,
             Self::Burst => verdict == Verdict::Burst,
+            Self::Held => matches!(verdict, Verdict::Late | Verdict::Burst),
         }
     }
 }
@@ -264,6 +268,26 @@ mod tests {
     use super::*;
     use Layer::{App, H2o, Haproxy, Nginx, Trafficserver, Unknown, Varnish};
     use Tier::{Inner, Outer};
+
+    #[test]
+    fn what_contradicts_itself_is_no_signature() {
+        let verdicts = |text: &str| -> [Verdict; 7] {
+            let verdict = |letter| match letter {
+                'L' => Verdict::Live,
+                'T' => Verdict::Late,
+                _ => Verdict::Burst,
+            };
+            text.chars().map(verdict).collect::<Vec<_>>().try_into().unwrap()
+        };
+        // Plain ones came live and those with all headers did not: no compressor does that, a busy machine does.
+        for text in ["LLLLTLL", "LLBLLLL", "BLLLLLL", "LLLLLLB"] {
+            let observed =
+                Observed { streams: verdicts(text), head_at_once: true, accel_arrived: true, seen: Layer::Caddy };
+            assert!(find(&observed).is_none(), "{text}");
+            assert!(!is_measured(&verdicts(text)), "{text}");
+        }
+        assert!(is_measured(&verdicts("LTTLLLL")));
+    }
 
     /// The rows as measured (85 chains): streams, head at once, X-Accel-Buffering arrived, who names itself.
     #[test]

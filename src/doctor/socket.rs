@@ -196,6 +196,11 @@ mod tests {
         let deaf = Socket::Silent { headers: HeaderMap::new() };
         let deaf = findings(&deaf, &Way::default(), Layer::Unknown, Tier::Unknown);
         assert_eq!(name(&deaf), [("ws-frames-held", "unknown")], "a 101 was answered: nobody forgot to listen");
+        let old = json!({ "nonce": "n", "echo": { "nonce": "n", "httpVersion": "HTTP/1.0", "secWebSocketKey": true,
+            "proxyUnlisted": false } });
+        let plain = Plain { status: 426, ours: Some(old), ..Plain::default() };
+        let told = findings(&Socket::Answered(Box::new(plain)), &Way::default(), Layer::Unknown, Tier::Unknown);
+        assert!(told[0].evidence.contains("HTTP/1.0 knows no upgrade"), "{}", told[0].evidence);
         let two = Way { named: vec![Layer::Nginx, Layer::Varnish], nginx: true, stranger: None };
         let plain = Plain { status: 426, ours: Some(json!({ "nonce": "n" })), ..Plain::default() };
         let both = findings(&Socket::Answered(Box::new(plain)), &two, Layer::Nginx, Tier::Unknown);

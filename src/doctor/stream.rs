@@ -253,6 +253,21 @@ impl Seen {
         }
     }
 
+    /// Together with another look at the same: each event as early as it was ever seen. Buffers hold the same event each
+    /// time, a busy machine another one.
+    pub fn with(self, other: Self, offset: i64) -> Self {
+        if other.verdict(offset) == Verdict::Live || self.events.len() != other.events.len() || self.opaque {
+            return if other.verdict(offset) < self.verdict(offset) { other } else { self };
+        }
+        let better = other.delays(offset);
+        let events = self.events.iter().zip(self.delays(offset)).zip(better).map(|((event, delay), better)| Event {
+            arrived: event.sent + offset + delay.min(better),
+            sent: event.sent,
+        });
+        let events = events.collect();
+        Self { events, ..self }
+    }
+
     /// When the first event came, beyond the way (milliseconds).
     pub fn first_delay(&self, offset: i64) -> Option<i64> {
         self.delays(offset).first().copied()
@@ -373,6 +388,16 @@ mod tests {
         ] {
             assert_eq!(Seen::opaque(raw).verdict(0), verdict, "{raw:?}");
         }
+    }
+
+    #[test]
+    fn only_what_is_held_each_time_is_held() {
+        let together = |one, other| Seen::with_delays(one).with(Seen::with_delays(other), 0).verdict(0);
+        assert_eq!(together([0, 400, 10], [350, 5, 10]), Verdict::Live, "a busy machine");
+        assert_eq!(together([0, 300, 10], [0, 310, 10]), Verdict::Late, "a buffer's end");
+        assert_eq!(together([900, 600, 300], [910, 610, 310]), Verdict::Burst);
+        assert_eq!(together([900, 600, 300], [0, 0, 0]), Verdict::Live, "what came live once can come live");
+        assert_eq!(together([0, 0, 0], [900, 600, 300]), Verdict::Live);
     }
 
     #[test]

@@ -359,9 +359,9 @@ async fn poll(
     let count = probes.count.fetch_add(1, Ordering::Relaxed);
     let mut response = json_answer(&json!({ "nonce": nonce, "count": count, "unixMs": probes.clock.unix_ms() }));
     if dress != Dress::Naive {
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, NOT_STORED);
-        headers.insert(ACCEL.0, ACCEL.1);
+        // As every page of a login.
+        caching::forbid(response.headers_mut());
+        response.headers_mut().insert(ACCEL.0, ACCEL.1);
     }
     Ok(response)
 }

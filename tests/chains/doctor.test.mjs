@@ -139,6 +139,7 @@ describe('the doctor', { skip }, () => {
 
       // What is expected is there, and no other fault.
       const expected = chain.findings ?? [];
+      if (chain.prints) assert.match(report.findings.flatMap(({ fix }) => fix).join('\n'), chain.prints);
       if (chain.never) {
         for (const each of [report, ...(rounds ?? [])]) {
           for (const { code: name, fix } of each.findings) assert.doesNotMatch(fix.join('\n'), chain.never, `${name} prints what is there${all}`);

@@ -152,6 +152,93 @@ async fn nobody_there_is_said_so() {
     assert_eq!(report.json()["firstEventMs"], Value::Null);
 }
 
+/// One request as bytes, and the whole answer; the connection is kept with it, so that what is held stays held.
+async fn ask(server: SocketAddr, path: &str, forwarded: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let head = format!("GET /api/auth/max{path} HTTP/1.1\r\nHost: {server}\r\nX-Forwarded-For: {forwarded}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+        assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
+    }
+    (stream, String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_does_not_take_the_places_of_all() {
+    let tasks = Tasks::new();
+    let server = serve(&tasks, None).await;
+    let mut held = Vec::new();
+    for _ in 0..24 {
+        let (stream, answer) = ask(server, "/probe/stream?nonce=n&hold=9000", "203.0.113.1").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        held.push(stream);
+    }
+    let (_, refused) = ask(server, "/probe/stream?nonce=n&hold=9000", "203.0.113.1").await;
+    assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+    let (_, other) = ask(server, "/probe/stream?nonce=n&hold=9000", "203.0.113.2").await;
+    assert!(other.starts_with("HTTP/1.1 200"), "{other}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_have_a_limit_for_each_address() {
+    let tasks = Tasks::new();
+    let server = serve(&tasks, None).await;
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let one = format!("GET /api/auth/max/probe?nonce=n HTTP/1.1\r\nHost: {server}\r\nX-Forwarded-For: 203.0.113.1\r\n");
+    let many = format!("{one}\r\n").repeat(1500) + &one + "Connection: close\r\n\r\n";
+    let (mut read, mut write) = stream.split();
+    let mut answers = Vec::new();
+    let (_, sent) = tokio::join!(read.read_to_end(&mut answers), write.write_all(many.as_bytes()));
+    sent.unwrap();
+    let answers = String::from_utf8_lossy(&answers);
+    let (fine, refused) = (answers.matches("HTTP/1.1 200").count(), answers.matches("HTTP/1.1 429").count());
+    assert!(fine >= 1200 && refused > 50, "{fine} answered, {refused} refused");
+    let (_, other) = ask(server, "/probe?nonce=n", "203.0.113.2").await;
+    assert!(other.starts_with("HTTP/1.1 200"), "{other}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_of_the_inside_stay_inside() {
+    let tasks = Tasks::new();
+    let server = serve(&tasks, None).await;
+    for (forwarded, told) in [("203.0.113.9", true), ("10.1.2.3", false), ("fd00::7", false), ("100.64.0.9", false)] {
+        let (_, answer) = ask(server, "/probe?nonce=n", forwarded).await;
+        assert_eq!(answer.contains(forwarded), told, "{answer}");
+        assert_eq!(answer.contains("\"clientIsInner\":true"), !told, "{answer}");
+    }
+}
+
+/// One thing at a time: whoever asks beside a stream waits for its end.
+async fn serves_one_at_a_time(listener: TcpListener, server: SocketAddr, tasks: Tasks) {
+    while let Ok((mut visitor, _)) = listener.accept().await {
+        let mut request = Vec::new();
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+            if visitor.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+        let request = String::from_utf8_lossy(&request).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        let request = request.replace("Connection: Upgrade\r\n", "").replace("Upgrade: websocket\r\n", "");
+        let mut upstream = TcpStream::connect(server).await.unwrap();
+        upstream.write_all(request.as_bytes()).await.unwrap();
+        let _ = tokio::io::copy(&mut upstream, &mut visitor).await;
+        drop(tasks.clone());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_worker_is_told_as_such_and_soon() {
+    let tasks = Tasks::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let middle = listener.local_addr().unwrap();
+    let server = serve(&tasks, Some(middle)).await;
+    tasks.spawn("middle", serves_one_at_a_time(listener, server, tasks.clone()));
+    let report = doctor(&tasks, middle).await;
+    assert!(codes(&report).contains(&"fault:one-worker".to_owned()), "{}", report.text(false));
+    assert!(report.duration_ms < 5000, "{}", report.duration_ms);
+}
+
 /// Each code has its heading, and each heading its code.
 #[test]
 fn the_troubleshooting_page_has_a_heading_per_code() {
