@@ -4,8 +4,8 @@
 use super::{complain, say};
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
-use crate::config::{Config, Flags};
-use crate::doctor::{self, Options};
+use crate::config::{self, Config, Flags};
+use crate::doctor::{self, Options, Trust};
 use clap::Args;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use url::Url;
 
 /// Could not test.
-const CANNOT_TEST: u8 = 3;
+pub const CANNOT_TEST: u8 = 3;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -38,15 +38,22 @@ pub struct Arguments {
     /// The configuration file, for --upstream
     #[arg(long, value_name = "FILE", requires = "upstream")]
     config: Option<PathBuf>,
-    /// Accept any certificate
-    #[arg(long)]
+    /// A private authority's certificates (PEM), beside Mozilla's and the system's (or SSL_CERT_FILE's); repeatable
+    #[arg(long = "ca-file", value_name = "FILE")]
+    ca_files: Vec<PathBuf>,
+    /// Accept any certificate, and look at what lies behind it
+    #[arg(long, conflicts_with = "ca_files")]
     insecure: bool,
 }
 
 /// People type `example.ru`.
 fn address(text: &str) -> Result<Url, String> {
     let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    Url::parse(&text).map_err(|error| error.to_string())
+    let url = Url::parse(&text).map_err(|error| format!("{error}; an address is such as https://example.ru"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(format!("{other}: an address begins with http:// or https://")),
+    }
 }
 
 /// An inner address seldom speaks TLS: `127.0.0.1:8080`.
@@ -73,14 +80,15 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Err(error) => return cannot(error.to_string()),
         },
     };
-    let options = Options {
-        url: arguments.url,
-        hops: arguments.hops,
-        nginx,
-        slow: arguments.slow,
-        insecure: arguments.insecure,
-        upstream,
+    let trust = match arguments.insecure {
+        true => Ok(Trust::Anybody),
+        false => Trust::load(&arguments.ca_files, config::environment("SSL_CERT_FILE").map(PathBuf::from).as_deref()),
     };
+    let trust = match trust {
+        Ok(trust) => trust,
+        Err(why) => return cannot(why),
+    };
+    let options = Options { url: arguments.url, hops: arguments.hops, nginx, slow: arguments.slow, trust, upstream };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cannot(format!("the runtime cannot start: {error}")),

@@ -90,7 +90,16 @@ impl From<Invalid> for Failure {
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // The doctor's 2 means "not delivered"; what cannot be asked is its 3. Help and version are no errors.
+        Err(error) if error.use_stderr() && std::env::args_os().nth(1).is_some_and(|name| name == "doctor") => {
+            let _ = error.print();
+            return ExitCode::from(doctor::CANNOT_TEST);
+        }
+        Err(error) => error.exit(),
+    };
+    let outcome = match cli.command {
         Command::Serve { configuration, listen, demo } => {
             serve::run(&Flags { config: configuration.config, listen }, demo)
         }

@@ -117,6 +117,12 @@ pub struct Loaded {
     pub default_listen: bool,
 }
 
+/// A variable of the environment that belongs to no setting, such as `LANG`; an empty one is none.
+#[expect(clippy::disallowed_methods, reason = "config is the module that reads the environment")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 impl Config {
     /// Reads defaults, file, environment and flags; says everything that is wrong at once.
     pub fn load(flags: &Flags) -> Result<Loaded, Invalid> {

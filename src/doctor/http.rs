@@ -1,9 +1,12 @@
 //! The doctor's HTTP client: one connection per request over HTTP/1.1, one shared over HTTP/2 as browsers do it, and
 //! each failure with the stage it happened in. It follows nothing, retries nothing and decodes nothing.
 
+use super::tls::{self, Trust};
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::header::{HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::Full;
@@ -11,11 +14,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::ext::Protocol;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName};
 use std::future::{Future as _, poll_fn};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,12 +24,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use url::{Position, Url};
 
 /// One stage of connecting: a healthy line takes a tenth of it, and the verdict is wanted within five seconds.
 const STAGE: Duration = Duration::from_secs(3);
+
+/// Between the first try of one address and of the next (RFC 8305 recommends it).
+const STAGGER: Duration = Duration::from_millis(250);
 
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 4;
@@ -41,6 +45,9 @@ const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KH
 pub enum Broken {
     #[error("DNS: {0}")]
     Dns(String),
+    /// Not the site's fault: this machine gets nowhere.
+    #[error("the network of this machine: {0}")]
+    Here(String),
     #[error("TCP: {0}")]
     Tcp(String),
     #[error("TLS: {0}")]
@@ -107,7 +114,7 @@ pub struct Client {
     host: Option<String>,
     /// What a browser would send as `Origin`: that of the address people type.
     pub origin: String,
-    insecure: bool,
+    trust: Trust,
     /// The doctor's word: nothing is waited for beyond it.
     until: Option<Instant>,
     shared: Mutex<Option<http2::SendRequest<Body>>>,
@@ -118,10 +125,10 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(url: Url, insecure: bool, tasks: Tasks, clock: Clock) -> Self {
+    pub fn new(url: Url, trust: Trust, tasks: Tasks, clock: Clock) -> Self {
         let origin = url.origin().ascii_serialization();
         let (shared, announced) = (Mutex::new(None), Arc::default());
-        Self { url, host: None, origin, insecure, until: None, shared, announced, tasks, clock }
+        Self { url, host: None, origin, trust, until: None, shared, announced, tasks, clock }
     }
 
     /// Nothing is waited for beyond this.
@@ -137,13 +144,13 @@ impl Client {
     /// The same questions at an inner address, as the outer proxies would ask them.
     pub fn hop(&self, url: Url) -> Self {
         let (tasks, clock) = (self.tasks.clone(), self.clock.clone());
-        let hop = Self::new(url, self.insecure, tasks, clock).until(self.until);
+        let hop = Self::new(url, self.trust.clone(), tasks, clock).until(self.until);
         Self { host: Some(self.host()), origin: self.origin.clone(), ..hop }
     }
 
     /// The same, where a redirect led.
     pub fn moved(self, url: Url) -> Self {
-        Self::new(url, self.insecure, self.tasks, self.clock).until(self.until)
+        Self::new(url, self.trust, self.tasks, self.clock).until(self.until)
     }
 
     /// Whether browsers would open a WebSocket over HTTP/2; known once something was answered.
@@ -249,42 +256,74 @@ impl Client {
     }
 
     async fn wire(&self, offer_http2: bool) -> Result<(Box<dyn Wire>, Option<SocketAddr>, bool), Broken> {
-        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let port = self.url.port_or_known_default().unwrap_or(443);
-        let addresses: Vec<SocketAddr> = match timeout(self.at_most(STAGE), lookup_host((host, port))).await {
-            Err(_) => return Err(Broken::Dns(format!("no answer for {host} in {STAGE:?}"))),
-            Ok(Err(error)) => return Err(Broken::Dns(format!("{host}: {error}"))),
-            Ok(Ok(found)) => found.take(ADDRESSES).collect(),
-        };
-        let mut last = Broken::Dns(format!("{host} has no address"));
-        for address in addresses {
-            let stream = match timeout(self.at_most(STAGE), TcpStream::connect(address)).await {
+        let stream = race(&self.addresses().await?, self.at_most(STAGE)).await?;
+        let _ = stream.set_nodelay(true);
+        let local = stream.local_addr().ok();
+        if self.url.scheme() != "https" {
+            return Ok((Box::new(stream), local, false));
+        }
+        let name = self.server_name();
+        let asked = ServerName::try_from(name.clone()).map_err(|error| Broken::Tls(error.to_string()))?;
+        let address = stream.peer_addr().ok();
+        let (config, leaf) = self.trust.client(offer_http2);
+        let stream =
+            match timeout(self.at_most(STAGE), TlsConnector::from(Arc::new(config)).connect(asked, stream)).await {
                 Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => {
-                    last = Broken::Tcp(format!("{address}: {error}"));
-                    continue;
-                }
-                Err(_) => {
-                    last = Broken::Tcp(format!("{address}: no answer in {STAGE:?}"));
-                    continue;
-                }
-            };
-            let _ = stream.set_nodelay(true);
-            let local = stream.local_addr().ok();
-            if self.url.scheme() != "https" {
-                return Ok((Box::new(stream), local, false));
-            }
-            let name = ServerName::try_from(self.server_name()).map_err(|error| Broken::Tls(error.to_string()))?;
-            let connector = TlsConnector::from(Arc::new(tls(self.insecure, offer_http2)?));
-            let stream = match timeout(self.at_most(STAGE), connector.connect(name, stream)).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return Err(Broken::Tls(error.to_string())),
+                Ok(Err(error)) => return Err(Broken::Tls(self.refused(&error, address, leaf.get(), &name).await)),
                 Err(_) => return Err(Broken::Tls(format!("no answer in {STAGE:?}"))),
             };
-            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            return Ok((Box::new(stream), local, is_http2));
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok((Box::new(stream), local, is_http2))
+    }
+
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, Broken> {
+        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let port = self.url.port_or_known_default().unwrap_or(443);
+        match timeout(self.at_most(STAGE), lookup_host((host, port))).await {
+            Err(_) => Err(Broken::Here(format!("no name server answers, asked for {host} for {STAGE:?}"))),
+            Ok(Err(error)) if no_resolver(&error) => {
+                Err(Broken::Here(format!("no name server answers: {host}: {error}")))
+            }
+            Ok(Err(error)) => Err(Broken::Dns(format!("{host}: {error}"))),
+            Ok(Ok(found)) => {
+                let found: Vec<SocketAddr> = found.take(ADDRESSES).collect();
+                if found.is_empty() { Err(Broken::Dns(format!("{host} has no address"))) } else { Ok(found) }
+            }
         }
-        Err(last)
+    }
+
+    /// Why the greeting of TLS failed.
+    async fn refused(
+        &self,
+        error: &std::io::Error,
+        address: Option<SocketAddr>,
+        leaf: Option<&CertificateDer<'_>>,
+        name: &str,
+    ) -> String {
+        if let Some(address) = address.filter(|_| tls::may_be_plain(error))
+            && tls::speaks_plain_http(address, &self.host()).await
+        {
+            let port = address.port();
+            return format!(
+                "port {port} speaks plain HTTP, not TLS: ask http://{}, or give the port a certificate",
+                self.host()
+            );
+        }
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(error) => tls::explain(error, leaf, name),
+            None => error.to_string(),
+        }
+    }
+
+    /// Whether TLS is spoken where plain HTTP was asked for.
+    pub async fn is_tls_port(&self) -> bool {
+        let (Ok(addresses), Ok(name)) = (self.addresses().await, ServerName::try_from(self.server_name())) else {
+            return false;
+        };
+        match addresses.first() {
+            Some(address) if self.url.scheme() == "http" => tls::speaks_tls(*address, name).await,
+            _ => false,
+        }
     }
 
     /// The name in the certificate: the visitor's, also at an inner hop.
@@ -293,6 +332,52 @@ impl Client {
         let name = url.as_ref().unwrap_or(&self.url).host_str().unwrap_or_default();
         name.trim_matches(['[', ']']).to_owned()
     }
+}
+
+/// The first of several addresses that answers. A further one is tried a little later, beside those before it (RFC 8305),
+/// so that silent ones cost no more than one does.
+pub async fn race(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, Broken> {
+    let mut tries: FuturesUnordered<_> = addresses
+        .iter()
+        .zip(0..)
+        .map(|(address, index)| async move {
+            sleep(STAGGER * index).await;
+            (*address, TcpStream::connect(*address).await)
+        })
+        .collect();
+    let mut failed = Vec::new();
+    let first = async {
+        while let Some((address, tried)) = tries.next().await {
+            match tried {
+                Ok(stream) => return Some(stream),
+                Err(error) => failed.push((address, error)),
+            }
+        }
+        None
+    };
+    if let Ok(Some(stream)) = timeout(patience, first).await {
+        return Ok(stream);
+    }
+    let told: Vec<String> = addresses
+        .iter()
+        .map(|address| match failed.iter().find(|(of, _)| of == address) {
+            Some((_, error)) => format!("{address}: {error}"),
+            None => format!("{address}: no answer in {:.1} s", patience.as_secs_f64()),
+        })
+        .collect();
+    let nowhere = failed.len() == addresses.len() && failed.iter().all(|(_, error)| no_route(error));
+    let told = told.join("; ");
+    Err(if nowhere { Broken::Here(told) } else { Broken::Tcp(told) })
+}
+
+/// No way out of this machine. "No route to host" is not one of these: a firewall in front of the site says it, too.
+fn no_route(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown)
+}
+
+/// EAI_AGAIN: the name may well exist, nobody could be asked. There is no kind for it.
+fn no_resolver(error: &std::io::Error) -> bool {
+    error.to_string().contains("Temporary failure in name resolution")
 }
 
 /// An error with its causes, which hyper keeps to itself otherwise.
@@ -304,62 +389,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-fn tls(insecure: bool, offer_http2: bool) -> Result<ClientConfig, Broken> {
-    let builder = ClientConfig::builder();
-    let mut config = if insecure {
-        let provider = CryptoProvider::get_default().cloned();
-        let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))).with_no_client_auth()
-    } else {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        builder.with_root_certificates(roots).with_no_client_auth()
-    };
-    if offer_http2 {
-        config.alpn_protocols.push(b"h2".to_vec());
-    }
-    config.alpn_protocols.push(b"http/1.1".to_vec());
-    Ok(config)
-}
-
-/// `--insecure`: what is asked and answered is no secret, and a test bench has a certificate of its own.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// A header as text.

@@ -17,20 +17,24 @@ mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 mod way;
 
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::config::Config;
+use crate::config::facts::{Code, Layer, Tier};
 use conclude::{Judged, Transport, judge};
 use finding::{Finding, Severity, Site};
 use futures_util::future::join_all;
 use hops::Hop;
 use http::Client;
+use reach::Unreached;
 pub use report::Report;
 use round::Round;
 use std::time::Duration;
+pub use tls::Trust;
 use tokio::time::Instant;
 use url::Url;
 use way::Way;
@@ -51,8 +55,8 @@ pub struct Options {
     pub nginx: Vec<String>,
     /// Wait for idle cuts.
     pub slow: bool,
-    /// Any certificate will do.
-    pub insecure: bool,
+    /// Whose certificates are accepted.
+    pub trust: Trust,
     /// MAX is asked, too, with these settings.
     pub upstream: Option<Config>,
 }
@@ -64,6 +68,8 @@ pub enum CannotTest {
     NotHttp(Url),
     #[error("{0}")]
     Upstream(String),
+    #[error("the network of this machine is down, so nothing was learned of the site: {0}")]
+    Here(String),
 }
 
 /// Looks at one line, at MAX, or at both.
@@ -93,22 +99,32 @@ pub async fn examine(options: &Options, clock: Clock, tasks: Tasks) -> Result<Re
 async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Result<Report, CannotTest> {
     let began = Instant::now();
     let until = (!options.slow).then(|| began + WITHIN);
-    let client = Client::new(endpoint(url)?, options.insecure, tasks, clock).until(until);
+    let client = Client::new(endpoint(url)?, options.trust.clone(), tasks, clock).until(until);
     let hops = options.hops.iter().map(|hop| hop_endpoint(hop, &client.url)).collect::<Result<Vec<_>, _>>()?;
     let hops = hops.into_iter().map(|url| (url.clone(), client.hop(url)));
     let inner = join_all(hops.map(async |(url, client)| {
         let (_, outcome) = look(client, false).await;
+        let outcome = outcome.map_err(|unreached| match unreached {
+            Unreached::Finding(finding) => finding,
+            Unreached::Here(why) => {
+                Finding::new(Code::BackendDown, Severity::Fault, Layer::ClientSide, Tier::Unknown, why)
+            }
+        });
         Hop { url, outcome }
     }));
     let ((client, outcome), inner) = tokio::join!(look(client, options.slow), inner);
     let site = Site { base: client.url.path().trim_end_matches('/').to_owned(), origin: client.origin.clone() };
-    let mut judged = outcome.unwrap_or_else(|finding| Judged {
-        transport: Transport::None,
-        first_event_ms: None,
-        findings: vec![finding],
-        streams: Vec::new(),
-        way: Way::default(),
-    });
+    let mut judged = match outcome {
+        Ok(judged) => judged,
+        Err(Unreached::Here(why)) => return Err(CannotTest::Here(why)),
+        Err(Unreached::Finding(finding)) => Judged {
+            transport: Transport::None,
+            first_event_ms: None,
+            findings: vec![finding],
+            streams: Vec::new(),
+            way: Way::default(),
+        },
+    };
     hops::locate(&mut judged, &inner);
     judged.findings.sort_by_key(|finding| finding.severity == Severity::Note);
     if !options.nginx.is_empty() {
@@ -127,7 +143,7 @@ async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Resul
 }
 
 /// Asks one address everything.
-async fn look(client: Client, slow: bool) -> (Client, Result<Judged, Finding>) {
+async fn look(client: Client, slow: bool) -> (Client, Result<Judged, Unreached>) {
     let (client, reached) = reach::reach(client).await;
     match reached {
         Ok(reached) => {
@@ -135,7 +151,7 @@ async fn look(client: Client, slow: bool) -> (Client, Result<Judged, Finding>) {
             let judged = judge(&client, &reached, &round);
             (client, Ok(judged))
         }
-        Err(finding) => (client, Err(finding)),
+        Err(unreached) => (client, Err(unreached)),
     }
 }
 

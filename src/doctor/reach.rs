@@ -19,6 +19,13 @@ pub struct Reached {
     pub offset: i64,
 }
 
+/// Why it was not.
+pub enum Unreached {
+    Finding(Finding),
+    /// This machine gets nowhere: nothing was learned of the site.
+    Here(String),
+}
+
 /// What answered instead of max-auth, by its status.
 struct Stranger {
     from: u16,
@@ -56,13 +63,13 @@ const STRANGERS: &[Stranger] = &[
 ];
 
 /// Follows the address to max-auth, or says what is there instead. The client may come back with another address.
-pub async fn reach(mut client: Client) -> (Client, Result<Reached, Finding>) {
+pub async fn reach(mut client: Client) -> (Client, Result<Reached, Unreached>) {
     for _ in 0..=REDIRECTS {
         let plain = match echo(&client, Method::GET).await {
             Ok(plain) => plain,
             Err(broken) => {
-                let finding = unreachable(&client, &broken);
-                return (client, Err(finding));
+                let unreached = unreachable(&client, &broken).await;
+                return (client, Err(unreached));
             }
         };
         if let Some(echo) = plain.ours.as_ref().and_then(|ours| serde_json::from_value::<Echo>(ours.clone()).ok()) {
@@ -72,19 +79,35 @@ pub async fn reach(mut client: Client) -> (Client, Result<Reached, Finding>) {
         match moved(&client.url, &plain) {
             Some(url) => client = client.moved(url),
             None => {
-                let finding = stranger(&client, &plain);
-                return (client, Err(finding));
+                let finding = match plain.status == 400 && client.is_tls_port().await {
+                    true => speaks_tls(&client),
+                    false => circle(&client, &plain).unwrap_or_else(|| stranger(&client, &plain)),
+                };
+                return (client, Err(Unreached::Finding(finding)));
             }
         }
     }
-    let finding = Finding::new(
-        Code::NotRouted,
-        Severity::Fault,
-        Layer::Unknown,
-        Tier::Unknown,
-        format!("{} only leads from one redirect to the next", client.url),
-    );
-    (client, Err(finding))
+    let evidence = format!("{} only leads from one redirect to the next", client.url);
+    let finding = Finding::new(Code::RedirectLoop, Severity::Fault, Layer::Unknown, Tier::Unknown, evidence);
+    (client, Err(Unreached::Finding(finding)))
+}
+
+/// A redirect to the very address that was asked for.
+fn circle(client: &Client, plain: &Plain) -> Option<Finding> {
+    if !(300..400).contains(&plain.status) {
+        return None;
+    }
+    let asked = client.url.join(&format!("{}/probe", client.url.path().trim_end_matches('/'))).ok()?;
+    let mut to = asked.join(&plain.location()?).ok()?;
+    to.set_query(None);
+    (to == asked).then(|| {
+        let evidence = format!(
+            "GET {asked} was answered {} to itself: browsers stop with \"too many redirects\". What redirects does not see the \
+             scheme or the name that visitors use, because what stands in front of it asks in another way",
+            plain.status
+        );
+        Finding::new(Code::RedirectLoop, Severity::Fault, product(&plain.headers), Tier::Unknown, evidence)
+    })
 }
 
 /// The same path at another scheme or name.
@@ -102,14 +125,22 @@ fn moved(from: &Url, plain: &Plain) -> Option<Url> {
     (to != *from).then_some(to)
 }
 
-fn unreachable(client: &Client, broken: &Broken) -> Finding {
-    let (code, layer) = match broken {
-        Broken::Dns(_) => (Code::Dns, Layer::ClientSide),
-        Broken::Tls(_) => (Code::Tls, Layer::Unknown),
-        Broken::Tcp(_) | Broken::Silent(_) | Broken::Http(_) => (Code::BackendDown, Layer::Unknown),
+async fn unreachable(client: &Client, broken: &Broken) -> Unreached {
+    let code = match broken {
+        Broken::Here(why) => return Unreached::Here(why.clone()),
+        Broken::Dns(_) => Code::Dns,
+        Broken::Tls(_) => Code::Tls,
+        Broken::Http(_) if client.is_tls_port().await => return Unreached::Finding(speaks_tls(client)),
+        Broken::Tcp(_) | Broken::Silent(_) | Broken::Http(_) => Code::BackendDown,
     };
-    let layer = if code == Code::Dns { Layer::Unknown } else { layer };
-    Finding::new(code, Severity::Fault, layer, Tier::Unknown, format!("GET {}/probe: {broken}", client.url))
+    let evidence = format!("GET {}/probe: {broken}", client.url);
+    Unreached::Finding(Finding::new(code, Severity::Fault, Layer::Unknown, Tier::Unknown, evidence))
+}
+
+fn speaks_tls(client: &Client) -> Finding {
+    let port = client.url.port_or_known_default().unwrap_or(80);
+    let evidence = format!("port {port} speaks TLS, not plain HTTP: ask https://{}", client.host());
+    Finding::new(Code::Tls, Severity::Fault, Layer::Unknown, Tier::Unknown, evidence)
 }
 
 fn stranger(client: &Client, plain: &Plain) -> Finding {

@@ -24,7 +24,7 @@ pub struct Report {
 /// The parts of the way, in its order, and the findings that belong to each.
 const PARTS: &[(&str, &[Code])] = &[
     ("name and connection", &[Code::Dns, Code::Tls, Code::BackendDown]),
-    ("path to max-auth", &[Code::NotRouted, Code::AuthRedirect, Code::AuthRequired]),
+    ("path to max-auth", &[Code::NotRouted, Code::RedirectLoop, Code::AuthRedirect, Code::AuthRequired]),
     (
         "WebSocket",
         &[
@@ -77,13 +77,20 @@ impl Report {
     }
 
     pub fn json(&self) -> Value {
+        // Where only MAX was asked, nothing is known of the line.
+        let of_line = |value: Value| if self.line { value } else { Value::Null };
+        let faults =
+            |finding: &Finding| finding.code == Code::UpstreamUnreachable && finding.severity == Severity::Fault;
+        let upstream = (!self.upstream.is_empty())
+            .then(|| json!({ "reachable": !self.findings.iter().any(faults), "endpoints": self.upstream }));
         json!({
             "schema": 1,
-            "url": self.url,
-            "delivered": self.delivered(),
-            "transport": self.transport.name(),
+            "url": of_line(json!(self.url)),
+            "delivered": of_line(json!(self.delivered())),
+            "transport": of_line(json!(self.transport.name())),
             "firstEventMs": self.first_event_ms,
-            "durationMs": self.duration_ms,
+            "durationMs": of_line(json!(self.duration_ms)),
+            "upstream": upstream,
             "findings": self.findings.iter().map(|finding| finding.json(&self.site)).collect::<Vec<_>>(),
         })
     }
@@ -197,7 +204,7 @@ impl Report {
             _ if PARTS[3].1.contains(&code) => {
                 format!("curl -N --compressed '{probe}/stream?nonce=1&as=naive': three events, one after the other")
             }
-            Code::NotRouted | Code::AuthRedirect | Code::AuthRequired | Code::BackendDown => {
+            Code::NotRouted | Code::RedirectLoop | Code::AuthRedirect | Code::AuthRequired | Code::BackendDown => {
                 format!("curl -i '{probe}?nonce=1': 200 and JSON with \"nonce\":\"1\"")
             }
             Code::HostRewritten | Code::OriginRefused | Code::ClientAddressLost => {

@@ -82,6 +82,13 @@ pub const GENERAL: &[Fact] = &[
     words(Unknown, "any-route", "send {base} and everything below it to http://{upstream}", &[NotRouted]),
     words(
         Unknown,
+        "any-loop",
+        "let what redirects see the visitor's scheme and name: pass on Host and X-Forwarded-Proto, at a CDN choose TLS to \
+         the server, too (Cloudflare: Full instead of Flexible); or leave {base} out of the redirect",
+        &[RedirectLoop],
+    ),
+    words(
+        Unknown,
         "any-auth",
         "let {base} through without a login: it is how people log in",
         &[AuthRedirect, AuthRequired],

@@ -42,6 +42,7 @@ names! {
         IdleTimeout = "idle-timeout",
         TotalTimeout = "total-timeout",
         NotRouted = "not-routed",
+        RedirectLoop = "redirect-loop",
         AuthRedirect = "auth-redirect",
         AuthRequired = "auth-required",
         PostRefused = "post-refused",

@@ -1,6 +1,6 @@
 //! The doctor against a server in this process, and against a middle that spoils the line.
 
-use super::{Options, Report, examine};
+use super::{Options, Report, Trust, examine};
 use crate::base::clock::Clock;
 use crate::base::places::Places;
 use crate::base::rng::Rng;
@@ -13,8 +13,10 @@ use crate::upstream::{AccountQr, OpenLogins, Roots};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 /// A server on a port of its own whose public address is `public` (its own if none).
 async fn serve(tasks: &Tasks, public: Option<SocketAddr>) -> SocketAddr {
@@ -61,7 +63,7 @@ async fn doctor(tasks: &Tasks, address: SocketAddr) -> Report {
         hops: Vec::new(),
         nginx: Vec::new(),
         slow: false,
-        insecure: false,
+        trust: Trust::Anybody,
         upstream: None,
     };
     examine(&options, Clock::system(), tasks.clone()).await.unwrap()
@@ -246,4 +248,32 @@ fn the_troubleshooting_page_has_a_heading_per_code() {
     let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
     let codes: Vec<&str> = crate::config::facts::Code::ALL.iter().map(|code| code.name()).collect();
     assert_eq!(headings, codes);
+}
+
+/// A listener whose queue is full: whoever comes next is not answered.
+async fn silent() -> (TcpListener, Vec<TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(connected) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+        queue.push(connected.unwrap());
+        assert!(queue.len() < 20);
+    }
+    (listener, queue)
+}
+
+#[tokio::test]
+async fn several_silent_addresses_cost_no_more_than_one() {
+    let silent = [silent().await, silent().await, silent().await];
+    let mut addresses: Vec<SocketAddr> = silent.iter().map(|(listener, _)| listener.local_addr().unwrap()).collect();
+    let began = tokio::time::Instant::now();
+    let error = super::http::race(&addresses, Duration::from_secs(1)).await.unwrap_err().to_string();
+    assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
+    assert!(addresses.iter().all(|address| error.contains(&address.to_string())), "{error}");
+    let answers = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    addresses.push(answers.local_addr().unwrap());
+    let reached = super::http::race(&addresses, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(reached.peer_addr().unwrap(), addresses[3]);
 }
