@@ -1,15 +1,18 @@
 //! `max-auth doctor`. Exit codes: 0 the best transport works, 1 delivered but by a fallback or with faults, 2 not
 //! delivered, 3 could not test.
 
-use super::{complain, say};
+use super::{complain, say, stop_signal};
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::config::{self, Config, Flags};
-use crate::doctor::{self, Options, Trust};
+use crate::doctor::{self, Lang, Options, Saved, Step, Transport, Trust};
 use clap::Args;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, interval, sleep_until};
 use url::Url;
 
 /// Could not test.
@@ -18,7 +21,7 @@ pub const CANNOT_TEST: u8 = 3;
 #[derive(Args)]
 pub struct Arguments {
     /// The site or its login endpoint, e.g. https://example.ru or https://example.ru/api/auth/max
-    #[arg(value_name = "URL", value_parser = address, required_unless_present = "upstream")]
+    #[arg(value_name = "URL", value_parser = address, required_unless_present_any = ["upstream", "explain"])]
     url: Option<Url>,
     /// Print the findings as JSON
     #[arg(long)]
@@ -44,6 +47,39 @@ pub struct Arguments {
     /// Accept any certificate, and look at what lies behind it
     #[arg(long, conflicts_with = "ca_files")]
     insecure: bool,
+    /// What a finding is about, from docs/troubleshooting.md: `--explain buffered`
+    #[arg(long, value_name = "CODE", exclusive = true)]
+    explain: Option<String>,
+    /// Keep this report for a later --against
+    #[arg(long, value_name = "FILE", requires = "url")]
+    save: Option<PathBuf>,
+    /// What changed since that report was saved?
+    #[arg(long, value_name = "FILE", requires = "url")]
+    against: Option<PathBuf>,
+    /// Ask every 10 s, a line for each transport, until Ctrl-C
+    #[arg(long, requires = "url", conflicts_with_all = ["json", "slow", "upstream", "save", "against"])]
+    watch: bool,
+    /// The report's language; without it that of LANG
+    #[arg(long, value_enum)]
+    lang: Option<Spoken>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Spoken {
+    Ru,
+    En,
+}
+
+/// As locales are looked up: the first that is set counts.
+fn lang(asked: Option<Spoken>) -> Lang {
+    match asked {
+        Some(Spoken::Ru) => Lang::Ru,
+        Some(Spoken::En) => Lang::En,
+        None => {
+            let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(config::environment);
+            Lang::of_locale(&locale.unwrap_or_default())
+        }
+    }
 }
 
 /// People type `example.ru`.
@@ -62,48 +98,207 @@ fn inner_address(text: &str) -> Result<Url, String> {
 }
 
 pub fn run(arguments: Arguments) -> ExitCode {
-    let cannot = |why: String| {
+    outcome(arguments).unwrap_or_else(|why| {
         complain(&why);
         ExitCode::from(CANNOT_TEST)
-    };
-    let mut nginx = Vec::new();
-    for path in &arguments.nginx {
-        match std::fs::read_to_string(path) {
-            Ok(text) => nginx.push(text),
-            Err(error) => return cannot(format!("{}: {error}", path.display())),
-        }
+    })
+}
+
+fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
+    if let Some(code) = &arguments.explain {
+        say(doctor::explain(code)?);
+        return Ok(ExitCode::SUCCESS);
     }
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+    let against = match (&arguments.against, &arguments.url) {
+        (Some(path), Some(url)) => {
+            let named = |why: String| format!("{} {why}", path.display());
+            let saved = Saved::read(&read(path)?).map_err(named)?;
+            saved.is_about(&doctor::asked(url).map_err(|error| error.to_string())?).map_err(named)?;
+            Some(saved)
+        }
+        _ => None,
+    };
+    let nginx = arguments.nginx.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     let upstream = match arguments.upstream {
         false => None,
-        true => match Config::load(&Flags { config: arguments.config, listen: None }) {
-            Ok(loaded) => Some(loaded.config),
-            Err(error) => return cannot(error.to_string()),
-        },
-    };
-    let trust = match arguments.insecure {
-        true => Ok(Trust::Anybody),
-        false => Trust::load(&arguments.ca_files, config::environment("SSL_CERT_FILE").map(PathBuf::from).as_deref()),
-    };
-    let trust = match trust {
-        Ok(trust) => trust,
-        Err(why) => return cannot(why),
-    };
-    let options = Options { url: arguments.url, hops: arguments.hops, nginx, slow: arguments.slow, trust, upstream };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return cannot(format!("the runtime cannot start: {error}")),
-    };
-    match runtime.block_on(doctor::examine(&options, Clock::system(), Tasks::new())) {
-        Err(error) => cannot(error.to_string()),
-        Ok(report) => {
-            match arguments.json {
-                true => say(&report.json().to_string()),
-                false => say(&report.text(std::io::stdout().is_terminal())),
-            }
-            // Connections may still hang; nobody waits for them.
-            runtime.shutdown_background();
-            ExitCode::from(report.exit_code())
+        true => {
+            let loaded = Config::load(&Flags { config: arguments.config, listen: None });
+            Some(loaded.map_err(|error| error.to_string())?.config)
         }
+    };
+    let system = config::environment("SSL_CERT_FILE").map(PathBuf::from);
+    let trust = match arguments.insecure {
+        true => Trust::Anybody,
+        false => Trust::load(&arguments.ca_files, system.as_deref())?,
+    };
+    let lang = lang(arguments.lang);
+    let colours = std::io::stdout().is_terminal() && config::environment("NO_COLOR").is_none();
+    let slow = arguments.slow;
+    let mut options = Options { url: arguments.url, hops: arguments.hops, nginx, slow, trust, upstream, steps: None };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("the runtime cannot start: {error}"))?;
+    let code = runtime.block_on(async {
+        if arguments.watch {
+            return Ok(watch(&options, lang, colours).await);
+        }
+        let (steps, told) = unbounded_channel();
+        // A person watches; a file or a program gets the report alone.
+        let watched = std::io::stdout().is_terminal() && std::io::stderr().is_terminal() && !arguments.json;
+        options.steps = watched.then_some(steps);
+        let report = async {
+            let report = doctor::examine(&options, Clock::system(), Tasks::new()).await;
+            report.map_err(|error| error.to_string())
+        };
+        let mut report = match watched {
+            true => progress(report, told, slow, lang).await?,
+            false => report.await?,
+        };
+        // Without what it was compared with: it is to be compared itself.
+        let kept = report.json();
+        report.changes = against.map(|saved| saved.changes(&kept));
+        match arguments.json {
+            true => say(&report.json().to_string()),
+            false => say(&report.text(colours, lang)),
+        }
+        if let Some(path) = &arguments.save {
+            std::fs::write(path, format!("{kept:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(ExitCode::from(report.exit_code()))
+    });
+    // Connections may still hang; nobody waits for them.
+    runtime.shutdown_background();
+    code
+}
+
+/// A line a part, as it answers; how long still, where that is long.
+async fn progress<T>(report: impl Future<Output = T>, mut told: UnboundedReceiver<Step>, slow: bool, lang: Lang) -> T {
+    let began = Instant::now();
+    let mut second = interval(Duration::from_secs(1));
+    tokio::pin!(report);
+    loop {
+        tokio::select! {
+            report = &mut report => {
+                show("\r");
+                return report;
+            }
+            Some(step) = told.recv() => {
+                let (answered, unit) = (lang.say(doctor::ANSWERED), lang.say(doctor::SECONDS));
+                let name = step.name(lang);
+                show(&format!("\r  ... {name:<26} {answered} {:.1} {unit}{:20}\n", began.elapsed().as_secs_f64(), ""));
+            }
+            _ = second.tick(), if slow => {
+                let left = doctor::SLOW_HOLD.saturating_sub(began.elapsed()).as_secs();
+                show(&format!("\r  ... {} {left} {}  ", lang.say(doctor::STILL), lang.say(doctor::SECONDS)));
+            }
+        }
+    }
+}
+
+fn show(text: &str) {
+    use std::io::Write as _;
+    let mut terminal = std::io::stderr();
+    let _ = terminal.write_all(text.as_bytes());
+    let _ = terminal.flush();
+}
+
+/// Between two looks of --watch: a look takes up to five seconds and asks some forty questions of 1200 a minute.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// One line a transport, asked again and again; on a terminal in place, elsewhere only when something changed.
+async fn watch(options: &Options, lang: Lang, colours: bool) -> ExitCode {
+    let (terminal, began) = (std::io::stdout().is_terminal(), Instant::now());
+    say(lang.say(doctor::WATCHING));
+    let mut log = WatchLog::default();
+    let mut code = CANNOT_TEST;
+    let stop = stop_signal();
+    tokio::pin!(stop);
+    loop {
+        let next = Instant::now() + AGAIN;
+        let report = tokio::select! {
+            report = doctor::examine(options, Clock::system(), Tasks::new()) => report,
+            () = &mut stop => return ExitCode::from(code),
+        };
+        match report {
+            Err(error) => {
+                code = CANNOT_TEST;
+                complain(&error.to_string());
+                log.drawn = false;
+            }
+            Ok(report) => {
+                code = report.exit_code();
+                let changed = log.add(began.elapsed().as_secs(), &report.ways);
+                if terminal && log.drawn {
+                    show_out(&format!("\u{1b}[{}A", report.ways.len()));
+                }
+                if terminal || changed {
+                    for line in log.lines(lang, colours) {
+                        say(&if terminal { format!("\r\u{1b}[K{line}") } else { line });
+                    }
+                    log.drawn = true;
+                }
+            }
+        }
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = &mut stop => return ExitCode::from(code),
+        }
+    }
+}
+
+fn show_out(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// What was seen of each transport, and the first that changed.
+#[derive(Default)]
+struct WatchLog {
+    first: Vec<(Transport, Option<i64>)>,
+    last: Vec<(Transport, Option<i64>)>,
+    /// Which line changed first, after how many seconds, and what it was.
+    change: Option<(usize, u64, Option<i64>)>,
+    drawn: bool,
+}
+
+impl WatchLog {
+    /// Whether there is something to tell.
+    fn add(&mut self, at: u64, ways: &[(Transport, Option<i64>)]) -> bool {
+        let other = |was: Option<i64>, is: Option<i64>| match (was, is) {
+            (Some(was), Some(is)) => doctor::is_slower(was, is),
+            (was, is) => was.is_some() != is.is_some(),
+        };
+        let differs = |before: &[(Transport, Option<i64>)]| {
+            before.iter().zip(ways).position(|((_, was), (_, is))| other(*was, *is))
+        };
+        let told = self.last.is_empty() || differs(&self.last).is_some();
+        if self.first.is_empty() {
+            self.first = ways.to_vec();
+        }
+        if self.change.is_none() {
+            self.change = differs(&self.first).map(|index| (index, at, self.first[index].1));
+        }
+        self.last = ways.to_vec();
+        told
+    }
+
+    fn lines(&self, lang: Lang, colours: bool) -> Vec<String> {
+        let when = |ms: Option<i64>| match ms {
+            Some(ms) => format!("{ms} {}", lang.say(doctor::MS)),
+            None => lang.say(doctor::NOT_THROUGH).to_owned(),
+        };
+        let line = |(index, (way, ms)): (usize, &(Transport, Option<i64>))| {
+            let line = format!("{:<10} {:<22}", way.name(), when(*ms));
+            match self.change {
+                Some((changed, at, was)) if changed == index => {
+                    let (first, said) = (lang.say(doctor::FIRST_CHANGE), lang.say(doctor::WAS));
+                    let line = format!("{line} <- {first} +{}:{:02}, {said} {}", at / 60, at % 60, when(was));
+                    if colours { format!("\u{1b}[1;31m{line}\u{1b}[0m") } else { line }
+                }
+                _ => line.trim_end().to_owned(),
+            }
+        };
+        self.last.iter().enumerate().map(line).collect()
     }
 }
 
@@ -116,5 +311,19 @@ mod tests {
         assert_eq!(inner_address("127.0.0.1:8080").unwrap().as_str(), "http://127.0.0.1:8080/");
         assert_eq!(inner_address("https://10.0.0.2").unwrap().as_str(), "https://10.0.0.2/");
         assert_eq!(address("example.ru").unwrap().as_str(), "https://example.ru/");
+    }
+
+    #[test]
+    fn the_first_change_is_marked_and_stays() {
+        let ways = |socket, stream| [(Transport::WebSocket, socket), (Transport::Sse, stream)];
+        let mut log = WatchLog::default();
+        assert!(log.add(0, &ways(Some(10), Some(20))));
+        assert!(!log.add(10, &ways(Some(14), Some(19))), "nothing to tell");
+        assert!(log.add(20, &ways(Some(14), None)));
+        assert!(log.add(70, &ways(None, None)));
+        let lines = log.lines(Lang::En, false);
+        assert!(!lines[0].contains("first change"), "{lines:?}");
+        assert!(lines[1].ends_with("<- first change +0:20, was 20 ms"), "{lines:?}");
+        assert!(log.lines(Lang::En, true)[1].starts_with('\u{1b}'));
     }
 }

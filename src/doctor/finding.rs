@@ -1,5 +1,6 @@
 //! What the doctor found, as people and programs get it.
 
+use super::words::{self, Lang};
 use crate::config::facts::{self, Code, Layer, Tier};
 use serde_json::{Value, json};
 
@@ -50,12 +51,17 @@ impl Finding {
     }
 
     /// What cures it, with the reason of each.
-    pub fn cures(&self, site: &Site) -> Vec<Cure> {
+    pub fn cures(&self, site: &Site, lang: Lang) -> Vec<Cure> {
         let fill = |line: &str| {
             line.replace("{base}", &site.base).replace("{upstream}", UPSTREAM).replace("{origin}", &site.origin)
         };
         let facts = facts::fix(self.code, self.layer, self.tier).into_iter();
-        facts.map(|fact| Cure { text: fill(fact.line), why: fact.why, place: fact.place, words: fact.words }).collect()
+        let russian = |id: &str| words::ADVICE.iter().find(|(of, _)| *of == id).map(|(_, text)| *text);
+        let said = |fact: &'static facts::Fact| match lang {
+            Lang::Ru if fact.words => russian(fact.id).unwrap_or(fact.line),
+            _ => fact.line,
+        };
+        facts.map(|fact| Cure { text: fill(said(fact)), why: fact.why, place: fact.place, words: fact.words }).collect()
     }
 
     /// Where the lines go, and those that go elsewhere.
@@ -72,7 +78,7 @@ impl Finding {
             }
             _ => facts::place(self.layer, self.tier, &site.base),
         };
-        let cures = self.cures(site);
+        let cures = self.cures(site, Lang::En);
         let mut elsewhere: Vec<String> = Vec::new();
         for cure in &cures {
             let first = cure.text.split(' ').next().unwrap_or_default();
@@ -90,7 +96,7 @@ impl Finding {
     }
 
     pub fn json(&self, site: &Site) -> Value {
-        let cures = self.cures(site);
+        let cures = self.cures(site, Lang::En);
         let texts = |words: bool| {
             let texts = cures.iter().filter(|cure| cure.words == words);
             texts.flat_map(|cure| cure.text.lines()).collect::<Vec<_>>()
@@ -100,6 +106,7 @@ impl Finding {
             "severity": match self.severity { Severity::Fault => "fault", Severity::Note => "note" },
             "layer": self.layer.name(),
             "tier": self.tier.name(),
+            "who": words::who(Lang::En, self),
             "evidence": self.evidence,
             // Lines as they stand in a file; what can only be said in words is advice.
             "fix": texts(false),

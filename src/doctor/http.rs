@@ -2,6 +2,7 @@
 //! each failure with the stage it happened in. It follows nothing, retries nothing and decodes nothing.
 
 use super::tls::{self, Trust};
+use super::{Step, Steps};
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use bytes::Bytes;
@@ -122,18 +123,31 @@ pub struct Client {
     announced: Arc<AtomicBool>,
     tasks: Tasks,
     pub clock: Clock,
+    steps: Option<Steps>,
 }
 
 impl Client {
     pub fn new(url: Url, trust: Trust, tasks: Tasks, clock: Clock) -> Self {
         let origin = url.origin().ascii_serialization();
         let (shared, announced) = (Mutex::new(None), Arc::default());
-        Self { url, host: None, origin, trust, until: None, shared, announced, tasks, clock }
+        Self { url, host: None, origin, trust, until: None, shared, announced, tasks, clock, steps: None }
     }
 
     /// Nothing is waited for beyond this.
     pub fn until(self, until: Option<Instant>) -> Self {
         Self { until, ..self }
+    }
+
+    /// Somebody is told what has answered.
+    pub fn telling(self, steps: Option<Steps>) -> Self {
+        Self { steps, ..self }
+    }
+
+    pub fn tell(&self, step: Step) {
+        if let Some(steps) = &self.steps {
+            // Whoever does not listen any more misses nothing.
+            let _ = steps.send(step);
+        }
     }
 
     /// What is left of this wait.
@@ -150,7 +164,7 @@ impl Client {
 
     /// The same, where a redirect led.
     pub fn moved(self, url: Url) -> Self {
-        Self::new(url, self.trust, self.tasks, self.clock).until(self.until)
+        Self::new(url, self.trust, self.tasks, self.clock).until(self.until).telling(self.steps)
     }
 
     /// Whether browsers would open a WebSocket over HTTP/2; known once something was answered.

@@ -1,8 +1,10 @@
 //! `max-auth doctor`: why does the stream not arrive, and which line fixes it. It asks the probe endpoints of a running
 //! server through whatever stands in front, everything side by side, and concludes from tables what holds what back.
 
+mod compare;
 mod conclude;
 mod decode;
+mod explain;
 mod finding;
 mod hops;
 mod http;
@@ -20,12 +22,16 @@ mod tests;
 mod tls;
 mod upstream;
 mod way;
+mod words;
 
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::config::Config;
 use crate::config::facts::{Code, Layer, Tier};
-use conclude::{Judged, Transport, judge};
+pub use compare::{Saved, is_slower};
+pub use conclude::Transport;
+use conclude::{Judged, judge};
+pub use explain::explain;
 use finding::{Finding, Severity, Site};
 use futures_util::future::join_all;
 use hops::Hop;
@@ -33,11 +39,13 @@ use http::Client;
 use reach::Unreached;
 pub use report::Report;
 use round::Round;
+pub use round::SLOW_HOLD;
 use std::time::Duration;
 pub use tls::Trust;
 use tokio::time::Instant;
 use url::Url;
 use way::Way;
+pub use words::{ANSWERED, FIRST_CHANGE, Lang, MS, NOT_THROUGH, SECONDS, STILL, WAS, WATCHING};
 
 /// Where max-auth's endpoints are unless the address says otherwise (`server.base_path`).
 const BASE_PATH: &str = "/api/auth/max";
@@ -59,6 +67,37 @@ pub struct Options {
     pub trust: Trust,
     /// MAX is asked, too, with these settings.
     pub upstream: Option<Config>,
+    /// Is told which part of the way has answered.
+    pub steps: Option<Steps>,
+}
+
+/// A part of the way, once it has answered. No more than a dozen are sent in a run.
+pub type Steps = tokio::sync::mpsc::UnboundedSender<Step>;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    Reached,
+    WebSocket,
+    Streams,
+    Pages,
+    Limits,
+    Hops,
+    Max,
+}
+
+impl Step {
+    pub fn name(self, lang: Lang) -> &'static str {
+        let part = match self {
+            Self::Reached => "path to max-auth",
+            Self::WebSocket => "WebSocket",
+            Self::Streams => "event streams",
+            Self::Pages => "pages and posts",
+            Self::Limits => "limits and timeouts",
+            Self::Hops => "inner addresses",
+            Self::Max => "MAX",
+        };
+        words::part(lang, part)
+    }
 }
 
 /// Why there is no report.
@@ -82,7 +121,13 @@ pub async fn examine(options: &Options, clock: Clock, tasks: Tasks) -> Result<Re
     };
     let max = async {
         match &options.upstream {
-            Some(config) => upstream::ask(config, clock.clone(), tasks.clone()).await.map(Some),
+            Some(config) => {
+                let asked = upstream::ask(config, clock.clone(), tasks.clone()).await;
+                if let Some(steps) = &options.steps {
+                    let _ = steps.send(Step::Max);
+                }
+                asked.map(Some)
+            }
             None => Ok(None),
         }
     };
@@ -100,11 +145,12 @@ async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Resul
     let began = Instant::now();
     let until = (!options.slow).then(|| began + WITHIN);
     let client = Client::new(endpoint(url)?, options.trust.clone(), tasks, clock).until(until);
+    let asked = client.url.to_string();
     let hops = options.hops.iter().map(|hop| hop_endpoint(hop, &client.url)).collect::<Result<Vec<_>, _>>()?;
     let hops = hops.into_iter().map(|url| (url.clone(), client.hop(url)));
     let inner = join_all(hops.map(async |(url, client)| {
         let (_, outcome) = look(client, false).await;
-        let outcome = outcome.map_err(|unreached| match unreached {
+        let outcome = outcome.map(|(judged, _)| judged).map_err(|unreached| match unreached {
             Unreached::Finding(finding) => finding,
             Unreached::Here(why) => {
                 Finding::new(Code::BackendDown, Severity::Fault, Layer::ClientSide, Tier::Unknown, why)
@@ -112,10 +158,22 @@ async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Resul
         });
         Hop { url, outcome }
     }));
-    let ((client, outcome), inner) = tokio::join!(look(client, options.slow), inner);
+    let inner = async {
+        let inner = inner.await;
+        if let Some(steps) = options.steps.as_ref().filter(|_| !inner.is_empty()) {
+            let _ = steps.send(Step::Hops);
+        }
+        inner
+    };
+    let told = client.telling(options.steps.clone());
+    let ((client, outcome), inner) = tokio::join!(look(told, options.slow), inner);
     let site = Site { base: client.url.path().trim_end_matches('/').to_owned(), origin: client.origin.clone() };
+    let mut ways = [Transport::WebSocket, Transport::Sse, Transport::LongPoll].map(|way| (way, None)).to_vec();
     let mut judged = match outcome {
-        Ok(judged) => judged,
+        Ok((judged, seen)) => {
+            ways = seen;
+            judged
+        }
         Err(Unreached::Here(why)) => return Err(CannotTest::Here(why)),
         Err(Unreached::Finding(finding)) => Judged {
             transport: Transport::None,
@@ -131,6 +189,7 @@ async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Resul
         nginx::locate(&mut judged.findings, &options.nginx, &site);
     }
     Ok(Report {
+        asked,
         url: client.url.to_string(),
         site,
         transport: judged.transport,
@@ -139,17 +198,29 @@ async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Resul
         findings: judged.findings,
         upstream: Vec::new(),
         line: true,
+        ways,
+        changes: None,
     })
 }
 
+/// When the first event came over each transport, where it did.
+pub type Ways = Vec<(Transport, Option<i64>)>;
+
+/// The endpoint that an address means, as a saved report names it.
+pub fn asked(url: &Url) -> Result<String, CannotTest> {
+    endpoint(url).map(|url| url.to_string())
+}
+
 /// Asks one address everything.
-async fn look(client: Client, slow: bool) -> (Client, Result<Judged, Unreached>) {
+async fn look(client: Client, slow: bool) -> (Client, Result<(Judged, Ways), Unreached>) {
     let (client, reached) = reach::reach(client).await;
     match reached {
         Ok(reached) => {
+            client.tell(Step::Reached);
             let round = Round::of(&client, reached.offset, slow).await;
             let judged = judge(&client, &reached, &round);
-            (client, Ok(judged))
+            let ways = round.ways(reached.offset);
+            (client, Ok((judged, ways)))
         }
         Err(unreached) => (client, Err(unreached)),
     }
@@ -166,6 +237,7 @@ fn hop_endpoint(hop: &Url, outside: &Url) -> Result<Url, CannotTest> {
 
 fn nothing_asked() -> Report {
     Report {
+        asked: "MAX".to_owned(),
         url: "MAX".to_owned(),
         site: Site { base: BASE_PATH.to_owned(), origin: String::new() },
         transport: Transport::None,
@@ -174,6 +246,8 @@ fn nothing_asked() -> Report {
         findings: Vec::new(),
         upstream: Vec::new(),
         line: false,
+        ways: Vec::new(),
+        changes: None,
     }
 }
 

@@ -1,14 +1,18 @@
 //! The report: JSON for programs, and for a person who is tired: what visitors notice first, then a line per part of
 //! the way, then each fault with its evidence, the line that cures it, where that goes and how to see that it did.
 
+use super::compare::Changes;
 use super::conclude::Transport;
 use super::finding::{Finding, Severity, Site};
+use super::words::{self, Both, Lang};
 use crate::config::facts::Code;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Everything that one run found out.
 pub struct Report {
+    /// What was asked for, and where redirects led.
+    pub asked: String,
     pub url: String,
     pub site: Site,
     pub transport: Transport,
@@ -19,6 +23,10 @@ pub struct Report {
     pub upstream: Vec<String>,
     /// Whether the line was asked at all.
     pub line: bool,
+    /// When the first event came over each transport, where it did.
+    pub ways: Vec<(Transport, Option<i64>)>,
+    /// Since a saved report (`--against`).
+    pub changes: Option<Changes>,
 }
 
 /// The parts of the way, in its order, and the findings that belong to each.
@@ -83,8 +91,9 @@ impl Report {
             |finding: &Finding| finding.code == Code::UpstreamUnreachable && finding.severity == Severity::Fault;
         let upstream = (!self.upstream.is_empty())
             .then(|| json!({ "reachable": !self.findings.iter().any(faults), "endpoints": self.upstream }));
-        json!({
+        let mut report = json!({
             "schema": 1,
+            "asked": of_line(json!(self.asked)),
             "url": of_line(json!(self.url)),
             "delivered": of_line(json!(self.delivered())),
             "transport": of_line(json!(self.transport.name())),
@@ -92,63 +101,61 @@ impl Report {
             "durationMs": of_line(json!(self.duration_ms)),
             "upstream": upstream,
             "findings": self.findings.iter().map(|finding| finding.json(&self.site)).collect::<Vec<_>>(),
-        })
+        });
+        if let Some(changes) = &self.changes {
+            report["changes"] = changes.json();
+        }
+        report
     }
 
-    pub fn text(&self, colours: bool) -> String {
+    pub fn text(&self, colours: bool, lang: Lang) -> String {
         let paint = Paint(colours);
         let mut text = format!("{}\n\n", paint.bold(&format!("max-auth doctor {}", self.url)));
         if self.line {
-            let _ = writeln!(text, "{}\n", self.experience());
-            self.parts(&mut text, &paint, PARTS);
+            let _ = writeln!(text, "{}\n", lang.say(self.experience()));
+            self.parts(&mut text, &paint, PARTS, lang);
         }
         if !self.upstream.is_empty() {
-            self.parts(&mut text, &paint, &[MAX]);
+            self.parts(&mut text, &paint, &[MAX], lang);
             for line in &self.upstream {
                 let _ = writeln!(text, "          {line}");
             }
         }
         for finding in &self.findings {
-            self.finding(&mut text, &paint, finding);
+            self.finding(&mut text, &paint, finding, lang);
+        }
+        if let Some(changes) = &self.changes {
+            let _ = writeln!(text, "\n{}", changes.text(lang));
         }
         if self.line {
-            let first = self.first_event_ms.map(|ms| format!("; first event {ms} ms")).unwrap_or_default();
-            let _ = write!(text, "\ndelivered by: {}{first}", self.transport.name());
+            let first = self
+                .first_event_ms
+                .map(|ms| format!("; {} {ms} {}", lang.say(words::FIRST_EVENT), lang.say(words::MS)));
+            let transport = words::transport(lang, self.transport);
+            let _ = write!(text, "\n{}: {transport}{}", lang.say(words::DELIVERED_BY), first.unwrap_or_default());
         }
         text
     }
 
     /// The whole in a sentence, which nothing below it contradicts.
-    fn experience(&self) -> &'static str {
+    fn experience(&self) -> Both {
         let fault = |code: Code| {
             self.findings.iter().any(|finding| finding.code == code && finding.severity == Severity::Fault)
         };
         let faults = self.findings.iter().any(|finding| finding.severity == Severity::Fault);
         match self.transport {
-            Transport::None => "Visitors cannot sign in: nothing gets from max-auth to them.",
-            _ if fault(Code::OriginRefused) => {
-                "Visitors of this address cannot sign in: max-auth refuses its pages. The line itself delivers."
-            }
-            _ if fault(Code::Cached) => {
-                "Visitors can sign in, and a cache on the way gives what is theirs to others. Mend that before anything else."
-            }
-            Transport::WebSocket if faults => {
-                "Visitors see each step of a sign-in as it happens. Some of them may not; see the faults below."
-            }
-            Transport::WebSocket => "Visitors see each step of a sign-in as it happens.",
-            Transport::Sse => {
-                "Visitors can sign in and see each step as it happens, but only over the second-best way: WebSockets do \
-                 not get through."
-            }
-            Transport::LongPoll => {
-                "Visitors can sign in, but only by asking again and again: neither WebSockets nor event streams get \
-                 through in time."
-            }
+            Transport::None => words::CANNOT,
+            _ if fault(Code::OriginRefused) => words::REFUSED,
+            _ if fault(Code::Cached) => words::SHARED,
+            Transport::WebSocket if faults => words::BEST_WITH_FAULTS,
+            Transport::WebSocket => words::BEST,
+            Transport::Sse => words::SECOND_BEST,
+            Transport::LongPoll => words::POLLING,
         }
     }
 
     /// What lies behind a broken part was not seen at all.
-    fn parts(&self, text: &mut String, paint: &Paint, parts: &[(&str, &[Code])]) {
+    fn parts(&self, text: &mut String, paint: &Paint, parts: &[(&'static str, &[Code])], lang: Lang) {
         let mut stopped = false;
         for (index, (name, codes)) in parts.iter().enumerate() {
             let here: Vec<&Finding> = self.findings.iter().filter(|finding| codes.contains(&finding.code)).collect();
@@ -162,36 +169,41 @@ impl Report {
                 .iter()
                 .map(|finding| format!("{} ({}{})", finding.code.name(), finding.layer.name(), tier(finding)))
                 .collect();
+            let name = words::part(lang, name);
             let _ = writeln!(text, "  {mark}  {name:<26} {}", what.join(", "));
             stopped |= index < 2 && !self.delivered() && !here.is_empty();
         }
     }
 
-    fn finding(&self, text: &mut String, paint: &Paint, finding: &Finding) {
+    fn finding(&self, text: &mut String, paint: &Paint, finding: &Finding, lang: Lang) {
         let (title, about) = match finding.severity {
-            Severity::Fault => (paint.red("FAULT"), ""),
-            Severity::Note => (paint.yellow("NOTE"), "   (max-auth gets along with it; other software would not)"),
+            Severity::Fault => (paint.red(lang.say(words::FAULT)), String::new()),
+            Severity::Note => (paint.yellow(lang.say(words::NOTE)), format!("   ({})", lang.say(words::GETS_ALONG))),
         };
         let name = format!("{}: {}{}", finding.code.name(), finding.layer.name(), tier(finding));
         let _ = writeln!(text, "\n{title}  {}{about}", paint.bold(&name));
-        let _ = writeln!(text, "  seen   {}", wrap(&finding.evidence));
-        for (index, cure) in finding.cures(&self.site).iter().enumerate() {
-            let label = if index == 0 { "fix " } else { "    " };
+        let mut labelled = |label: Both, said: &str| {
+            let _ = writeln!(text, "  {:<6} {said}", lang.say(label));
+        };
+        labelled(words::MEANS, words::means(lang, finding.code));
+        labelled(words::SEEN, &wrap(&finding.evidence));
+        labelled(words::WHO, &words::who(lang, finding));
+        for (index, cure) in finding.cures(&self.site, lang).iter().enumerate() {
+            let label = if index == 0 { words::FIX } else { ("", "") };
             if cure.words {
-                let _ = writeln!(text, "  {label}   {}", wrap(&cure.text));
+                labelled(label, &wrap(&cure.text));
                 continue;
             }
             for (index, line) in cure.text.lines().enumerate() {
-                let label = if index == 0 { label } else { "    " };
-                let _ = writeln!(text, "  {label}   {}", paint.bold(line));
+                labelled(if index == 0 { label } else { ("", "") }, &paint.bold(line));
             }
             if !cure.why.is_empty() {
-                let _ = writeln!(text, "             {}", wrap_at(cure.why, "             "));
+                labelled(("", ""), &format!("    {}", wrap_at(cure.why, "             ")));
             }
         }
-        let _ = writeln!(text, "  where  {}", wrap(&finding.place(&self.site)));
-        let _ = writeln!(text, "  check  {}", wrap(&self.check(finding.code)));
-        let _ = writeln!(text, "  more   {}", finding.page());
+        labelled(words::WHERE, &wrap(&finding.place(&self.site)));
+        labelled(words::CHECK, &wrap(&self.check(finding.code)));
+        labelled(words::MORE, &format!("max-auth doctor --explain {}", finding.code.name()));
     }
 
     /// How to see that the fix worked.
@@ -280,8 +292,10 @@ mod tests {
 
     fn report(transport: Transport, code: Code, layer: Layer) -> Report {
         let finding = Finding::new(code, Severity::Fault, layer, Tier::Unknown, "evidence");
+        let url = "https://example.ru/api/auth/max".to_owned();
         Report {
-            url: "https://example.ru/api/auth/max".to_owned(),
+            asked: url.clone(),
+            url,
             site: Site { base: "/api/auth/max".to_owned(), origin: "https://example.ru".to_owned() },
             transport,
             first_event_ms: None,
@@ -289,14 +303,16 @@ mod tests {
             findings: vec![finding],
             upstream: Vec::new(),
             line: true,
+            ways: Vec::new(),
+            changes: None,
         }
     }
 
     #[test]
     fn the_headline_does_not_contradict_what_follows() {
-        let refused = report(Transport::WebSocket, Code::OriginRefused, Layer::App).text(false);
+        let refused = report(Transport::WebSocket, Code::OriginRefused, Layer::App).text(false, Lang::En);
         assert!(refused.contains("cannot sign in") && !refused.contains("see each step"), "{refused}");
-        let cached = report(Transport::LongPoll, Code::Cached, Layer::Nginx).text(false);
+        let cached = report(Transport::LongPoll, Code::Cached, Layer::Nginx).text(false, Lang::En);
         assert!(cached.contains("a cache on the way gives what is theirs to others"), "{cached}");
     }
 
@@ -315,6 +331,20 @@ mod tests {
         assert_eq!(cache["fix"], json!(["CacheDisable \"/api/auth/max\""]));
         let unknown = of(Code::Cached, Layer::Unknown);
         assert_eq!((unknown["fix"].clone(), unknown["advice"].as_array().map(Vec::len)), (json!([]), Some(1)));
+    }
+
+    #[test]
+    fn the_frame_speaks_russian() {
+        let text = report(Transport::LongPoll, Code::Cached, Layer::Unknown).text(false, Lang::Ru);
+        for said in ["кэш на пути отдаёт", "ОШИБКА", "потоки событий", "не кэшируйте ниже /api/auth/max", "ваш хостер"]
+        {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        for said in ["Visitors", "FAULT", "your hoster", "do not cache", "delivered by"] {
+            assert!(!text.contains(said), "{said}: {text}");
+        }
+        let names: Vec<&str> = PARTS.iter().chain([&MAX]).map(|(name, _)| *name).collect();
+        assert_eq!(names, words::PARTS.iter().map(|(en, _)| *en).collect::<Vec<_>>());
     }
 
     #[test]

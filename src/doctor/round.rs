@@ -1,6 +1,8 @@
 //! Everything that is asked of one address, side by side, and once more where the answers do not agree: on a busy machine
 //! a stream comes late now and then, and a finding needs evidence that repeats itself.
 
+use super::Step;
+use super::conclude::Transport;
 use super::http::{Ask, Client};
 use super::probe::{Pages, Plain, Socket, echo, leaked, own_path, socket, socket_over_http2};
 use super::signature;
@@ -158,17 +160,25 @@ impl Round {
         };
         let upgrade = async {
             let _place = places.acquire().await;
-            (socket(client).await, socket_over_http2(client).await)
+            let sockets = (socket(client).await, socket_over_http2(client).await);
+            client.tell(Step::WebSocket);
+            sockets
         };
         let post = async {
             let _place = places.acquire().await;
-            echo(client, Method::POST).await.ok()
+            let post = echo(client, Method::POST).await.ok();
+            client.tell(Step::Pages);
+            post
         };
         let leak = async {
             let _place = places.acquire().await;
             leaked(client).await == Some(true)
         };
-        let looked = looks(client, offset, first, &stream, &limited);
+        let looked = async {
+            let looked = looks(client, offset, first, &stream, &limited).await;
+            client.tell(Step::Streams);
+            looked
+        };
         let post_stream = async {
             let seen = stream(POST).await;
             // Only one that is worse than its siblings is of interest, and that needs to repeat itself.
@@ -218,6 +228,7 @@ impl Round {
             leaked,
             ..Self::default()
         };
+        client.tell(Step::Limits);
         if round.any_limited() {
             round.gently(client).await;
         }
@@ -230,6 +241,20 @@ impl Round {
         let socket = socket(client).await;
         let pages = Pages { first: None, second: post.clone() };
         Self { post_stream: Some(first), post, socket, pages, alone: Some(alone), ..Self::default() }
+    }
+
+    /// When the first event came over each transport, where it did.
+    pub fn ways(&self, offset: i64) -> Vec<(Transport, Option<i64>)> {
+        let socket = match &self.socket {
+            Socket::Live { first_ms, .. } => Some(*first_ms),
+            _ => None,
+        };
+        let streams = self.columns.get(ALL).into_iter().chain(&self.post_stream);
+        let live = |seen: &&Seen| matches!(seen.verdict(offset), Verdict::Live | Verdict::Late | Verdict::Delayed);
+        let stream = streams.filter(live).find_map(|seen| seen.first_event_ms);
+        let post = self.post.as_ref().filter(|post| post.ours.is_some() && self.pages.is_delivered());
+        let poll = post.map(|post| post.since_connect_ms);
+        vec![(Transport::WebSocket, socket), (Transport::Sse, stream), (Transport::LongPoll, poll)]
     }
 
     fn any_limited(&self) -> bool {

@@ -4,11 +4,12 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createServer as httpServer } from 'node:http';
 import { createServer as httpsServer } from 'node:https';
+import { connect, createServer as tcpServer } from 'node:net';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { BINARY } from './harness/paths.mjs';
-import { freePort, run, tempFolder } from './harness/process.mjs';
-import { startEmulator } from './harness/server.mjs';
+import { freePort, launch, run, tempFolder } from './harness/process.mjs';
+import { startEmulator, startServer } from './harness/server.mjs';
 import { Cleanup } from './harness/story.mjs';
 
 const cleanup = new Cleanup();
@@ -148,4 +149,108 @@ test('MAX alone: nothing is said of a line that was not asked', async () => {
   assert.match(report.upstream.endpoints[0], /a code after/);
   const none = await asked(`ws://127.0.0.1:${await freePort()}/websocket`);
   assert.deepEqual([none.code, JSON.parse(none.stdout).upstream.reachable], [2, false], none.output);
+});
+
+test('--explain tells the page, and the nearest for a slip', async () => {
+  const told = await doctor('--explain', 'ws-frames-held');
+  assert.equal(told.code, 0);
+  assert.match(told.stdout, /^ws-frames-held\n[^]*\*\*The line\.\*\*/);
+  const slip = await doctor('--explain', 'bufered');
+  assert.equal(slip.code, 3);
+  assert.match(slip.stderr, /nearest is buffered/);
+  assert.equal((await doctor('--explain', 'buffered', 'http://127.0.0.1:1')).code, 3);
+});
+
+/** A max-auth behind a middle whose WebSockets can be taken away. */
+async function line() {
+  const emulator = cleanup.add(await startEmulator({ pollMs: 20 }));
+  const server = cleanup.add(await startServer({ upstream: [[emulator.url, 'binary']] }));
+  const { hostname, port } = new URL(server.direct);
+  const state = { sockets: true };
+  const open = new Set();
+  const middle = tcpServer((visitor) => {
+    const inner = connect(Number(port), hostname);
+    for (const [from, to] of [[visitor, inner], [inner, visitor]]) {
+      open.add(from);
+      from.on('error', () => to.destroy()).on('close', () => { open.delete(from); to.destroy(); });
+    }
+    visitor.on('data', (bytes) => inner.write(state.sockets ? bytes : bytes.toString('latin1').replace(/^upgrade:.*\r\n/im, ''), 'latin1'));
+    inner.pipe(visitor);
+  });
+  await new Promise((resolve) => middle.listen(0, '127.0.0.1', resolve));
+  cleanup.add({ stop: () => { for (const socket of open) socket.destroy(); middle.close(); } });
+  return { url: `http://127.0.0.1:${middle.address().port}`, state };
+}
+
+test('--save and --against tell what changed since it worked', async () => {
+  const { url, state } = await line();
+  const before = await doctor(url, '--json', '--save', file('saved.json'));
+  const same = await doctor(url, '--against', file('saved.json'));
+  assert.match(same.stdout, /since it was saved: nothing changed/);
+  assert.equal(same.code, before.code, same.output);
+  state.sockets = false;
+  const worse = await doctor(url, '--json', '--against', file('saved.json'));
+  const { changes, findings } = JSON.parse(worse.stdout);
+  assert.deepEqual(changes.transport, { was: 'websocket', is: 'sse' });
+  assert.ok(changes.appeared.some((name) => name.startsWith('fault ws-upgrade-not-passed')), worse.stdout);
+  assert.equal(worse.code, 1);
+  for (const finding of findings) assert.match(finding.who, /^(you|your hoster|nobody)\b/);
+
+  writeFileSync(file('foreign.json'), '{"name":"package"}');
+  for (const [args, words] of [
+    [[url, '--against', file('foreign.json')], /foreign\.json is no report of this doctor/],
+    [[url, '--against', file('none.json')], /none\.json/],
+    [['http://127.0.0.1:1', '--against', file('saved.json')], /was saved of http:.*is asked now/],
+    [['--upstream', '--save', file('x.json')], /required/],
+    [[url, '--save', '/nowhere/x.json'], /\/nowhere\/x\.json/],
+  ]) {
+    const refused = await doctor(...args);
+    assert.equal(refused.code, 3, refused.output);
+    assert.match(refused.stderr, words);
+  }
+});
+
+test('the report speaks the language that LANG or --lang names; a file gets no colours and no progress', async () => {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const with_ = (env, ...args) => run(BINARY, ['doctor', url, ...args], { env: { LC_ALL: '', LC_MESSAGES: '', ...env } });
+  for (const [told, words] of [
+    [await with_({ LANG: 'ru_RU.UTF-8' }), /Посетители не могут войти/], [await with_({ LANG: 'C' }), /Visitors cannot sign in/],
+    [await with_({ LANG: 'C' }, '--lang', 'ru'), /доставка: никак/], [await with_({ LANG: 'ru' }, '--lang', 'en'), /delivered by: none/],
+  ]) {
+    assert.match(told.stdout, words);
+    assert.equal(told.stderr, '');
+    assert.doesNotMatch(told.stdout, /\u001b/);
+  }
+});
+
+const terminals = spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0;
+const onTerminal = (command, env = {}) => run('script', ['-qec', command, '/dev/null'], { env: { LANG: 'C', LC_ALL: '', ...env }, ms: 60_000 });
+
+test('on a terminal it shows what has answered', { skip: !terminals && 'no script(1) here' }, async () => {
+  const { url } = await line();
+  const told = await onTerminal(`${BINARY} doctor ${url}`);
+  for (const part of ['path to max-auth', 'WebSocket', 'event streams', 'pages and posts']) {
+    assert.match(told.stdout, new RegExp(`\\.\\.\\. ${part} +answered after \\d`));
+  }
+  assert.ok(told.stdout.indexOf('answered after') < told.stdout.indexOf('max-auth doctor http'), told.stdout);
+  assert.match(told.stdout, /\u001b\[/);
+  assert.doesNotMatch((await onTerminal(`${BINARY} doctor ${url}`, { NO_COLOR: '1' })).stdout, /\u001b/);
+});
+
+test('--slow says how long still', { skip: !terminals && 'no script(1) here' }, async () => {
+  const { url } = await line();
+  const told = await onTerminal(`timeout 8 ${BINARY} doctor --slow ${url}`);
+  assert.match(told.stdout, /still 6[0-9] s/);
+});
+
+test('--watch marks the first change, until Ctrl-C', async () => {
+  const { url, state } = await line();
+  const watching = await launch('max-auth doctor', BINARY, ['doctor', '--watch', url], {
+    env: { LANG: 'C', LC_ALL: '' }, ready: (self) => self.printed(/long-poll +\d+ ms/, 20_000),
+  });
+  cleanup.add(watching);
+  assert.match(watching.output, /websocket +\d+ ms\nsse +\d+ ms\n/);
+  state.sockets = false;
+  await watching.printed(/websocket +does not get through +<- first change \+0:\d\d, was \d+ ms/, 40_000);
+  assert.equal((await watching.stop('SIGINT')).code, 1);
 });

@@ -1,6 +1,6 @@
 //! The doctor against a server in this process, and against a middle that spoils the line.
 
-use super::{Options, Report, Trust, examine};
+use super::{Lang, Options, Report, Trust, examine};
 use crate::base::clock::Clock;
 use crate::base::places::Places;
 use crate::base::rng::Rng;
@@ -65,6 +65,7 @@ async fn doctor(tasks: &Tasks, address: SocketAddr) -> Report {
         slow: false,
         trust: Trust::Anybody,
         upstream: None,
+        steps: None,
     };
     examine(&options, Clock::system(), tasks.clone()).await.unwrap()
 }
@@ -80,7 +81,7 @@ async fn a_direct_line_is_clean() {
     let tasks = Tasks::new();
     let address = serve(&tasks, None).await;
     let report = doctor(&tasks, address).await;
-    assert_eq!(codes(&report), [""; 0], "{}", report.text(false));
+    assert_eq!(codes(&report), [""; 0], "{}", report.text(false, Lang::En));
     assert_eq!(report.exit_code(), 0);
     let json = report.json();
     assert_eq!(json["schema"], 1);
@@ -89,8 +90,10 @@ async fn a_direct_line_is_clean() {
     assert_eq!(json["transport"], "websocket");
     assert!(json["firstEventMs"].as_i64().unwrap() < 1000, "{json}");
     assert!(json["durationMs"].as_i64().unwrap() < 5000, "{json}");
-    assert!(report.text(false).trim_end().rsplit('\n').next().unwrap().starts_with("delivered by: websocket"));
-    assert!(!report.text(false).contains('\u{1b}') && report.text(true).contains('\u{1b}'));
+    assert!(
+        report.text(false, Lang::En).trim_end().rsplit('\n').next().unwrap().starts_with("delivered by: websocket")
+    );
+    assert!(!report.text(false, Lang::En).contains('\u{1b}') && report.text(true, Lang::En).contains('\u{1b}'));
 }
 
 /// Takes a request, strips its upgrade, fetches the whole answer and hands it on in one piece.
@@ -129,13 +132,14 @@ async fn a_middle_that_holds_whole_answers_is_named() {
     tasks.spawn("middle", holds_whole_answers(listener, server, tasks.clone()));
     let report = doctor(&tasks, middle).await;
     let expected = ["fault:whole-response-buffered", "fault:ws-upgrade-not-passed", "fault:client-address-lost"];
-    assert_eq!(codes(&report), expected, "{}", report.text(false));
+    assert_eq!(codes(&report), expected, "{}", report.text(false, Lang::En));
     assert_eq!(report.exit_code(), 1);
     let json = report.json();
     assert_eq!(json["transport"], "long-poll");
     for finding in json["findings"].as_array().unwrap() {
         let keys: Vec<&str> = finding.as_object().unwrap().keys().map(String::as_str).collect();
-        for key in ["advice", "code", "evidence", "fix", "layer", "page", "seconds", "severity", "tier", "where"] {
+        for key in ["advice", "code", "evidence", "fix", "layer", "page", "seconds", "severity", "tier", "where", "who"]
+        {
             assert!(keys.contains(&key), "{finding} lacks {key}");
         }
         // What proxies here is not known: no line of any product may be told, only what is true of all.
@@ -237,7 +241,7 @@ async fn one_worker_is_told_as_such_and_soon() {
     let server = serve(&tasks, Some(middle)).await;
     tasks.spawn("middle", serves_one_at_a_time(listener, server, tasks.clone()));
     let report = doctor(&tasks, middle).await;
-    assert!(codes(&report).contains(&"fault:one-worker".to_owned()), "{}", report.text(false));
+    assert!(codes(&report).contains(&"fault:one-worker".to_owned()), "{}", report.text(false, Lang::En));
     assert!(report.duration_ms < 5000, "{}", report.duration_ms);
 }
 
