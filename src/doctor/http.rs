@@ -7,6 +7,7 @@ use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use http::header::{HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
@@ -334,10 +335,11 @@ impl Client {
         let (Ok(addresses), Ok(name)) = (self.addresses().await, ServerName::try_from(self.server_name())) else {
             return false;
         };
-        match addresses.first() {
-            Some(address) if self.url.scheme() == "http" => tls::speaks_tls(*address, name).await,
-            _ => false,
+        if self.url.scheme() != "http" {
+            return false;
         }
+        let asked = addresses.iter().map(|address| tls::speaks_tls(*address, name.clone()));
+        join_all(asked).await.contains(&true)
     }
 
     /// The name in the certificate: the visitor's, also at an inner hop.

@@ -130,7 +130,9 @@ async fn unreachable(client: &Client, broken: &Broken) -> Unreached {
         Broken::Here(why) => return Unreached::Here(why.clone()),
         Broken::Dns(_) => Code::Dns,
         Broken::Tls(_) => Code::Tls,
-        Broken::Http(_) if client.is_tls_port().await => return Unreached::Finding(speaks_tls(client)),
+        Broken::Http(_) | Broken::Silent(_) if client.is_tls_port().await => {
+            return Unreached::Finding(speaks_tls(client));
+        }
         Broken::Tcp(_) | Broken::Silent(_) | Broken::Http(_) => Code::BackendDown,
     };
     let evidence = format!("GET {}/probe: {broken}", client.url);

@@ -242,11 +242,17 @@ fn wrap(text: &str) -> String {
     wrap_at(text, "         ")
 }
 
+/// Letters, which are two bytes each in Russian.
+fn columns(text: &str) -> usize {
+    text.chars().count()
+}
+
 /// Breaks lines between words and begins each further one with `indent`.
 fn wrap_at(text: &str, indent: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let full = lines.last().is_some_and(|line| !line.is_empty() && line.len() + word.len() >= WIDTH - indent.len());
+        let full =
+            lines.last().is_some_and(|line| !line.is_empty() && columns(line) + columns(word) >= WIDTH - indent.len());
         if full {
             lines.push(String::new());
         }
