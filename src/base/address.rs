@@ -37,14 +37,6 @@ pub fn networks(address: IpAddr) -> impl Iterator<Item = (Network, u32)> {
     std::iter::once((subscriber(address), 1)).chain(wider)
 }
 
-/// What one household or host has: an IPv4 address, an IPv6 /64.
-pub fn subscriber(address: IpAddr) -> Network {
-    match networks(address).next() {
-        Some((network, _)) => network,
-        None => Network { address, prefix: 128 },
-    }
-}
-
 /// Whether no stranger of the internet can have it: this machine, or a network behind it.
 pub fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
