@@ -93,6 +93,7 @@ class Attempt {
   #stopped = false;
 
   #login = '';
+  #key = ''; // for pages without a cookie
   #epoch = '';
   #offset = -1;
   #after = ''; // the position to resume from
@@ -231,6 +232,7 @@ class Attempt {
   /** @param {string} login */
   #newLogin(login) {
     this.#login = login;
+    this.#key = '';
     this.#epoch = '';
     this.#offset = -1;
     this.#after = '';
@@ -245,9 +247,10 @@ class Attempt {
     this.#deadline = clock.setTimeout(() => this.#expire(), ms + SERVER_FIRST_MS);
   }
 
-  /** @param {{ login: string, events?: Wire[], next?: string }} answer */
+  /** @param {{ login: string, events?: Wire[], next?: string, key?: unknown }} answer */
   #adopt(answer) {
     this.#newLogin(answer.login);
+    this.#key = typeof answer.key === 'string' ? answer.key : '';
     this.#takePage(answer);
     if (this.#ended) return;
     this.#recallWinner();
@@ -325,7 +328,7 @@ class Attempt {
     for (let tries = 0; !this.#stopped; tries++) {
       const asked = await this.#ask(`${base}/callback`, { token: data.token });
       // An answer that was lost on its way back has burnt the token: the session says whether it was that.
-      const { body, problem } = tries > 0 && asked.problem?.code ? await this.#ask(`${base}/session`) : asked;
+      const { body, problem } = tries > 0 && asked.problem?.code ? await this.#ask(`${base}/session/${nonce(this.#env.random)}`) : asked;
       if (this.#stopped) return;
       if (body) return this.#tell('success', { ...data, session: body });
       const refused = problem?.code && problem.status < 500;
@@ -373,6 +376,7 @@ class Attempt {
     if (this.#pages || this.#live || this.#ended || !this.#login) return;
     this.#pages = openPages({ ...this.#env, fetch: this.#fetch }, this.#pace, wake, {
       url: (query) => this.#uniqueUrl(query),
+      key: this.#key,
       beside: () => Boolean(this.#ws || this.#sse),
       onPage: (page, askedAt) => {
         this.#proven = true;

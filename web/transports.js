@@ -316,6 +316,16 @@ const DOUBTFUL_GRACE_MS = 1500;
 export class Pace {
   #hold = HOLD_MAX;
   #full = 0;
+  /**
+   * Which of a browser's two sets of connections is asked: that with cookies, or that without, where a key says who asks.
+   * When the one may be dead (over HTTP/2 all its questions share one connection) the other is not.
+   */
+  keyed = false;
+
+  /** The connections of the other set. @param {boolean} hasKey */
+  change(hasKey) {
+    this.keyed = !this.keyed && hasKey;
+  }
 
   /** @param {boolean} beside a stream is being tried */
   next(beside) {
@@ -337,6 +347,7 @@ export class Pace {
 /**
  * @typedef {object} PageHandlers
  * @property {(query: Record<string, string>) => string} url
+ * @property {string} key what this login's pages can be asked for with instead of the cookie; '' where there is none
  * @property {() => boolean} beside
  * @property {(page: any, askedAt: number) => number} onPage says how many events it held
  * @property {() => void} onGone the login or the position is no more
@@ -356,6 +367,7 @@ export function openPages(env, pace, wake, handlers) {
   let over = false;
   let failures = 0;
   let doubtful = wake ? DOUBTFUL_PAGES : 0;
+  if (wake) pace.change(handlers.key !== '');
   let abort = new AbortController();
   /** @type {any} */
   let timer = null;
@@ -365,13 +377,21 @@ export function openPages(env, pace, wake, handlers) {
     abort = new AbortController();
     const stuck = clock.setTimeout(() => {
       doubtful = doubtful > 0 ? doubtful - 1 : DOUBTFUL_PAGES;
+      pace.change(handlers.key !== '');
       abort.abort();
     }, hold * 1000 + (doubtful > 0 ? DOUBTFUL_GRACE_MS : GRACE_MS));
     try {
       const url = handlers.url({ wait: String(hold), wake: wake ? '1' : '' });
-      const response = await env.fetch(url, { headers: { Accept: 'application/json' }, signal: abort.signal });
+      const keyed = pace.keyed && handlers.key !== '';
+      const response = await env.fetch(url, {
+        headers: { Accept: 'application/json', ...(keyed && { 'X-Max-Auth-Key': handlers.key }) },
+        ...(keyed && { credentials: 'omit' }),
+        signal: abort.signal,
+      });
       if (!response.ok) {
         const problem = await readProblem(response, clock.now());
+        // Something on the way wants cookies or a password of its own: not without them, then.
+        if (keyed && !problem.code) pace.change(true);
         return { why: `http ${problem.status} ${problem.code}`, problem };
       }
       const body = await readJson(response);

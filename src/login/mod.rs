@@ -13,8 +13,9 @@ mod tests;
 mod text;
 
 use crate::base::clock::Clock;
-use crate::base::id::{Fingerprint, LoginId};
+use crate::base::id::{self, Fingerprint, LoginId};
 use crate::base::limits::READERS;
+use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::upstream::driver::Inbox;
 pub use event::{Event, Kind};
@@ -23,8 +24,8 @@ pub use log::{Gone, Log, Page};
 pub use position::Position;
 pub use registry::{Registry, Settings, Start};
 use serde_json::json;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 pub use text::Locale;
 use text::Stage;
@@ -38,6 +39,8 @@ pub struct Login {
     pub id: LoginId,
     pub log: Log,
     flow: Fingerprint,
+    /// Of what lets the same browser read pages without its cookie.
+    key: OnceLock<Fingerprint>,
     locale: Locale,
     return_to: String,
     grace: Duration,
@@ -82,6 +85,7 @@ impl Login {
             id,
             log: Log::new(epoch),
             flow: start.flow,
+            key: OnceLock::new(),
             locale: start.locale,
             return_to: start.return_to.clone(),
             grace,
@@ -119,6 +123,13 @@ impl Login {
         self.away.store(false, Ordering::SeqCst);
         self.presence.notify_one();
         Ok(reader)
+    }
+
+    /// What the page that began this login may read it with where it sends no cookie: browsers ask without cookies over
+    /// connections of their own, which live when the others have died in silence. Told once.
+    pub fn issue_key(&self, rng: &Rng) -> Option<String> {
+        let key = id::encode(&rng.bytes::<16>());
+        self.key.set(Fingerprint::of(key.as_bytes())).is_ok().then_some(key)
     }
 
     /// The visitor left the page, which the browser may bring back as it is.

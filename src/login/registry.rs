@@ -126,9 +126,19 @@ impl Registry {
 
     /// The login, for the browser that began it; for any other it does not exist.
     pub fn find(&self, id: LoginId, flow: &Fingerprint) -> Option<Arc<Login>> {
+        self.get(id).filter(|login| login.flow.matches(flow))
+    }
+
+    /// The login, for the page that began it and was told its key.
+    pub fn find_by_key(&self, id: LoginId, key: &[u8]) -> Option<Arc<Login>> {
+        let key = Fingerprint::of(key);
+        self.get(id).filter(|login| login.key.get().is_some_and(|known| known.matches(&key)))
+    }
+
+    fn get(&self, id: LoginId) -> Option<Arc<Login>> {
         let mut table = self.lock();
         table.sweep(self.clock.monotonic());
-        table.logins.get(&id).filter(|login| login.flow.matches(flow)).cloned()
+        table.logins.get(&id).cloned()
     }
 
     pub fn active(&self) -> usize {

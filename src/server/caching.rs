@@ -2,9 +2,10 @@
 //!
 //! Some caches are told to ignore `Cache-Control`. What each still obeys was found by trying, with its switches for
 //! ignoring on (`tests/chains/caches.test.mjs`): nginx `X-Accel-Expires` and `Vary`; Varnish, whose VCL sets a lifetime of its
-//! own, only a `Vary` that names the cookie, not `*`; Squid, Traffic Server and Apache `Vary`, `Pragma` and `Expires`;
+//! own, only a `Vary` that names the cookie, not `*`; and nginx keeps nothing that is not buffered. Squid, Traffic Server and Apache `Vary`, `Pragma` and `Expires`;
 //! HAProxy `Vary` and `Pragma`. One told to ignore all of it is found by `max-auth doctor` as `cached`.
 
+use crate::transport::page::ACCEL;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, EXPIRES, HeaderName, PRAGMA, VARY};
 use http::{HeaderMap, HeaderValue};
@@ -19,8 +20,9 @@ pub async fn says_itself(mut response: Response) -> Response {
     response
 }
 
-/// Beside the ones that browsers know: nginx, then two names that content delivery networks share (RFC 9213).
-const NEVER: [(HeaderName, HeaderValue); 5] = [
+/// Beside the ones that browsers know: two for nginx, then two names that content delivery networks share (RFC 9213).
+const NEVER: [(HeaderName, HeaderValue); 6] = [
+    ACCEL,
     (EXPIRES, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")),
     (PRAGMA, HeaderValue::from_static("no-cache")),
     (HeaderName::from_static("x-accel-expires"), HeaderValue::from_static("0")),

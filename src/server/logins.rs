@@ -24,7 +24,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{
-    ACCEPT_ENCODING, ALLOW, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE,
+    ACCEPT_ENCODING, ALLOW, HeaderName, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use ipnet::IpNet;
@@ -33,6 +33,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// Where a page says the key of its login.
+const KEY: HeaderName = HeaderName::from_static("x-max-auth-key");
 
 /// What the login endpoints need, and nothing else.
 pub struct Logins {
@@ -178,7 +181,9 @@ impl Logins {
             sse::serve(reader, None, sse::Shape::default(), false, self.tasks.clone(), self.recorder(hop))
         } else {
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
-            page::serve(&reader, None, Duration::ZERO, &self.tasks).await.map_err(|Gone| position_gone())?
+            page::serve(&reader, None, Duration::ZERO, login.issue_key(&self.rng).as_deref(), &self.tasks)
+                .await
+                .map_err(|Gone| position_gone())?
         };
         let headers = response.headers_mut();
         if let Some(cookie) = self.cookies.set_flow(&flow, self.flow_life) {
@@ -241,7 +246,11 @@ impl Logins {
             None if request.method() == Method::GET => self.origins.check_request(request.headers())?,
             None => return Err(method_not_allowed("GET")),
         }
-        let login = self.find(id, request.headers())?;
+        let is_page = asked.is_none() && query.wait.is_some();
+        let login = match request.headers().get(KEY).filter(|_| is_page) {
+            Some(key) => self.find_by_key(id, key)?,
+            None => self.find(id, request.headers())?,
+        };
         let after = position(query, request.headers())?;
         login.log.read(after).map_err(|Gone| position_gone())?;
         count_failures(query.failed.as_deref().unwrap_or_default());
@@ -258,7 +267,7 @@ impl Logins {
             let attach = if on(&query.wake) { Attach::Resume } else { Attach::NextPage };
             let reader = login.attach(attach).map_err(too_many_readers)?;
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
-            return page::serve(&reader, after, wait, &self.tasks).await.map_err(|Gone| position_gone());
+            return page::serve(&reader, after, wait, None, &self.tasks).await.map_err(|Gone| position_gone());
         }
         let shape = sse::Shape { once: on(&query.once), insist: on(&query.insist) };
         let gzip = holds(request.headers(), ACCEPT_ENCODING, "gzip");
@@ -299,6 +308,12 @@ impl Logins {
     /// The login, for the browser that began it. For any other it does not exist.
     pub fn find(&self, id: &str, headers: &HeaderMap) -> Result<Arc<Login>, Problem> {
         let found = LoginId::parse(id).and_then(|id| self.registry.find(id, &self.cookies.flow(headers)?.fingerprint));
+        found.ok_or_else(login_not_found)
+    }
+
+    /// The login, for the page that began it, asking without its cookie.
+    fn find_by_key(&self, id: &str, key: &HeaderValue) -> Result<Arc<Login>, Problem> {
+        let found = LoginId::parse(id).and_then(|id| self.registry.find_by_key(id, key.as_bytes()));
         found.ok_or_else(login_not_found)
     }
 

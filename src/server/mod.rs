@@ -11,7 +11,6 @@ mod html;
 mod listener;
 mod logins;
 mod middleware;
-mod one_visitor;
 mod ops;
 mod origin;
 mod plain;

@@ -3,8 +3,8 @@
 //! see, and nothing of a login can be reached through it.
 
 use super::asked::Asked as AskedQuery;
+use super::caching;
 use super::hop::{hop, marks};
-use super::one_visitor::for_one_visitor;
 use super::origin::AllowedOrigins;
 use crate::base::address::{Network, subscriber};
 use crate::base::client_address::{ClientAddress, client_address};
@@ -380,7 +380,7 @@ async fn visitor(
     let own = cookies.flat_map(|value| value.split(';')).find_map(|pair| pair.trim().strip_prefix(VISITOR));
     let own = own.map(|word| word.chars().filter(char::is_ascii_alphanumeric).take(NONCE).collect::<String>());
     let mut response = json_answer(&json!({ "nonce": nonce, "visitor": own }));
-    for_one_visitor(response.headers_mut());
+    caching::forbid(response.headers_mut());
     Ok(response)
 }
 

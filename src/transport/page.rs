@@ -18,8 +18,15 @@ pub const ACCEL: (HeaderName, HeaderValue) =
 /// Not stored, not rewritten, not compressed on the way.
 pub const NOT_STORED: HeaderValue = HeaderValue::from_static("no-store, no-transform");
 
-/// The page after a position: at once if there is something, else when there is, at most after `wait`.
-pub async fn serve(reader: &Reader, after: Option<Position>, wait: Duration, tasks: &Tasks) -> Result<Response, Gone> {
+/// The page after a position: at once if there is something, else when there is, at most after `wait`. `key`: told to the
+/// page that begins.
+pub async fn serve(
+    reader: &Reader,
+    after: Option<Position>,
+    wait: Duration,
+    key: Option<&str>,
+    tasks: &Tasks,
+) -> Result<Response, Gone> {
     let login = reader.login();
     let asked = login.unix_ms();
     let mut page = login.log.read(after)?;
@@ -30,12 +37,12 @@ pub async fn serve(reader: &Reader, after: Option<Position>, wait: Duration, tas
             () = tasks.stopping() => page,
         };
     }
-    Ok(answer(login, &page, asked))
+    Ok(answer(login, &page, asked, key))
 }
 
 /// `{"login":ID,"events":[…],"next":POSITION,"asked":MS,"sent":MS}`: by the last two a browser knows what the line can do.
-fn answer(login: &Login, page: &Page, asked: i64) -> Response {
-    let mut response = Response::new(Body::from(body(login, page, asked)));
+fn answer(login: &Login, page: &Page, asked: i64, key: Option<&str>) -> Response {
+    let mut response = Response::new(Body::from(body(login, page, asked, key)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, NOT_STORED);
@@ -43,7 +50,7 @@ fn answer(login: &Login, page: &Page, asked: i64) -> Response {
     response
 }
 
-fn body(login: &Login, page: &Page, asked: i64) -> Bytes {
+fn body(login: &Login, page: &Page, asked: i64, key: Option<&str>) -> Bytes {
     let size: usize = page.events.iter().map(|event| event.json().len() + 1).sum();
     let mut body = BytesMut::with_capacity(size + 160);
     body.put_slice(format!("{{\"login\":\"{}\",\"events\":[", login.id.text()).as_bytes());
@@ -53,7 +60,11 @@ fn body(login: &Login, page: &Page, asked: i64) -> Bytes {
         }
         body.put_slice(event.json());
     }
-    let times = format!("],\"next\":\"{}\",\"asked\":{asked},\"sent\":{}}}", page.next, login.unix_ms());
+    let times = format!("],\"next\":\"{}\",\"asked\":{asked},\"sent\":{}", page.next, login.unix_ms());
     body.put_slice(times.as_bytes());
+    if let Some(key) = key {
+        body.put_slice(format!(",\"key\":\"{key}\"").as_bytes());
+    }
+    body.put_u8(b'}');
     body.freeze()
 }

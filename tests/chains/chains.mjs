@@ -6,6 +6,7 @@
 // stays before its last code, where something is cut after a while; `fast`: part of the subset for CI; `browser`: also run in Chromium.
 // For the doctor: `findings`, all faults and the notes that must be there: {code, layer, tier, severity}, where "a|b" means
 // that either is right ("unknown" is honest where two chains look the same from outside). `slow`: only found by waiting.
+// `undiagnosed`: not for the doctor, only for logins.
 // `cure`: what a person does by hand where the doctor cannot know the product: {tier (0 is the outermost), lines}.
 
 import {
@@ -433,55 +434,61 @@ export const CHAINS = [
     name: 'stream-late',
     what: `${NO_UPGRADE}; what is streamed comes 1.5 s later, whole answers at once`,
     tiers: one('node', () => ({ stripUpgrade: true, stream: { lateMs: 1500 } })),
-    best: 'long-poll', fast: true, browser: true,
+    undiagnosed: true, best: 'long-poll', fast: true, browser: true,
   },
   {
     name: 'frames-late',
     what: 'a WebSocket opens at once, what it carries comes 1.5 s later; event streams pass',
     tiers: one('node', () => ({ lateFramesMs: 1500 })),
-    best: 'sse', stayMs: 7000, fast: true, browser: true,
+    undiagnosed: true, best: 'sse', stayMs: 7000, fast: true, browser: true,
   },
   {
     name: 'all-streams-late',
     what: 'WebSocket and event streams come 1.5 s later, whole answers at once',
     tiers: one('node', () => ({ lateFramesMs: 1500, stream: { lateMs: 1500 } })),
-    best: 'long-poll', stayMs: 7000,
+    undiagnosed: true, best: 'long-poll', stayMs: 7000,
   },
   {
     name: 'late-after-5s',
     what: `${NO_UPGRADE}; a stream is live for 5 s and comes 2 s later from then on`,
     tiers: one('node', () => ({ stripUpgrade: true, stream: { lateMs: 2000, sinceMs: 5000 } })),
-    best: 'long-poll', stayMs: 13_000,
+    undiagnosed: true, best: 'long-poll', stayMs: 13_000,
   },
   {
     name: 'blocks-of-4k',
     what: `${NO_UPGRADE}; streams leave in whole blocks of 4 KB`,
     tiers: one('node', () => ({ stripUpgrade: true, stream: { block: 4096 } })),
-    best: 'long-poll', browser: true,
+    undiagnosed: true, best: 'long-poll', browser: true,
   },
   {
     name: 'bursts-of-64k',
     what: `${NO_UPGRADE}; streams leave when 64 KB are full, and each 2 s`,
     tiers: one('node', () => ({ stripUpgrade: true, stream: { block: 65_536, everyMs: 2000 } })),
-    best: 'long-poll',
+    undiagnosed: true, best: 'long-poll',
   },
   {
     name: 'nginx-big-buffers',
     what: `${NO_UPGRADE}; buffers of 64 KB, and told to ignore X-Accel-Buffering`,
     tiers: one('nginx 1.22', nginx({ location: 'proxy_ignore_headers X-Accel-Buffering; proxy_buffers 64 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k;' })),
-    best: 'long-poll',
+    undiagnosed: true, best: 'long-poll',
   },
   {
     name: 'one-worker',
     what: `${NO_UPGRADE}; one request at a time, each answer whole, and nobody notices that a browser has gone`,
     tiers: one('node', () => ({ oneWorker: true })),
-    best: 'long-poll', fast: true,
+    undiagnosed: true, best: 'long-poll', fast: true,
   },
   {
     name: 'slow-line',
     what: 'nothing, but the line takes 100 ms each way',
     tiers: one('node', () => ({ awayMs: 100 })),
-    best: 'websocket',
+    undiagnosed: true, best: 'websocket',
+  },
+  {
+    name: 'captive-page',
+    what: 'the first POST is answered by a page of the network (200, HTML)',
+    tiers: one('node', () => ({ captive: true })),
+    undiagnosed: true, best: 'websocket',
   },
 ];
 
@@ -514,7 +521,7 @@ export const LOST = [
     findings: [fault('auth-required', 'nginx')],
   },
   {
-    name: 'post-refused', what: 'a firewall that refuses POST', delivered: true,
+    name: 'post-refused', what: 'a firewall that refuses POST', delivered: true, best: 'websocket',
     tiers: one('nginx 1.22', nginx({ http: NGINX_MAP, location: `${NGINX_RIGHT} if ($request_method = POST) { return 403; }` })),
     findings: [fault('post-refused', 'nginx')],
   },

@@ -17,16 +17,23 @@ import { Transform } from 'node:stream';
  * `stream`: what is done to event streams: {lateMs, sinceMs, block, everyMs} (`through`).
  * `lateFramesMs`: what comes through a WebSocket comes so much later.
  * `awayMs`: a slow line: everything, either way, takes so much longer.
+ * `captive`: the first POST is answered by the page of a hotel's network.
  * `oneWorker`: one request at a time, each answer read to its end before a byte of it is passed on; a browser that goes
  *   away meanwhile is not noticed, as a synchronous worker does not.
  */
 export async function startNodeProxy({
   listen, next, hold = false, killAfterMs = 0, hangUpgrades = false, gzip = false, refusePost = false, refuseUpgrade = false, stripUpgrade = false,
-  stream = null, lateFramesMs = 0, awayMs = 0, oneWorker = false,
+  stream = null, lateFramesMs = 0, awayMs = 0, oneWorker = false, captive = false,
 }) {
   const sockets = new Set();
   const turns = oneWorker ? new Turns() : null;
+  let welcome = captive;
   const serve = (request, response) => {
+    if (welcome && request.method === 'POST') {
+      welcome = false;
+      request.resume();
+      return response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Welcome</h1>');
+    }
     if (refusePost && request.method === 'POST') {
       request.resume();
       return response.writeHead(403, { 'content-type': 'text/html' }).end('<h1>Forbidden</h1>');

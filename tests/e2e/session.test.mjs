@@ -183,6 +183,27 @@ describe('the account page', () => {
   });
 });
 
+describe('the key of a login', () => {
+  test('reads pages without the cookie, and does nothing else', async () => {
+    const visitor = visitorOf(server);
+    const { login, key } = await visitor.startPage();
+    assert.match(key, /^[\w-]{22}$/);
+    const bare = visitorOf(server);
+    const read = (headers, path = `/${login}/events?wait=0`) => bare.request(path, { headers });
+    const page = await read({ 'x-max-auth-key': key });
+    assert.equal(page.status, 200, page.text);
+    assert.equal(page.json.events[0].data.login, login);
+    assert.ok(!('key' in page.json), 'told once');
+    for (const headers of [{}, { 'x-max-auth-key': '' }, { 'x-max-auth-key': `${key}x` }, { 'x-max-auth-key': (await visitorOf(server).startPage()).key }]) {
+      isProblem(await read(headers), 404, 'login-not-found');
+    }
+    isProblem(await read({ 'x-max-auth-key': key, accept: 'text/event-stream' }, `/${login}/events`), 404, 'login-not-found');
+    isProblem(await bare.request(`/${login}`, { method: 'DELETE', headers: { 'x-max-auth-key': key } }), 404, 'login-not-found');
+    const foreign = visitorOf(server, 'https://evil.example');
+    isProblem(await foreign.request(`/${login}/events?wait=0`, { headers: { 'x-max-auth-key': key } }), 403, 'origin-refused');
+  });
+});
+
 describe('how streams ended', () => {
   const ended = async (at) => (await fetchWhole(`${at.ops}/streams`)).json;
   const count = (rows, transport) => rows.filter((row) => row.transport === transport).reduce((sum, row) => sum + row.ended, 0);

@@ -818,7 +818,7 @@ test('redeem: an answer lost on its way back is found in the session', async () 
   const world = new World();
   let redeemed = false;
   world.onRedeem = ({ path }) => {
-    if (path === '/session') return json({ sub: 'max:1' });
+    if (path.startsWith('/session')) return json({ sub: 'max:1' });
     if (redeemed) return problem(400, 'grant-invalid');
     redeemed = true;
     return new Response('', { status: 502 });
@@ -830,7 +830,7 @@ test('redeem: an answer lost on its way back is found in the session', async () 
 
 test('redeem: a token that is worth nothing is an error, not a success', async () => {
   const world = new World();
-  world.onRedeem = ({ path }) => (path === '/session' ? problem(401, 'not-signed-in') : problem(400, 'grant-invalid'));
+  world.onRedeem = ({ path }) => (path.startsWith('/session') ? problem(401, 'not-signed-in') : problem(400, 'grant-invalid'));
   await upToSuccess(world);
   await world.clock.advance(1000);
   assert.deepEqual([world.told.at(-1)?.[0], world.told.at(-1)?.[1].code], ['error', 'grant-invalid']);
@@ -874,6 +874,59 @@ test('without a language the server is told the one that is used here', async ()
   await settle();
   const said = world.kinds('post')[0].body.locale;
   assert.equal(said, /^ru/.test(globalThis.navigator?.language ?? 'ru') ? 'ru' : 'en');
+});
+
+// ---- two sets of connections ------------------------------------------------------------------------------------------
+
+/** With cookies or with the key. @param {any} asked */
+const isKeyed = ({ init }) => init.credentials === 'omit' && init.headers['X-Max-Auth-Key'] === 'key-login1';
+
+test('back from sleep: the page is asked for on connections that are not those of before', async () => {
+  const world = new World();
+  world.ws = 'refuse';
+  world.sse = 'hang';
+  world.start();
+  await world.clock.advance(20_000);
+  assert.ok(!world.kinds('poll').some(isKeyed), 'not without need');
+  // Over HTTP/2 all questions share one connection, and it died in silence.
+  world.onPoll = (asked) => (isKeyed(asked) ? undefined : 'never');
+  world.show('hidden');
+  world.clock.sleepThrough(60_000);
+  world.show('visible');
+  await settle();
+  tell(world, 'qr2');
+  await world.clock.advance(100);
+  assert.deepEqual(world.events, ['status1', 'qr2']);
+  await world.clock.advance(30_000);
+  tell(world, 'status3');
+  await world.clock.advance(100);
+  assert.equal(world.events.at(-1), 'status3', 'and it stays with them');
+});
+
+test('a page that is stuck is followed by one on the other connections', async () => {
+  const world = new World();
+  world.ws = 'refuse';
+  world.sse = 'hang';
+  world.start();
+  await world.clock.advance(20_000);
+  world.onPoll = (asked) => (isKeyed(asked) ? undefined : 'never');
+  tell(world, 'qr2');
+  await world.clock.advance(16_000);
+  assert.deepEqual(world.events.slice(0, 2), ['status1', 'qr2']);
+});
+
+test('where something on the way wants cookies, pages go on with them', async () => {
+  const world = new World();
+  world.ws = 'refuse';
+  world.sse = 'hang';
+  world.start();
+  await world.clock.advance(20_000);
+  world.onPoll = (asked) => (isKeyed(asked) ? new Response('<h1>Sign in to the intranet</h1>', { status: 401 }) : undefined);
+  world.window.dispatchEvent(new Event('online'));
+  await world.clock.advance(1000);
+  tell(world, 'qr2');
+  await world.clock.advance(100);
+  assert.deepEqual(world.events, ['status1', 'qr2']);
 });
 
 // ---- back and forward -------------------------------------------------------------------------------------------------

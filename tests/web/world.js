@@ -221,7 +221,7 @@ export class World {
     this.current = id;
     this.logins.set(id, { epoch: `ep-${this.#made}`, events: [], wakes: 0, readers: new Set() });
     this.emit('status', { stage: 'connecting', n: 1, login: id, ttl: this.ttl });
-    return { login: id, events: [...this.log.events], next: `${this.log.epoch}-1`, asked: this.clock.now(), sent: this.clock.now() };
+    return { login: id, events: [...this.log.events], next: `${this.log.epoch}-1`, key: `key-${id}`, asked: this.clock.now(), sent: this.clock.now() };
   }
 
   /** @param {any} log @param {number} after @param {number} trial @param {AbortSignal} signal @param {(r: any) => void} resolve */
@@ -390,7 +390,7 @@ function kindOf({ method, path, accept, query }) {
   if (method === 'DELETE') return 'delete';
   if (path === '') return 'post';
   if (path.endsWith('/password')) return 'password';
-  if (path === '/callback' || path === '/session') return path.slice(1);
+  if (path === '/callback' || path.startsWith('/session/')) return path.split('/')[1];
   return accept === 'text/event-stream' ? 'sse' : query.has('wait') ? 'poll' : 'other';
 }
 

@@ -7,6 +7,10 @@ import { ROOT } from './paths.mjs';
 import { freePort, launch, tempFolder } from './process.mjs';
 import { eventually } from './time.mjs';
 import { fetchWhole } from './http.mjs';
+import { networkInterfaces } from 'node:os';
+
+/** Whether this machine has IPv6 at all. */
+const IPV6 = Object.values(networkInterfaces()).flat().some(({ address }) => address === '::1');
 
 const BROTLI = '/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so';
 
@@ -44,6 +48,8 @@ export async function startNginx({ server, site, variant = 'shipped', port }) {
   const { key, certificate } = selfSigned(folder);
 
   const outer = render('outer', variant, [
+    [/listen \[::\]:80;/, IPV6 ? `listen [::1]:${ports.redirect};` : ''],
+    [/listen \[::\]:443 ssl http2;/, IPV6 ? `listen [::1]:${ports.outer} ssl http2;` : ''],
     [/listen 80;/, `listen 127.0.0.1:${ports.redirect};`],
     [/listen 443 ssl http2;/, `listen 127.0.0.1:${ports.outer} ssl http2;`],
     [/server_name example\.ru;/g, 'server_name localhost;'],
