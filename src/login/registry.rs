@@ -53,7 +53,7 @@ pub struct Registry {
     pub(super) clock: Clock,
     pub(super) tasks: Tasks,
     /// One line a minute for each reason: when MAX changes its mind, it refuses everybody.
-    pub(super) refused: OncePerMinuteEach<RefusalKind>,
+    pub(super) refused: OncePerMinuteEach<(RefusalKind, Option<&'static str>)>,
     rng: Rng,
 }
 

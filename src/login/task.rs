@@ -70,7 +70,7 @@ fn conclude(registry: &Registry, login: &Login, outcome: Outcome, reason: Option
         (_, Some(Reason::Cancelled)) => Err((Failure::Cancelled, None)),
         (Outcome::SignedIn(person), _) => Ok(person),
         (Outcome::Refused(refusal), _) => {
-            if let Some(times) = registry.refused.due(refusal.kind) {
+            if let Some(times) = registry.refused.due((refusal.kind, refusal.known_code())) {
                 tracing::warn!(
                     login = login.id.short(),
                     max_code = refusal.code,
