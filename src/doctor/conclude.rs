@@ -79,7 +79,7 @@ pub fn judge(client: &Client, reached: &Reached, round: &Round) -> Judged {
     findings.extend(socket::over_http2(&round.socket_over_http2, &way, seen, tier));
     findings.extend(socket_late(&round.socket, offset, seen));
     findings.extend(request::clocks(round, seen).or_else(|| request::remembered(&reached.echo, seen)));
-    findings.extend(pages(round, seen, &verdicts));
+    findings.extend(pages(round, seen, &verdicts, offset));
     findings.extend(request::limits(round, seen));
     // Which of several tiers changed a request cannot be told from outside.
     findings.extend(request::request(client, reached, &way, seen));
@@ -162,10 +162,10 @@ fn streams(round: &Round, verdicts: &[Verdict], offset: i64, way: &Way) -> Vec<F
     if let Some((code, layer, means)) = behind_nginx(round, &streams, way) {
         let evidence = evidence(round, &streams, means);
         found.push(Finding::new(code, defeated(&streams), layer, Tier::Unknown, evidence));
-    } else if let Some(finding) = filter_in_nginx(round, &streams, way) {
+    } else if let Some(finding) = filter_in_nginx(round, &streams, offset, way) {
         found.push(finding);
     } else if let Some(row) = signed(round, &streams, way) {
-        found.extend(by_row(round, &streams, way, row));
+        found.extend(by_row(round, &streams, offset, way, row));
     }
     found.extend(no_stream(round, &streams, way.seen()));
     if streams.iter().all(|verdict| *verdict == Verdict::Live) {
@@ -175,8 +175,12 @@ fn streams(round: &Round, verdicts: &[Verdict], offset: i64, way: &Way) -> Vec<F
     found
 }
 
-fn by_row(round: &Round, streams: &[Verdict; 7], way: &Way, row: &'static Row) -> Vec<Finding> {
-    let passes = round.bulk.as_ref().is_some_and(|bulk| matches!(bulk.verdict(0), Verdict::Live | Verdict::Late));
+fn by_row(round: &Round, streams: &[Verdict; 7], offset: i64, way: &Way, row: &'static Row) -> Vec<Finding> {
+    let passes = round.bulk.as_ref().is_some_and(|bulk| match bulk.verdict(offset) {
+        Verdict::Live => true,
+        Verdict::Late => bulk.began_before_its_end(offset),
+        _ => false,
+    });
     let means =
         if passes { "something holds back what fits its buffers: events of 128 KB get through" } else { row.means };
     let evidence = evidence(round, streams, means);
@@ -242,9 +246,9 @@ fn behind_nginx(round: &Round, streams: &[Verdict; 7], way: &Way) -> Option<(Cod
 }
 
 /// Nothing gets through an nginx that would, however large: no buffer does that, a filter does.
-fn filter_in_nginx(round: &Round, streams: &[Verdict; 7], way: &Way) -> Option<Finding> {
+fn filter_in_nginx(round: &Round, streams: &[Verdict; 7], offset: i64, way: &Way) -> Option<Finding> {
     let bulk = round.bulk.as_ref()?;
-    let held = streams.iter().all(|verdict| *verdict == Verdict::Burst) && bulk.verdict(0) == Verdict::Burst;
+    let held = streams.iter().all(|verdict| *verdict == Verdict::Burst) && bulk.verdict(offset) == Verdict::Burst;
     (way.nginx && held && way.seen() == Layer::Nginx).then(|| {
         let means = "nothing leaves before the end, not even events of 128 KB, which no buffer of nginx holds back, and nginx \
                      obeys X-Accel-Buffering: a filter in it reads whole answers (Lua, ModSecurity), or something that does \
@@ -390,7 +394,7 @@ fn tier(findings: &[Finding]) -> Tier {
     }
 }
 
-fn pages(round: &Round, seen: Layer, verdicts: &[Verdict]) -> Vec<Finding> {
+fn pages(round: &Round, seen: Layer, verdicts: &[Verdict], offset: i64) -> Vec<Finding> {
     let mut found = Vec::new();
     if round.leaked {
         let evidence = "an answer that depends on a visitor's cookie was given to the next one, who sent none: whoever signs \
@@ -417,7 +421,7 @@ fn pages(round: &Round, seen: Layer, verdicts: &[Verdict]) -> Vec<Finding> {
             format!("POST {} was answered {} without reaching max-auth, while GET arrives", "/probe", post.status);
         found.push(Finding::new(Code::PostRefused, Severity::Fault, layer, Tier::Unknown, evidence));
     }
-    let post_alone = round.post_stream.as_ref().is_some_and(|post| post.verdict(0) == Verdict::Burst);
+    let post_alone = round.post_stream.as_ref().is_some_and(|post| post.verdict(offset) == Verdict::Burst);
     if post_alone && verdicts.get(ALL) == Some(&Verdict::Live) && verdicts.first() == Some(&Verdict::Live) {
         let evidence = "3 events sent 300 ms apart came live by GET and together by POST";
         found.push(Finding::new(Code::Buffered, Severity::Note, seen, Tier::Unknown, evidence));
