@@ -176,7 +176,11 @@ fn streams(round: &Round, verdicts: &[Verdict], offset: i64, way: &Way) -> Vec<F
 }
 
 fn by_row(round: &Round, streams: &[Verdict; 7], offset: i64, way: &Way, row: &'static Row) -> Vec<Finding> {
-    let passes = round.bulk.as_ref().is_some_and(|bulk| matches!(bulk.verdict(offset), Verdict::Live | Verdict::Late));
+    let passes = round.bulk.as_ref().is_some_and(|bulk| match bulk.verdict(offset) {
+        Verdict::Live => true,
+        Verdict::Late => bulk.began_before_its_end(offset),
+        _ => false,
+    });
     let means =
         if passes { "something holds back what fits its buffers: events of 128 KB get through" } else { row.means };
     let evidence = evidence(round, streams, means);

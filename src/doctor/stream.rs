@@ -268,6 +268,15 @@ impl Seen {
         Self { events, ..self }
     }
 
+    /// Whether the first event came before the last was sent: an answer that is held whole comes after its end, however
+    /// unevenly a busy machine reads it.
+    pub fn began_before_its_end(&self, offset: i64) -> bool {
+        match (self.events.first(), self.events.last()) {
+            (Some(first), Some(last)) => first.arrived < last.sent + offset,
+            _ => false,
+        }
+    }
+
     /// When the first event came, beyond the way (milliseconds).
     pub fn first_delay(&self, offset: i64) -> Option<i64> {
         self.delays(offset).first().copied()

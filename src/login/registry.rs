@@ -5,8 +5,10 @@ use super::{Locale, Login, task};
 use crate::base::clock::Clock;
 use crate::base::id::{Fingerprint, LoginId};
 use crate::base::limits::SEALED_LIFE;
+use crate::base::repeat::OncePerMinuteEach;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
+use crate::max::refusal::RefusalKind;
 use crate::upstream::driver::{Driver, Visitor};
 use metrics::{counter, gauge};
 use std::collections::{HashMap, VecDeque};
@@ -50,6 +52,8 @@ pub struct Registry {
     pub(super) grants: Arc<Grants>,
     pub(super) clock: Clock,
     pub(super) tasks: Tasks,
+    /// One line a minute for each reason: when MAX changes its mind, it refuses everybody.
+    pub(super) refused: OncePerMinuteEach<(RefusalKind, Option<&'static str>)>,
     rng: Rng,
 }
 
@@ -104,7 +108,7 @@ impl Registry {
         tasks: Tasks,
     ) -> Self {
         let (logins, active) = (Mutex::default(), AtomicUsize::new(0));
-        Self { logins, active, settings, driver, grants, clock, tasks, rng }
+        Self { logins, active, settings, driver, grants, clock, tasks, refused: OncePerMinuteEach::default(), rng }
     }
 
     /// Begins a login; its first event is there at once.

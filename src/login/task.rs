@@ -70,12 +70,15 @@ fn conclude(registry: &Registry, login: &Login, outcome: Outcome, reason: Option
         (_, Some(Reason::Cancelled)) => Err((Failure::Cancelled, None)),
         (Outcome::SignedIn(person), _) => Ok(person),
         (Outcome::Refused(refusal), _) => {
-            tracing::warn!(
-                login = login.id.short(),
-                max_code = refusal.code,
-                "MAX refused a sign-in: {}",
-                refusal.kind.hint()
-            );
+            if let Some(times) = registry.refused.due((refusal.kind, refusal.known_code())) {
+                tracing::warn!(
+                    login = login.id.short(),
+                    max_code = refusal.code,
+                    times,
+                    "MAX refused a sign-in: {}",
+                    refusal.kind.hint()
+                );
+            }
             Err((Failure::of(&refusal), refusal.retry_after))
         }
         (Outcome::Unreachable, _) => Err((Failure::UpstreamUnreachable, Some(UNREACHABLE_PAUSE))),

@@ -138,6 +138,11 @@ impl Refusal {
         Self::of_kind(sanitised(code), kind)
     }
 
+    /// The code, if it is one that a source names: few, whatever MAX sends.
+    pub fn known_code(&self) -> Option<&'static str> {
+        CODES.iter().map(|(known, _)| *known).find(|known| *known == self.code)
+    }
+
     /// The error in a payload: of a cmd 3 frame (`failed`), or of an answer that turns out to hold one.
     ///
     /// Shapes seen: `{"error":"code"}`, `{"error":{"code":"code"}}`. An answer with `"error":null` or `false` is none.

@@ -8,6 +8,7 @@ use super::endpoints::Endpoints;
 use super::open_logins::OpenLogins;
 use crate::base::backoff::Backoff;
 use crate::base::clock::Clock;
+use crate::base::repeat::OncePerMinuteEach;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config;
@@ -47,6 +48,17 @@ pub(super) struct Inner {
     rng: Rng,
     pub(super) tasks: Tasks,
     pub(super) open_logins: OpenLogins,
+    /// When MAX is in trouble, every login meets it: one line a minute for each address and kind.
+    told: OncePerMinuteEach<(usize, Trouble)>,
+    pub(super) unreadable: OncePerMinuteEach<&'static str>,
+}
+
+/// What an address of MAX can be in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Trouble {
+    Unreachable,
+    NoCode,
+    ShortLivedCode,
 }
 
 impl AccountQr {
@@ -79,6 +91,8 @@ impl AccountQr {
             rng,
             tasks,
             open_logins,
+            told: OncePerMinuteEach::default(),
+            unreadable: OncePerMinuteEach::default(),
         }))
     }
 }
@@ -136,19 +150,25 @@ async fn sign_in(inner: &Arc<Inner>, visitor: Visitor, outlet: &dyn Outlet, inbo
                             out_of_reach_since = inner.clock.monotonic();
                         }
                         Some(_) => {
-                            tracing::warn!(
-                                endpoint = host,
-                                "MAX ended the connection right behind its code ({why}); another address is preferred \
+                            if let Some(times) = inner.told.due((index, Trouble::ShortLivedCode)) {
+                                tracing::warn!(
+                                    endpoint = host,
+                                    times,
+                                    "MAX ended the connection right behind its code ({why}); another address is preferred \
                                  for a while"
-                            );
+                                );
+                            }
                             inner.endpoints.failed(index, inner.clock.monotonic());
                         }
                         None => {
-                            tracing::warn!(
-                                endpoint = host,
-                                "MAX ended the connection before it gave a code ({why}): wrong dialect for this \
+                            if let Some(times) = inner.told.due((index, Trouble::NoCode)) {
+                                tracing::warn!(
+                                    endpoint = host,
+                                    times,
+                                    "MAX ended the connection before it gave a code ({why}): wrong dialect for this \
                                  address, or it is no longer served"
-                            );
+                                );
+                            }
                             inner.endpoints.failed(index, inner.clock.monotonic());
                         }
                     }
@@ -197,8 +217,10 @@ impl Inner {
                 Err(error) => {
                     self.endpoints.failed(index, self.clock.monotonic());
                     counter!("max_auth_upstream_connects_total", "result" => "failed").increment(1);
-                    let host = endpoint.url.host_str().unwrap_or_default();
-                    tracing::warn!(endpoint = host, "MAX cannot be reached: {error}");
+                    if let Some(times) = self.told.due((index, Trouble::Unreachable)) {
+                        let host = endpoint.url.host_str().unwrap_or_default();
+                        tracing::warn!(endpoint = host, times, "MAX cannot be reached: {error}");
+                    }
                 }
             }
         }

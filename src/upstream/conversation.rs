@@ -147,7 +147,9 @@ impl Parts {
             Some(Ok(Message::Binary(bytes))) => Received::Binary(bytes),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return,
             Some(Err(error)) if is_unreadable(error) => {
-                tracing::warn!("MAX sent what cannot be read; nothing behind it can: {error}");
+                if let Some(times) = inner.unreadable.due("message") {
+                    tracing::warn!(times, "MAX sent what cannot be read; nothing behind it can: {error}");
+                }
                 counter!("max_auth_upstream_unreadable_total").increment(1);
                 self.deaf = true;
                 return self.session.on_deaf(inner.now());
@@ -160,7 +162,9 @@ impl Parts {
                 self.session.on_frame(frame, inner.now());
             }
             Err(error) => {
-                tracing::warn!("MAX sent what is not a frame: {error}");
+                if let Some(times) = inner.unreadable.due("frame") {
+                    tracing::warn!(times, "MAX sent what is not a frame: {error}");
+                }
                 counter!("max_auth_upstream_unreadable_total").increment(1);
                 self.session.on_unreadable(received.head(), inner.now());
             }
