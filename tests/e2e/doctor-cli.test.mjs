@@ -223,8 +223,9 @@ test('the report speaks the language that LANG or --lang names; a file gets no c
   }
 });
 
+// Whatever the machine that runs the tests says of colours.
 const terminals = spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0;
-const onTerminal = (command, env = {}) => run('script', ['-qec', command, '/dev/null'], { env: { LANG: 'C', LC_ALL: '', ...env }, ms: 60_000 });
+const onTerminal = (command, env = {}) => run('script', ['-qec', command, '/dev/null'], { env: { LANG: 'C', LC_ALL: '', NO_COLOR: undefined, TERM: 'xterm', ...env }, ms: 60_000 });
 
 test('on a terminal it shows what has answered', { skip: !terminals && 'no script(1) here' }, async () => {
   const { url } = await line();
