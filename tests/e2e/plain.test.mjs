@@ -148,3 +148,14 @@ test('another browser sees nothing of it', async () => {
   await other.stop();
   await profile.stop();
 });
+
+test('with JavaScript nothing of the form without it is seen', async () => {
+  const home = pair.server.address;
+  const profile = await browser.profile({ home });
+  const page = await profile.page();
+  await page.goto(`${home}${BASE_PATH}/login`);
+  await page.locator('max-auth-panel svg').first().waitFor({ state: 'attached' });
+  assert.equal(await page.locator('noscript').isVisible(), false);
+  assert.doesNotMatch(await page.locator('body').innerText(), /<form|<input/);
+  await profile.stop();
+});
