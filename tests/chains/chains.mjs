@@ -47,7 +47,7 @@ const CACHE = 'proxy_cache_path %FOLDER%/cache keys_zone=all:1m;';
 
 const NO_UPGRADE = 'the upgrade is not passed on';
 
-// The outer tier of bug-002: TLS, HTTP/2 and Brotli on everything.
+// The outer tier of the outage: TLS, HTTP/2 and Brotli on everything.
 const SEED = { tls: true, brotli: true, http: `${GZIP_ALL} ${BROTLI_ALL}` };
 
 export const CHAINS = [
@@ -192,7 +192,7 @@ export const CHAINS = [
   // ---- two tiers -------------------------------------------------------------------------------------------------------
   {
     name: 'two-nginx-none',
-    what: 'bug-002: TLS, HTTP/2 and Brotli outside, plain nginx inside, neither configured',
+    what: 'the outage: TLS, HTTP/2 and Brotli outside, plain nginx inside, neither configured',
     tls: true,
     tiers: two(nginx(SEED), nginx()),
     best: 'long-poll',
@@ -206,7 +206,7 @@ export const CHAINS = [
   },
   {
     name: 'two-nginx-outer-only',
-    what: 'bug-002 with only the outer tier configured',
+    what: 'the outage with only the outer tier configured',
     tls: true,
     tiers: two(nginx({ ...SEED, http: `${SEED.http} ${NGINX_MAP}`, location: NGINX_RIGHT }), nginx()),
     best: 'sse',
@@ -215,7 +215,7 @@ export const CHAINS = [
   },
   {
     name: 'two-nginx-inner-only',
-    what: 'bug-002 with only the inner tier configured',
+    what: 'the outage with only the inner tier configured',
     tls: true,
     tiers: two(nginx(SEED), nginx({ http: NGINX_MAP, location: NGINX_RIGHT })),
     best: 'long-poll',
@@ -234,7 +234,7 @@ export const CHAINS = [
   },
   {
     name: 'two-nginx-big-buffers',
-    what: 'bug-002 with buffers of 64 KB',
+    what: 'the outage with buffers of 64 KB',
     tls: true,
     tiers: two(
       nginx({ ...SEED, location: 'proxy_buffers 64 64k; proxy_buffer_size 64k;' }),

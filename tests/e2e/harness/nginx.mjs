@@ -19,7 +19,7 @@ const BROTLI = '/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so';
 /** What is done to the shipped files, by name. Each edit must hit something, or the test would prove nothing. */
 export const VARIANTS = {
   shipped: [],
-  // The Brotli and gzip of bug-002: everything is compressed, event streams too.
+  // The Brotli and gzip of the outage (docs/why.md): everything is compressed, event streams too.
   compressAll: [
     { tier: 'outer', find: /gzip_types [^;]*;/, put: 'gzip_types *;' },
     { tier: 'outer', find: /brotli_types [^;]*;/, put: 'brotli_types *;' },

@@ -1,4 +1,4 @@
-// The three failures of bug-002, behind the two nginx tiers it happened on, with the very files of deploy/nginx.
+// The three failures of the outage (docs/why.md), behind the two nginx tiers it happened on, with the very files of deploy/nginx.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -292,7 +292,7 @@ async function browserSignIn({ origin, base }) {
     'a code for the page',
   );
   await page.locator('max-auth-button svg:visible').last().waitFor();
-  await screenshot(page, `bug002-${new URL(origin).port}`);
+  await screenshot(page, `two-tier-${new URL(origin).port}`);
   // The page may be moving from one transport to another; approving is done once, as by a person.
   await pause(300);
   await emulator.approve(track);
