@@ -15,15 +15,23 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["base"]),
     ("observe", &["base", "config"]),
     ("max", &[]),
-    ("upstream", &["base", "config", "max"]),
-    ("session", &["base", "upstream"]),
+    ("signin", &["base"]),
+    ("upstream", &["base", "config"]),
+    ("session", &["base", "signin"]),
     ("emulator", &["base", "max"]),
-    ("login", &["base", "max", "upstream"]),
-    ("transport", &["base", "login", "upstream"]),
+    ("drivers", &["base", "config", "max", "signin", "upstream"]),
+    ("login", &["base", "signin"]),
+    ("transport", &["base", "login", "signin"]),
     ("server", &["base", "config", "login", "session", "transport"]),
-    ("doctor", &["base", "config", "upstream"]),
+    ("doctor", &["base", "config", "drivers", "signin", "upstream"]),
     ("setup", &["config"]),
-    ("cli", &["base", "config", "doctor", "emulator", "login", "observe", "server", "session", "setup", "upstream"]),
+    (
+        "cli",
+        &[
+            "base", "config", "doctor", "drivers", "emulator", "login", "observe", "server", "session", "setup",
+            "signin", "upstream",
+        ],
+    ),
 ];
 
 fn root() -> &'static Path {
@@ -182,7 +190,7 @@ fn every_problem_and_error_code_is_documented() {
             .collect()
     };
     for file in [
-        "src/login/text.rs",
+        "src/signin/failure.rs",
         "src/server/asked.rs",
         "src/server/logins.rs",
         "src/server/sign_in.rs",
