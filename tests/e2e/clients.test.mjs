@@ -4,12 +4,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { DOUBLES, python } from './harness/paths.mjs';
-import { run } from './harness/process.mjs';
-import { startFakeMax, startEmulator, startServer } from './harness/server.mjs';
-import { Cleanup, isProblem, untilCode } from './harness/story.mjs';
-import { eventually } from './harness/time.mjs';
-import { Visitor, USER_AGENT, loginOf, trackOf } from './harness/visitor.mjs';
+import { DOUBLES, python } from '../harness/paths.mjs';
+import { run } from '../harness/process.mjs';
+import { startFakeMax, startEmulator, startServer } from '../harness/server.mjs';
+import { Cleanup, isProblem, untilCode } from '../harness/story.mjs';
+import { eventually } from '../harness/time.mjs';
+import { Visitor, USER_AGENT, loginOf, trackOf } from '../harness/visitor.mjs';
 
 const cleanup = new Cleanup();
 after(() => cleanup.run());
