@@ -12,6 +12,7 @@ const LONGEST: usize = 460;
 /// Each module and the modules of ours that it may use.
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
+    ("probe", &[]),
     ("config", &["base"]),
     ("observe", &["base", "config"]),
     ("max", &[]),
@@ -19,9 +20,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("session", &["base", "upstream"]),
     ("emulator", &["base", "max"]),
     ("login", &["base", "max", "upstream"]),
-    ("transport", &["base", "login", "upstream"]),
-    ("server", &["base", "config", "login", "session", "transport"]),
-    ("doctor", &["base", "config", "upstream"]),
+    ("transport", &["base", "login", "probe", "upstream"]),
+    ("server", &["base", "config", "login", "probe", "session", "transport"]),
+    ("doctor", &["base", "config", "probe", "upstream"]),
     ("setup", &["config"]),
     ("cli", &["base", "config", "doctor", "emulator", "login", "observe", "server", "session", "setup", "upstream"]),
 ];

@@ -1,5 +1,6 @@
 //! From a grant to a session: `/callback`, `/session`, `/verify`, `/logout`.
 
+use super::answer::json;
 use super::asked::{Asked, json_body, prefers_html};
 use super::cookie::Cookies;
 use super::html;
@@ -12,7 +13,7 @@ use crate::session::{Session, Sessions};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE};
+use http::header::{CACHE_CONTROL, HeaderName, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -185,14 +186,6 @@ fn not_sealed() -> Response {
 
 fn not_signed_in() -> Response {
     Problem::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Nobody is signed in", "Begin at /login.").into_response()
-}
-
-fn json(session: &Session) -> Response {
-    let mut response = Response::new(Body::from(serde_json::to_vec(session).unwrap_or_default()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// Header values are ASCII: everything outside the unreserved characters of RFC 3986 as `%XX` of its UTF-8 bytes.
