@@ -16,15 +16,23 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["base"]),
     ("observe", &["base", "config"]),
     ("max", &[]),
-    ("upstream", &["base", "config", "max"]),
-    ("session", &["base", "upstream"]),
+    ("signin", &["base"]),
+    ("upstream", &["base", "config"]),
+    ("session", &["base", "signin"]),
     ("emulator", &["base", "max"]),
-    ("login", &["base", "max", "upstream"]),
-    ("transport", &["base", "login", "probe", "upstream"]),
+    ("drivers", &["base", "config", "max", "signin", "upstream"]),
+    ("login", &["base", "signin"]),
+    ("transport", &["base", "login", "probe", "signin"]),
     ("server", &["base", "config", "login", "probe", "session", "transport"]),
-    ("doctor", &["base", "config", "probe", "upstream"]),
+    ("doctor", &["base", "config", "drivers", "probe", "signin", "upstream"]),
     ("setup", &["config"]),
-    ("cli", &["base", "config", "doctor", "emulator", "login", "observe", "server", "session", "setup", "upstream"]),
+    (
+        "cli",
+        &[
+            "base", "config", "doctor", "drivers", "emulator", "login", "observe", "server", "session", "setup",
+            "signin", "upstream",
+        ],
+    ),
 ];
 
 fn root() -> &'static Path {
@@ -134,7 +142,7 @@ fn dependencies() -> BTreeSet<String> {
 fn every_dependency_has_its_paragraph() {
     let text = read("DEPS.md");
     let named: BTreeSet<String> = text.split("**").skip(1).step_by(2).map(str::to_owned).collect();
-    let browser_side = ["ws", "playwright-core", "typescript"];
+    let browser_side = ["ws", "playwright-core", "prettier", "typescript"];
     for name in dependencies() {
         assert!(named.contains(&name), "DEPS.md says nothing of {name}");
     }
@@ -183,7 +191,7 @@ fn every_problem_and_error_code_is_documented() {
             .collect()
     };
     for file in [
-        "src/login/text.rs",
+        "src/signin/failure.rs",
         "src/server/asked.rs",
         "src/server/logins.rs",
         "src/server/sign_in.rs",

@@ -1,6 +1,6 @@
 //! `max-auth setup`: a working proxy or deployment file on standard output.
 
-use super::{Failure, say};
+use super::{CliError, say};
 use crate::setup::{self, Options};
 use clap::Args;
 
@@ -34,7 +34,7 @@ pub struct Arguments {
     plain: bool,
 }
 
-pub fn run(arguments: Arguments) -> Result<(), Failure> {
+pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let options = Options {
         domain: arguments.domain,
         upstream: arguments.upstream,
@@ -45,7 +45,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         key: arguments.key,
         plain: arguments.plain,
     };
-    let text = setup::file(&arguments.target, &options).map_err(|error| Failure::No(error.to_string()))?;
+    let text = setup::file(&arguments.target, &options).map_err(|error| CliError::No(error.to_string()))?;
     say(text.trim_end());
     Ok(())
 }

@@ -8,8 +8,8 @@ use super::logins::invalid;
 use super::origin::AllowedOrigins;
 use crate::base::problem::Problem;
 use crate::base::repeat::OncePerMinute;
-use crate::login::{Grant, Grants};
-use crate::session::{Session, Sessions};
+use crate::login::{Grant, Grants, Purpose};
+use crate::session::{BrowserSession, Sessions};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -45,7 +45,8 @@ pub async fn callback(
     let Some(grant) = query.token.and_then(|token| sign_in.take(&token, &headers)) else {
         return sign_in.grant_refused(&headers);
     };
-    let location = HeaderValue::from_str(&grant.return_to);
+    let Purpose::Site { return_to } = &grant.purpose;
+    let location = HeaderValue::from_str(return_to);
     let (Some((_, cookie)), Ok(location)) = (sign_in.begin(grant), location) else { return not_sealed() };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
@@ -115,7 +116,7 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
 }
 
 impl SignIn {
-    pub fn session(&self, headers: &HeaderMap) -> Option<Session> {
+    pub fn session(&self, headers: &HeaderMap) -> Option<BrowserSession> {
         self.sessions.read(self.cookies.session(headers)?)
     }
 
@@ -129,8 +130,8 @@ impl SignIn {
     }
 
     /// A session and its cookie.
-    fn begin(&self, grant: Grant) -> Option<(Session, HeaderValue)> {
-        let sealed = self.sessions.begin(grant.person)?;
+    fn begin(&self, grant: Grant) -> Option<(BrowserSession, HeaderValue)> {
+        let sealed = self.sessions.begin(grant.identity)?;
         let cookie = self.cookies.set_session(&sealed, self.sessions.ttl())?;
         Some((self.sessions.read(&sealed)?, cookie))
     }
