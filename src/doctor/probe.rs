@@ -4,6 +4,7 @@
 use super::http::{Answer, Ask, Broken, Client, text};
 use super::stream::millis;
 use crate::base::id;
+use crate::base::problem::ProblemCode;
 use crate::base::rng::Rng;
 use crate::base::websocket;
 pub use crate::probe::RequestEcho as Echo;
@@ -98,7 +99,7 @@ impl Plain {
 
     /// Refused by max-auth itself, whose own limit on probes is no fault of the line.
     pub fn is_busy(&self) -> bool {
-        self.status == 429 && self.body.contains("\"probes-busy\"")
+        self.status == ProblemCode::ProbesBusy.status() && self.body.contains(ProblemCode::ProbesBusy.code())
     }
 
     /// Our clock less the server's, as this answer has it, and how far that may be off (milliseconds).

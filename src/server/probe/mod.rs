@@ -8,13 +8,12 @@ mod places;
 use super::answer::json;
 use super::asked::Asked as AskedQuery;
 use super::caching;
-use super::logins::invalid;
 use super::origin::AllowedOrigins;
 use crate::base::address::{Network, subscriber};
 use crate::base::client_address::client_address;
 use crate::base::clock::Clock;
 use crate::base::limits::{BROWSER_MESSAGE, PAGE_WAIT};
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::base::rate::RateLimiter;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
@@ -33,8 +32,8 @@ use axum::routing::{any, get};
 use axum::{Router, body::Body};
 use echo::Echoes;
 use futures_util::SinkExt as _;
+use http::Request;
 use http::header::{CACHE_CONTROL, COOKIE};
-use http::{Request, StatusCode};
 use ipnet::IpNet;
 use places::{Places, busy};
 use serde::Serialize;
@@ -106,7 +105,7 @@ fn nonce(query: &ProbeQuery) -> Result<String, Problem> {
     if query.has_valid_nonce() {
         return Ok(query.nonce.clone());
     }
-    Err(invalid(&format!("nonce must be 1 to {NONCE_MAX} letters, digits, - or _")))
+    Err(Problem::invalid(format!("nonce must be 1 to {NONCE_MAX} letters, digits, - or _")))
 }
 
 async fn echo(
@@ -137,7 +136,7 @@ async fn stream(
         Some(hold) => {
             let hold = Duration::from_millis(hold);
             if hold > HOLD_MAX {
-                return Err(invalid(&format!("hold must be at most {} ms", HOLD_MAX.as_millis())));
+                return Err(Problem::invalid(format!("hold must be at most {} ms", HOLD_MAX.as_millis())));
             }
             let heartbeat = query.heartbeat.map(|heartbeat| Duration::from_millis(heartbeat).max(HEARTBEAT_MIN));
             (Plan::Hold { hold, heartbeat }, if hold < PROBE_TIME { PROBE_TIME } else { HOLD_MAX })
@@ -145,7 +144,7 @@ async fn stream(
     };
     let size = query.size.unwrap_or(0);
     if size > SIZE_MAX {
-        return Err(invalid(&format!("size must be at most {SIZE_MAX} bytes")));
+        return Err(Problem::invalid(format!("size must be at most {SIZE_MAX} bytes")));
     }
     let place = probes.places.take(key, longest)?;
     let shape = Shape { variant: query.variant.unwrap_or(ProbeVariant::All), plan, size };
@@ -201,7 +200,7 @@ async fn socket(
     let key = probes.asking(&request, peer)?;
     let echo = probes.echoes.of(&request, peer);
     let refused = |why: &str, echo: &RequestEcho| {
-        Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade-required", "The Upgrade header did not arrive", why)
+        Problem::new(ProblemCode::UpgradeRequired, why)
             .with("nonce", nonce.as_str())
             .with("echo", serde_json::to_value(echo).unwrap_or_default())
     };

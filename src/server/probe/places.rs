@@ -1,11 +1,9 @@
 //! Places of probes: how many run at once, in all and for each address, and how long each may take.
 
 use crate::base::address::Network;
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::base::tasks::Tasks;
 use crate::probe::PROBE_TIME;
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, StatusCode};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,8 +56,7 @@ impl Places {
 }
 
 pub fn busy() -> Problem {
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "probes-busy", "Too many probes", "Try again in ten seconds.")
-        .header(RETRY_AFTER, HeaderValue::from_static("10"))
+    Problem::later(ProblemCode::ProbesBusy, "As many probes as this server takes are running.", PROBE_TIME)
 }
 
 /// One more place in use by an address, until it is dropped.
