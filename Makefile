@@ -5,7 +5,7 @@ NODE ?= node
 # Not set: the usual port, or a free one where that is taken.
 LISTEN ?=
 
-.PHONY: help demo test setup lint format unit web e2e chains chains-fast limits build
+.PHONY: help demo test setup lint format unit web e2e chains chains-fast limits mutants build
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make e2e      the end-to-end tests: real nginx, a real browser, real MAX clients (ONLY=session for one file)'
 	@echo 'make chains   logins over some 60 chains of real proxies (ONLY=regex for some, WRITE=1 writes docs/proxies.md)'
 	@echo 'make chains-fast  ten of them, under a minute'
+	@echo 'make mutants  which changes no Rust test hears of: an even sample (SEED=1 COUNT=60), or MODULE="login max"'
 	@echo 'make limits   what a release build costs: time, memory, size'
 
 demo:
@@ -72,3 +73,6 @@ chains-fast:
 
 limits:
 	@scripts/limits
+
+mutants:
+	@scripts/mutants
