@@ -4,8 +4,14 @@
 use super::http::{Answer, Ask, Broken, Client, text};
 use super::stream::millis;
 use crate::base::id;
+use crate::base::problem::ProblemCode;
 use crate::base::rng::Rng;
 use crate::base::websocket;
+pub use crate::probe::RequestEcho as Echo;
+use crate::probe::{
+    ECHO_PATH, POLL_PATH, PollAnswer, ProbeQuery, ProbeVariant, SOCKET_PATH, ServerTime, SocketGreeting, StreamEvent,
+    VISITOR_COOKIE, VISITOR_PATH, VisitorAnswer,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
@@ -13,7 +19,8 @@ use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, ORIGIN, SEC_WEBSOCKET_KEY, 
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt as _, Limited};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
+use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -30,69 +37,14 @@ const ANSWER: usize = 64 * 1024;
 /// A probe's address with a nonce of its own.
 pub fn nonce_path(path: &str) -> (String, String) {
     let nonce = id::encode(&Rng::system().bytes::<16>());
-    (format!("{path}?nonce={nonce}"), nonce)
+    (format!("{path}?{}", ProbeQuery { nonce: nonce.clone(), ..ProbeQuery::default() }.to_query()), nonce)
 }
 
-/// The same with a path of its own, so that a cache does not mix up two questions.
-pub fn own_path(path: &str) -> (String, String) {
+/// The same with a path of its own, so that a cache does not mix up two questions. `query`: but for its nonce.
+pub fn own_path(path: &str, query: ProbeQuery) -> (String, String) {
     let (_, nonce) = nonce_path(path);
-    (format!("{path}/{nonce}?nonce={nonce}"), nonce)
-}
-
-/// The request as it arrived at the server.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Echo {
-    /// Timers that ended earlier visitors' streams on this way.
-    #[serde(default)]
-    pub timers: Vec<Timers>,
-    pub http_version: String,
-    pub host: Option<String>,
-    pub connection: Option<String>,
-    pub upgrade: Option<String>,
-    pub sec_web_socket_key: bool,
-    pub via: Option<String>,
-    /// Names of headers that proxies add.
-    #[serde(default)]
-    pub marks: Vec<String>,
-    pub forwarded: Option<String>,
-    pub x_forwarded_for: Option<String>,
-    pub x_forwarded_host: Option<String>,
-    pub origin: Option<String>,
-    pub origin_allowed: Option<bool>,
-    /// The address that max-auth takes for the visitor's is the one that asked; and it is one of the inside.
-    pub client_is_asker: Option<bool>,
-    #[serde(default)]
-    pub client_is_inner: bool,
-    pub proxy_unlisted: bool,
-    pub direct: Option<bool>,
-}
-
-impl Echo {
-    /// Hops that forwarding headers list.
-    pub fn hops(&self) -> usize {
-        let listed = self.x_forwarded_for.as_ref().or(self.forwarded.as_ref());
-        listed.and_then(|hops| hops.split(' ').next()?.parse().ok()).unwrap_or(0)
-    }
-
-    pub fn has_mark(&self, name: &str) -> bool {
-        self.marks.iter().any(|mark| mark == name)
-    }
-}
-
-/// What the server remembers of how streams ended: "37 of 41 ended at 60.0 s".
-#[derive(Clone, Debug, Deserialize)]
-pub struct Timers {
-    pub transport: String,
-    pub cut: u64,
-    pub timer: Timer,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Timer {
-    pub seconds: f64,
-    pub count: u64,
-    pub idle: bool,
+    let query = ProbeQuery { nonce: nonce.clone(), ..query };
+    (format!("{path}/{nonce}?{}", query.to_query()), nonce)
 }
 
 /// An ordinary answer: its head, its body as far as it goes, and whether it is our server's.
@@ -135,6 +87,11 @@ impl Plain {
         }
     }
 
+    /// Our server's answer, read.
+    pub fn answer<T: DeserializeOwned>(&self) -> Option<T> {
+        T::deserialize(self.ours.as_ref()?).ok()
+    }
+
     /// Refused for being one too many.
     pub fn is_limited(&self) -> bool {
         self.ours.is_none() && matches!(self.status, 429 | 503)
@@ -142,12 +99,12 @@ impl Plain {
 
     /// Refused by max-auth itself, whose own limit on probes is no fault of the line.
     pub fn is_busy(&self) -> bool {
-        self.status == 429 && self.body.contains("\"probes-busy\"")
+        self.status == ProblemCode::ProbesBusy.status() && self.body.contains(ProblemCode::ProbesBusy.code())
     }
 
     /// Our clock less the server's, as this answer has it, and how far that may be off (milliseconds).
     pub fn offset(&self) -> Option<(i64, i64)> {
-        let sent = self.ours.as_ref()?["unixMs"].as_i64()?;
+        let sent = self.answer::<ServerTime>()?.unix_ms;
         Some((self.head_ms / 2, self.arrived_unix_ms - self.head_ms / 2 - sent))
     }
 
@@ -158,7 +115,7 @@ impl Plain {
 
 /// Asks how a request arrives: also the question whether this is max-auth.
 pub async fn echo(client: &Client, method: Method) -> Result<Plain, Broken> {
-    let (path, nonce) = nonce_path("/probe");
+    let (path, nonce) = nonce_path(ECHO_PATH);
     let mut ask = Ask::get(path);
     ask.headers.extend(HeaderValue::from_str(&client.origin).map(|origin| (ORIGIN, origin)));
     if method == Method::POST {
@@ -177,9 +134,9 @@ pub struct Pages {
 }
 
 impl Pages {
-    pub async fn of(client: &Client, dress: &str) -> Self {
-        let (path, nonce) = own_path("/probe/poll");
-        let ask = Ask::get(format!("{path}&as={dress}"));
+    pub async fn of(client: &Client, variant: ProbeVariant) -> Self {
+        let (path, nonce) = own_path(POLL_PATH, ProbeQuery { variant: Some(variant), ..ProbeQuery::default() });
+        let ask = Ask::get(path);
         let first = Plain::of(client, &ask, &nonce).await.ok();
         let second = Plain::of(client, &ask, &nonce).await.ok();
         Self { first, second }
@@ -187,7 +144,7 @@ impl Pages {
 
     /// The number that must be another one each time.
     pub fn is_cached(&self) -> bool {
-        let count = |page: &Option<Plain>| page.as_ref()?.ours.as_ref()?["count"].as_u64();
+        let count = |page: &Option<Plain>| Some(page.as_ref()?.answer::<PollAnswer>()?.count);
         matches!((count(&self.first), count(&self.second)), (Some(a), Some(b)) if a == b)
     }
 
@@ -199,17 +156,17 @@ impl Pages {
 /// The answer about one visitor, asked with a cookie and then, at the same address, without: what came the second time.
 /// None where the first is no answer of ours.
 pub async fn leaked(client: &Client) -> Option<bool> {
-    let (path, nonce) = nonce_path("/probe/visitor");
+    let (path, nonce) = nonce_path(VISITOR_PATH);
     let secret: String = nonce.chars().filter(char::is_ascii_alphanumeric).collect();
     let mut ask = Ask::get(path);
-    ask.headers.extend(HeaderValue::from_str(&format!("max-auth-probe={secret}")).map(|cookie| (COOKIE, cookie)));
-    let own = Plain::of(client, &ask, &nonce).await.ok()?.ours?;
-    if own["visitor"] != *secret {
+    ask.headers.extend(HeaderValue::from_str(&format!("{VISITOR_COOKIE}={secret}")).map(|cookie| (COOKIE, cookie)));
+    let own: VisitorAnswer = Plain::of(client, &ask, &nonce).await.ok()?.answer()?;
+    if own.visitor.as_deref() != Some(&*secret) {
         return None;
     }
     ask.headers.clear();
-    let other = Plain::of(client, &ask, &nonce).await.ok()?.ours?;
-    Some(other["visitor"] == *secret)
+    let other: VisitorAnswer = Plain::of(client, &ask, &nonce).await.ok()?.answer()?;
+    Some(other.visitor.as_deref() == Some(&*secret))
 }
 
 /// How the WebSocket went.
@@ -261,7 +218,7 @@ pub async fn socket(client: &Client) -> Socket {
 }
 
 async fn socket_once(client: &Client) -> Socket {
-    let (path, nonce) = nonce_path("/probe/socket");
+    let (path, nonce) = nonce_path(SOCKET_PATH);
     let mut ask = Ask::get(path);
     let key = STANDARD.encode(Rng::system().bytes::<16>());
     ask.only_http1 = true;
@@ -276,7 +233,7 @@ pub async fn socket_over_http2(client: &Client) -> Socket {
     if !client.announces_extended_connect() {
         return Socket::NotTried;
     }
-    let (path, nonce) = nonce_path("/probe/socket");
+    let (path, nonce) = nonce_path(SOCKET_PATH);
     let mut ask = Ask::get(path);
     ask.method = Method::CONNECT;
     ask.extended_connect = true;
@@ -313,13 +270,13 @@ async fn open(client: &Client, mut ask: Ask, nonce: &str) -> Socket {
             if value["nonce"] != *nonce {
                 continue;
             }
-            if let Ok(arrived) = serde_json::from_value::<Echo>(value["echo"].clone()) {
-                echo = Some(arrived);
+            if let Ok(greeting) = SocketGreeting::deserialize(&value) {
+                echo = Some(greeting.echo);
                 first_ms = millis(began.elapsed()) + connecting;
             }
             // The second message is sent 300 ms after the first: if it is here, the first was not held for it.
-            if value["number"] == 2 {
-                let (sent, arrived) = (value["sentUnixMs"].as_i64().unwrap_or_default(), client.clock.unix_ms());
+            if let Ok(StreamEvent { number: 2, sent_unix_ms: sent, .. }) = StreamEvent::deserialize(&value) {
+                let arrived = client.clock.unix_ms();
                 return echo.map(|echo| Socket::Live { echo: Box::new(echo), first_ms, sent, arrived });
             }
         }

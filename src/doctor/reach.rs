@@ -5,6 +5,7 @@ use super::finding::{Finding, Severity};
 use super::http::{Broken, Client, text};
 use super::probe::{Echo, Plain, echo};
 use crate::config::facts::{Code, Layer, Tier};
+use crate::probe::EchoAnswer;
 use http::{HeaderMap, Method};
 use url::Url;
 
@@ -72,7 +73,7 @@ pub async fn reach(mut client: Client) -> (Client, Result<Reached, Unreached>) {
                 return (client, Err(unreached));
             }
         };
-        if let Some(echo) = plain.ours.as_ref().and_then(|ours| serde_json::from_value::<Echo>(ours.clone()).ok()) {
+        if let Some(EchoAnswer { echo, .. }) = plain.answer() {
             let offset = plain.offset().map_or(0, |(_, offset)| offset);
             return (client, Ok(Reached { plain, echo, offset }));
         }

@@ -214,7 +214,9 @@ impl Report {
             Code::Tls => format!("curl -sv {probe}?nonce=1 -o /dev/null"),
             Code::UpstreamUnreachable => "max-auth doctor --upstream".to_owned(),
             _ if PARTS[3].1.contains(&code) => {
-                format!("curl -N --compressed '{probe}/stream?nonce=1&as=naive': three events, one after the other")
+                format!(
+                    "curl -N --compressed '{probe}/stream?nonce=1&as=no-headers': three events, one after the other"
+                )
             }
             Code::NotRouted | Code::RedirectLoop | Code::AuthRedirect | Code::AuthRequired | Code::BackendDown => {
                 format!("curl -i '{probe}?nonce=1': 200 and JSON with \"nonce\":\"1\"")

@@ -7,6 +7,7 @@ use super::http::{Ask, Client};
 use super::probe::{Pages, Plain, Socket, echo, leaked, own_path, socket, socket_over_http2};
 use super::signature;
 use super::stream::{Kind, Seen, Verdict, millis};
+use crate::probe::{POLL_PATH, ProbeQuery, ProbeVariant, SIZE_MAX};
 use futures_util::future::{MaybeDone, join_all, maybe_done};
 use http::{HeaderMap, Method};
 use std::future::{Future, pending};
@@ -43,13 +44,13 @@ const LOOK: Duration = Duration::from_millis(1150);
 
 /// The streams of the signature table, in its order.
 pub const COLUMNS: [Kind; 7] = [
-    Kind::get("uncompressed", "naive", true),
-    Kind::get("plain", "naive", false),
-    Kind::get("X-Accel-Buffering", "accel", false),
-    Kind::get("no-transform", "no-transform", false),
-    Kind::get("all headers", "all", false),
-    Kind::get("compressed by max-auth", "gzip", false),
-    Kind::get("compressed with a tail", "best", false),
+    Kind::get("uncompressed", ProbeVariant::NoHeaders, true),
+    Kind::get("plain", ProbeVariant::NoHeaders, false),
+    Kind::get("X-Accel-Buffering", ProbeVariant::Accel, false),
+    Kind::get("no-transform", ProbeVariant::NoTransform, false),
+    Kind::get("all headers", ProbeVariant::All, false),
+    Kind::get("compressed by max-auth", ProbeVariant::Gzip, false),
+    Kind::get("compressed with a tail", ProbeVariant::PaddedGzip, false),
 ];
 
 /// Bytes of a code and its drawing: some compressors begin at 512, and some buffers end at 4096.
@@ -57,14 +58,14 @@ const REAL: usize = 3000;
 
 /// The same with events of real size: as it is, and as a login's stream is.
 pub const REAL_COLUMNS: [Kind; 2] = [
-    Kind { size: REAL, ..Kind::get("plain, 3 KB an event", "naive", false) },
-    Kind { size: REAL, ..Kind::get("all headers, 3 KB an event", "all", false) },
+    Kind { size: REAL, ..Kind::get("plain, 3 KB an event", ProbeVariant::NoHeaders, false) },
+    Kind { size: REAL, ..Kind::get("all headers, 3 KB an event", ProbeVariant::All, false) },
 ];
 
 /// More in an event than buffers hold that pass on what does not fit.
-const BULK: Kind = Kind { size: 128 * 1024, ..Kind::get("128 KB an event", "all", true) };
+const BULK: Kind = Kind { size: SIZE_MAX, ..Kind::get("128 KB an event", ProbeVariant::All, true) };
 
-const POST: Kind = Kind { post: true, ..Kind::get("by POST", "all", false) };
+const POST: Kind = Kind { post: true, ..Kind::get("by POST", ProbeVariant::All, false) };
 
 /// Of the columns: what a login's stream wears.
 pub const ALL: usize = 4;
@@ -128,7 +129,7 @@ impl Round {
         let hold = if slow { SLOW_HOLD } else { HOLD };
         let held = |beat: Option<Duration>| Kind {
             hold: Some((hold.as_millis() as u64, beat.map(|beat| beat.as_millis() as u64))),
-            ..Kind::get("held", "all", false)
+            ..Kind::get("held", ProbeVariant::All, false)
         };
         let stream = async |kind: Kind| {
             let _place = places.acquire().await;
@@ -145,8 +146,9 @@ impl Round {
             }
         };
         let held_page = async {
-            let (path, nonce) = own_path("/probe/poll");
-            let mut ask = Ask::get(format!("{path}&hold={}", HOLD.as_millis()));
+            let hold = Some(HOLD.as_millis() as u64);
+            let (path, nonce) = own_path(POLL_PATH, ProbeQuery { hold, ..ProbeQuery::default() });
+            let mut ask = Ask::get(path);
             ask.patience = HOLD + Duration::from_secs(1);
             let _place = places.acquire().await;
             tokio::select! {
@@ -154,9 +156,9 @@ impl Round {
                 () = limited.cancelled() => None,
             }
         };
-        let pages = async |dress: &str| {
+        let pages = async |variant: ProbeVariant| {
             let _place = places.acquire().await;
-            Pages::of(client, dress).await
+            Pages::of(client, variant).await
         };
         let upgrade = async {
             let _place = places.acquire().await;
@@ -206,8 +208,8 @@ impl Round {
             held_page,
             upgrade,
             post,
-            pages("naive"),
-            pages("all"),
+            pages(ProbeVariant::NoHeaders),
+            pages(ProbeVariant::All),
             leak,
             looked,
             post_stream,
@@ -303,7 +305,7 @@ async fn beside<F: Future<Output = Seen>>(client: &Client, stream: &mut Reading<
     let began = Instant::now();
     let question = async {
         sleep(BESIDE).await;
-        let (path, nonce) = own_path("/probe/poll");
+        let (path, nonce) = own_path(POLL_PATH, ProbeQuery::default());
         let mut ask = Ask::get(path);
         ask.patience = Duration::from_millis(2500);
         let answered = Plain::of(client, &ask, &nonce).await.is_ok_and(|plain| plain.ours.is_some());

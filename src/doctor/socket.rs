@@ -6,6 +6,7 @@ use super::probe::{Echo, Plain, Socket};
 use super::reach::product;
 use super::way::Way;
 use crate::config::facts::{Code, Layer, Tier};
+use crate::probe::SocketGreeting;
 
 /// Where a refused upgrade was refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,7 @@ fn answered(plain: &Plain, way: &Way, seen: Layer, tier: Tier) -> Vec<Finding> {
     if layers.is_empty() {
         layers.push(if named == Layer::Unknown { seen } else { named });
     }
-    let arrived = plain.ours.as_ref().and_then(|ours| serde_json::from_value::<Echo>(ours["echo"].clone()).ok());
+    let arrived = plain.answer::<SocketGreeting>().map(|greeting| greeting.echo);
     let old = arrived.as_ref().is_some_and(|echo| echo.http_version == "HTTP/1.0");
     let arrived = arrived.map(|echo| format!("; {}", what_arrived(&echo))).unwrap_or_default();
     let server = text(&plain.headers, "server").map(|server| format!(" by {server}")).unwrap_or_default();

@@ -1,29 +1,10 @@
 //! The hop next to us, told by how it writes its requests: which proxy it is and how it is set up, never who comes
 //! through it.
 
+use crate::probe::PROXY_MARKS;
 use http::header::{CONNECTION, VIA};
 use http::{HeaderMap, Request};
 use std::sync::Arc;
-
-/// Headers that proxies add; their names are part of the hop, their values (addresses) are not.
-const MARKS: [&str; 16] = [
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-server",
-    "x-forwarded-port",
-    "x-real-ip",
-    "x-host",
-    "forwarded",
-    "x-envoy-external-address",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-internal",
-    "x-varnish",
-    "cf-ray",
-    "cdn-loop",
-    "x-amz-cf-id",
-    "x-cache",
-];
 
 /// Characters of `Via` that are kept: protocol and pseudonym of the nearest proxies.
 const VIA_LENGTH: usize = 60;
@@ -46,7 +27,7 @@ pub fn hop<B>(request: &Request<B>) -> Arc<str> {
 
 /// The names of those headers that proxies add.
 pub fn marks(headers: &HeaderMap) -> impl Iterator<Item = &'static str> {
-    MARKS.into_iter().filter(|mark| headers.contains_key(*mark))
+    PROXY_MARKS.into_iter().filter(|mark| headers.contains_key(*mark))
 }
 
 fn printable(headers: &HeaderMap, name: &str) -> String {
