@@ -293,8 +293,7 @@ fn public_url(text: String) -> Result<Url, String> {
 
 fn base_path(value: &Value) -> Result<String, String> {
     let path = value::text(value)?;
-    let fine = path.len() > 1
-        && path.starts_with('/')
+    let fine = path.starts_with('/')
         && !path.ends_with('/')
         && !path.contains("//")
         && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte));
