@@ -7,6 +7,8 @@ mod caching;
 mod connection;
 mod cookie;
 mod files;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod hop;
 mod html;
 mod listener;
