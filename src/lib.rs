@@ -18,6 +18,7 @@ mod server;
 mod session;
 mod setup;
 mod signin;
+mod texts;
 mod transport;
 mod upstream;
 

@@ -7,10 +7,12 @@ mod tests;
 mod value;
 
 use crate::base::origin::Origin;
+use crate::texts::{Locale, Texts};
 use ipnet::IpNet;
 use reader::{ConfigMerger, Source};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use toml::Value;
 use url::Url;
@@ -22,6 +24,8 @@ pub struct Config {
     pub session: Session,
     pub store: Store,
     pub log: Log,
+    /// What visitors read.
+    pub texts: Arc<Texts>,
 }
 
 pub struct Server {
@@ -168,7 +172,16 @@ fn build(reader: &mut ConfigMerger) -> Option<Config> {
     let session = session(reader);
     let store = store(reader);
     let log = log(reader);
-    Some(Config { server: server?, upstream: upstream?, login: login?, session: session?, store: store?, log: log? })
+    let texts = texts(reader);
+    Some(Config {
+        server: server?,
+        upstream: upstream?,
+        login: login?,
+        session: session?,
+        store: store?,
+        log: log?,
+        texts: texts?,
+    })
 }
 
 fn server(reader: &mut ConfigMerger) -> Option<Server> {
@@ -343,4 +356,16 @@ fn log(reader: &mut ConfigMerger) -> Option<Log> {
     let format = reader
         .read("log.format", |value| value::choice(value, &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
     Some(Log { level: level?, format: format? })
+}
+
+/// Each language is checked by itself, so that an error names its line.
+fn texts(reader: &mut ConfigMerger) -> Option<Arc<Texts>> {
+    let instead = Locale::ALL.map(|locale| {
+        reader.read(&format!("texts.{}", locale.tag()), |value| {
+            let instead = serde_json::to_value(value).map_err(|error| error.to_string())?;
+            Texts::with(&[(locale, instead.clone())]).map(|_| (locale, instead))
+        })
+    });
+    let [ru, en] = instead;
+    Texts::with(&[ru?, en?]).ok().map(Arc::new)
 }

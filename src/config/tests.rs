@@ -122,3 +122,19 @@ fn without_a_public_address_this_machine_may_sign_in_and_nobody_else() {
     server.listens_at("127.0.0.1:4711".parse().unwrap());
     assert_eq!(server.public_url.as_str(), "https://example.ru/", "what was given stays");
 }
+
+#[test]
+fn texts_are_laid_over_ours_and_unknown_ones_refused() {
+    let config =
+        load("[texts.ru.shared]\nbutton = \"Войти\"", &[("MAX_AUTH_TEXTS_EN", "{ shared = { title = \"In\" } }")]);
+    let texts = config.unwrap().texts;
+    assert_eq!(texts.of(Locale::Ru).shared.button, "Войти");
+    assert_eq!(texts.of(Locale::En).shared.title, "In");
+    let error = error("[texts.ru.shared]\nbuton = \"Войти\"\n[texts.en]\nwidgets = {}", &[]);
+    for line in [
+        "site.toml, line 1: `texts.ru`: unknown text `shared.buton`; did you mean `shared.button`?",
+        "site.toml, line 3: `texts.en`: unknown text `widgets`",
+    ] {
+        assert!(error.contains(line), "{error}");
+    }
+}
