@@ -246,3 +246,26 @@ fn what_visitors_read_stands_in_one_place() {
         assert!(ours || !has_russian(&read(&path)), "{name} has words of its own; they belong into web/texts.js");
     }
 }
+
+/// Modules whose public items are read far from where they are made.
+const DOCUMENTED: &[&str] = &["signin/", "upstream/", "config/"];
+
+#[test]
+fn what_other_modules_use_says_what_it_is() {
+    for (name, text) in source() {
+        if is_test(&name)
+            || name.starts_with("config/facts")
+            || !DOCUMENTED.iter().any(|module| name.starts_with(module))
+        {
+            continue;
+        }
+        let mut documented = false;
+        for (number, line) in production(&text).lines().enumerate() {
+            let line = line.trim_start();
+            let is_item = line.starts_with("pub ") && !line.starts_with("pub use") && !line.starts_with("pub mod");
+            let obvious = line.starts_with("pub fn new(");
+            assert!(!is_item || documented || obvious, "src/{name}, line {}: {line:?} has no words", number + 1);
+            documented = line.starts_with("///") || (documented && line.starts_with("#["));
+        }
+    }
+}
