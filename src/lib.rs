@@ -12,6 +12,7 @@ mod emulator;
 mod login;
 mod max;
 mod observe;
+mod proxies;
 mod server;
 mod session;
 mod setup;

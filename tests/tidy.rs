@@ -15,15 +15,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["base"]),
     ("observe", &["base", "config"]),
     ("max", &[]),
+    ("proxies", &[]),
     ("upstream", &["base", "config", "max"]),
     ("session", &["base", "upstream"]),
     ("emulator", &["base", "max"]),
     ("login", &["base", "max", "upstream"]),
     ("transport", &["base", "login", "upstream"]),
-    ("server", &["base", "config", "login", "session", "transport"]),
-    ("doctor", &["base", "config", "upstream"]),
-    ("setup", &["config"]),
-    ("cli", &["base", "config", "doctor", "emulator", "login", "observe", "server", "session", "setup", "upstream"]),
+    ("server", &["base", "config", "login", "proxies", "session", "transport"]),
+    ("doctor", &["base", "config", "proxies", "upstream"]),
+    ("setup", &["proxies"]),
+    (
+        "cli",
+        &[
+            "base", "config", "doctor", "emulator", "login", "observe", "proxies", "server", "session", "setup",
+            "upstream",
+        ],
+    ),
 ];
 
 fn root() -> &'static Path {
@@ -192,6 +199,98 @@ fn every_problem_and_error_code_is_documented() {
             let is_header =
                 ["last-event-id", "sec-fetch-site", "same-origin", "no-store", "cross-site"].contains(&code.as_str());
             assert!(is_header || text.contains(&code), "{file} has the code {code}, docs/http.md does not");
+        }
+    }
+}
+
+/// The string literals of a source text.
+fn literals(text: &str) -> Vec<String> {
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let (code, mut found, mut inside) = (code.join("\n"), Vec::new(), None::<String>);
+    let mut letters = code.chars();
+    while let Some(letter) = letters.next() {
+        match (&mut inside, letter) {
+            (Some(word), '\\') => word.extend(letters.next()),
+            (Some(_), '"') => found.extend(inside.take()),
+            (Some(word), _) => word.push(letter),
+            (None, '"') => inside = Some(String::new()),
+            // A quotation mark as a character is none.
+            (None, '\'') if letters.as_str().starts_with("\"'") => drop(letters.next()),
+            (None, _) => {}
+        }
+    }
+    found
+}
+
+/// What stands between `begin` and the next quotation mark, each time.
+fn quoted_after(text: &str, begin: &str) -> Vec<String> {
+    text.split(begin).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn only_proxies_names_products() {
+    let source = source();
+    let products: Vec<String> = source
+        .iter()
+        .filter(|(name, _)| name.starts_with("proxies/products/"))
+        .flat_map(|(_, text)| [quoted_after(text, "Product::new(\""), quoted_after(text, "Product::fork(\"")].concat())
+        .collect();
+    assert!(products.len() > 12, "{products:?}");
+    for (name, text) in &source {
+        if name.starts_with("proxies/") || is_test(name) {
+            continue;
+        }
+        for literal in literals(production(text)) {
+            let literal = literal.to_ascii_lowercase();
+            let words: Vec<&str> = literal.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+            let named = products.iter().find(|product| words.contains(&product.as_str()));
+            assert!(named.is_none(), "src/{name} names a product: {literal:?}; that belongs into src/proxies/products");
+        }
+    }
+}
+
+#[test]
+fn only_the_list_spells_finding_codes() {
+    let source = source();
+    let (_, list) = source.iter().find(|(name, _)| name == "proxies/finding_code.rs").unwrap();
+    let codes = quoted_after(list, " = \"");
+    assert!(codes.len() > 30 && codes.contains(&"buffered".to_owned()), "{codes:?}");
+    for (name, text) in &source {
+        let concerned = ["doctor/", "setup/", "cli/doctor"].iter().any(|folder| name.starts_with(folder));
+        if !concerned || is_test(name) {
+            continue;
+        }
+        for literal in literals(production(text)) {
+            assert!(!codes.contains(&literal), "src/{name} spells {literal:?}: FindingCode has it");
+        }
+    }
+}
+
+/// Files of a folder that use each other, one by way of another, are one file in pieces.
+#[test]
+fn the_doctor_and_the_proxies_have_no_circle_of_files() {
+    for folder in ["doctor", "proxies"] {
+        let files: Vec<(String, String)> = source()
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(&format!("{folder}/")) && !is_test(name))
+            .map(|(name, text)| (name, production(&text).to_owned()))
+            .collect();
+        let stem = |name: &str| name.rsplit('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        let uses = |text: &str| -> BTreeSet<String> {
+            let paths = ["super::".to_owned(), format!("crate::{folder}::")];
+            let found = paths.iter().flat_map(|path| text.split(path.as_str()).skip(1));
+            found
+                .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_' || *c == '2').collect())
+                .collect()
+        };
+        let mut left: Vec<(String, BTreeSet<String>)> =
+            files.iter().filter(|(name, _)| stem(name) != "mod").map(|(name, text)| (stem(name), uses(text))).collect();
+        // Take away whatever uses nothing that is left, until nothing is.
+        while !left.is_empty() {
+            let names: BTreeSet<String> = left.iter().map(|(name, _)| name.clone()).collect();
+            let before = left.len();
+            left.retain(|(name, uses)| uses.iter().any(|used| used != name && names.contains(used)));
+            assert!(left.len() < before, "a circle of files in {folder}: {names:?}");
         }
     }
 }

@@ -1,26 +1,20 @@
 //! The hop next to us, told by how it writes its requests: which proxy it is and how it is set up, never who comes
 //! through it.
 
+use crate::proxies;
 use http::header::{CONNECTION, VIA};
 use http::{HeaderMap, Request};
 use std::sync::Arc;
 
-/// Headers that proxies add; their names are part of the hop, their values (addresses) are not.
-const MARKS: [&str; 16] = [
+/// Headers that proxies add, beside those of the products; their names are part of the hop, their values (addresses) are
+/// not.
+const MARKS: [&str; 8] = [
     "x-forwarded-for",
     "x-forwarded-proto",
     "x-forwarded-host",
-    "x-forwarded-server",
     "x-forwarded-port",
     "x-real-ip",
-    "x-host",
     "forwarded",
-    "x-envoy-external-address",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-internal",
-    "x-varnish",
-    "cf-ray",
-    "cdn-loop",
     "x-amz-cf-id",
     "x-cache",
 ];
@@ -46,7 +40,8 @@ pub fn hop<B>(request: &Request<B>) -> Arc<str> {
 
 /// The names of those headers that proxies add.
 pub fn marks(headers: &HeaderMap) -> impl Iterator<Item = &'static str> {
-    MARKS.into_iter().filter(|mark| headers.contains_key(*mark))
+    let products = proxies::request_marks().filter(|mark| !MARKS.contains(mark));
+    MARKS.into_iter().chain(products).filter(|mark| headers.contains_key(*mark))
 }
 
 fn printable(headers: &HeaderMap, name: &str) -> String {

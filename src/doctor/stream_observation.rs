@@ -1,8 +1,8 @@
 //! One timed event stream: reads it, notes when each event came, and judges that against when it was sent.
 
 use super::decode::Decoder;
-use super::http::{Answer, Ask, Broken, Client, text};
-use super::probe::own_path;
+use super::http::{Answer, Broken, Client, ProbeRequest, millis, text};
+use super::http_observation::own_path;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
@@ -28,12 +28,12 @@ const LIVE_MS: i64 = 265;
 const TOGETHER_MS: i64 = 150;
 
 /// What browsers accept.
-const BROWSER: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
+const BROWSER_ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// The longest stream that is read, in bytes, as it comes and decoded: three events of 128 KiB are the largest.
-const LONGEST: usize = 1024 * 1024;
+const MAX_STREAM_BYTES: usize = 1024 * 1024;
 
 /// Bytes that are decoded at a time.
 const PIECE: usize = 1024;
@@ -64,10 +64,10 @@ pub enum Verdict {
 
 /// One of the streams that are asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub struct StreamProbe {
     /// As the evidence calls it.
     pub name: &'static str,
-    pub dress: &'static str,
+    pub variant: &'static str,
     pub identity: bool,
     pub post: bool,
     /// Milliseconds of holding, and between comments.
@@ -76,9 +76,9 @@ pub struct Kind {
     pub size: usize,
 }
 
-impl Kind {
-    pub const fn get(name: &'static str, dress: &'static str, identity: bool) -> Self {
-        Self { name, dress, identity, post: false, hold: None, size: 0 }
+impl StreamProbe {
+    pub const fn get(name: &'static str, variant: &'static str, identity: bool) -> Self {
+        Self { name, variant, identity, post: false, hold: None, size: 0 }
     }
 }
 
@@ -92,7 +92,7 @@ struct Event {
 
 /// What was seen of one stream.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct StreamObservation {
     pub status: Option<u16>,
     pub headers: HeaderMap,
     pub broken: Option<String>,
@@ -107,7 +107,7 @@ pub struct Seen {
     raw: Vec<i64>,
     /// Ended as an answer should.
     complete: bool,
-    /// An encoding that is not undone here: judged by when bytes came.
+    /// An encoding that is not undone here: diagnosis by when bytes came.
     opaque: bool,
 }
 
@@ -118,10 +118,10 @@ struct Data {
     sent_unix_ms: i64,
 }
 
-impl Seen {
-    pub async fn of(client: &Client, kind: Kind) -> Self {
+impl StreamObservation {
+    pub async fn of(client: &Client, kind: StreamProbe) -> Self {
         let (path, nonce) = own_path("/probe/stream");
-        let mut ask = Ask::get(format!("{path}&as={}", kind.dress));
+        let mut ask = ProbeRequest::get(format!("{path}&as={}", kind.variant));
         ask.headers = vec![(ACCEPT, EVENT_STREAM)];
         ask.patience = PATIENCE;
         if let Some((hold, beat)) = kind.hold {
@@ -137,7 +137,7 @@ impl Seen {
             ask.headers.push((RANGE, HeaderValue::from_static("bytes=0-")));
             ask.headers.push((ACCEPT_ENCODING, IDENTITY));
         } else {
-            ask.headers.push((ACCEPT_ENCODING, BROWSER));
+            ask.headers.push((ACCEPT_ENCODING, BROWSER_ENCODINGS));
         }
         if kind.post {
             ask.method = Method::POST;
@@ -170,7 +170,7 @@ impl Seen {
         };
         let decoder = Decoder::of(&encoding);
         seen.opaque = decoder.is_opaque();
-        let mut reader = Reader { decoder, text: Vec::new() };
+        let mut reader = SseDecoder { decoder, text: Vec::new() };
         let mut total = 0;
         loop {
             let left = client.at_most(patience.saturating_sub(answer.began.elapsed()));
@@ -190,7 +190,7 @@ impl Seen {
                 Ok(Some(Ok(frame))) => {
                     let Ok(data) = frame.into_data() else { continue };
                     total += data.len();
-                    if total > LONGEST {
+                    if total > MAX_STREAM_BYTES {
                         seen.broken = Some("is endless".to_owned());
                         break;
                     }
@@ -324,15 +324,15 @@ fn is_steady(delays: &[i64]) -> bool {
 }
 
 /// Cuts events out of bytes, decoding them on the way.
-struct Reader {
+struct SseDecoder {
     decoder: Decoder,
     text: Vec<u8>,
 }
 
-impl Reader {
+impl SseDecoder {
     fn feed(&mut self, data: &Bytes) -> Vec<Data> {
         for piece in data.chunks(PIECE) {
-            if self.text.len() > LONGEST {
+            if self.text.len() > MAX_STREAM_BYTES {
                 break;
             }
             self.text.append(&mut self.decoder.feed(piece));
@@ -348,12 +348,8 @@ impl Reader {
     }
 }
 
-pub fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
-impl Seen {
+impl StreamObservation {
     /// A stream whose events came so long after they were sent, for tests of what follows from it.
     pub fn with_delays(delays: [i64; 3]) -> Self {
         let events =
@@ -386,22 +382,23 @@ mod tests {
             ([900, 600, 300], Verdict::Burst),
             ([1100, 800, 500], Verdict::Burst),
         ] {
-            assert_eq!(Seen::with_delays(delays).verdict(0), verdict, "{delays:?}");
+            assert_eq!(StreamObservation::with_delays(delays).verdict(0), verdict, "{delays:?}");
         }
-        assert_eq!(Seen::with_delays([5000, 5001, 5002]).verdict(5000), Verdict::Live, "clocks differ");
+        assert_eq!(StreamObservation::with_delays([5000, 5001, 5002]).verdict(5000), Verdict::Live, "clocks differ");
         for (raw, verdict) in [
             (&[3, 301, 602, 903][..], Verdict::Live),
             (&[903][..], Verdict::Burst),
             (&[901, 903][..], Verdict::Burst),
             (&[303, 602, 903][..], Verdict::Late),
         ] {
-            assert_eq!(Seen::opaque(raw).verdict(0), verdict, "{raw:?}");
+            assert_eq!(StreamObservation::opaque(raw).verdict(0), verdict, "{raw:?}");
         }
     }
 
     #[test]
     fn only_what_is_held_each_time_is_held() {
-        let together = |one, other| Seen::with_delays(one).with(Seen::with_delays(other), 0).verdict(0);
+        let together =
+            |one, other| StreamObservation::with_delays(one).with(StreamObservation::with_delays(other), 0).verdict(0);
         assert_eq!(together([0, 400, 10], [350, 5, 10]), Verdict::Live, "a busy machine");
         assert_eq!(together([0, 300, 10], [0, 310, 10]), Verdict::Late, "a buffer's end");
         assert_eq!(together([900, 600, 300], [910, 610, 310]), Verdict::Burst);
@@ -412,7 +409,7 @@ mod tests {
     #[test]
     fn events_are_read_out_of_gzip_as_they_are_flushed() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        let mut reader = Reader { decoder: Decoder::of("gzip"), text: Vec::new() };
+        let mut reader = SseDecoder { decoder: Decoder::of("gzip"), text: Vec::new() };
         for number in 1..=3 {
             write!(encoder, ":\n\nid: 1\ndata: {{\"nonce\":\"n\",\"sentUnixMs\":{number}}}\n\n").unwrap();
             encoder.flush().unwrap();

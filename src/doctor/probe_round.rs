@@ -1,12 +1,13 @@
 //! Everything that is asked of one address, side by side, and once more where the answers do not agree: on a busy machine
 //! a stream comes late now and then, and a finding needs evidence that repeats itself.
 
-use super::Step;
-use super::conclude::Transport;
-use super::http::{Ask, Client};
-use super::probe::{Pages, Plain, Socket, echo, leaked, own_path, socket, socket_over_http2};
-use super::signature;
-use super::stream::{Kind, Seen, Verdict, millis};
+use super::buffering_signatures;
+use super::delivery::{DeliveryMode, DeliveryTimes};
+use super::http::{Client, ProbeRequest, millis};
+use super::http_observation::{HttpObservation, Pages, echo, leaked, own_path};
+use super::progress::Step;
+use super::stream_observation::{StreamObservation, StreamProbe, Verdict};
+use super::websocket_probe::{WebSocketObservation, socket, socket_over_http2};
 use futures_util::future::{MaybeDone, join_all, maybe_done};
 use http::{HeaderMap, Method};
 use std::future::{Future, pending};
@@ -26,7 +27,7 @@ const HOLD: Duration = Duration::from_millis(3500);
 pub const SLOW_HOLD: Duration = Duration::from_secs(70);
 
 /// Comments of the held stream that is not silent, often enough that what ends it cannot have been silence.
-const BEAT: Duration = Duration::from_millis(500);
+const COMMENT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Between requests once a limit was met: the strictest common one counts by the second.
 const GENTLE: Duration = Duration::from_millis(1100);
@@ -34,7 +35,7 @@ const GENTLE: Duration = Duration::from_millis(1100);
 /// After a stream has begun, so that a small question is asked beside it and not before.
 const BESIDE: Duration = Duration::from_millis(60);
 
-/// A small question that is not answered within this (beside a stream that lasts 0.9 s) waits for the stream, or the line
+/// A small question that is not answered within this (beside a stream that lasts 0.9 s) waits for the stream, or the path
 /// is slow.
 const ANSWERED_BESIDE: Duration = Duration::from_millis(600);
 
@@ -42,53 +43,57 @@ const ANSWERED_BESIDE: Duration = Duration::from_millis(600);
 const LOOK: Duration = Duration::from_millis(1150);
 
 /// The streams of the signature table, in its order.
-pub const COLUMNS: [Kind; 7] = [
-    Kind::get("uncompressed", "naive", true),
-    Kind::get("plain", "naive", false),
-    Kind::get("X-Accel-Buffering", "accel", false),
-    Kind::get("no-transform", "no-transform", false),
-    Kind::get("all headers", "all", false),
-    Kind::get("compressed by max-auth", "gzip", false),
-    Kind::get("compressed with a tail", "best", false),
+pub const COLUMNS: [StreamProbe; 7] = [
+    StreamProbe::get("uncompressed", "naive", true),
+    StreamProbe::get("plain", "naive", false),
+    StreamProbe::get("X-Accel-Buffering", "accel", false),
+    StreamProbe::get("no-transform", "no-transform", false),
+    StreamProbe::get("all headers", "all", false),
+    StreamProbe::get("compressed by max-auth", "gzip", false),
+    StreamProbe::get("compressed with a tail", "best", false),
 ];
 
 /// Bytes of a code and its drawing: some compressors begin at 512, and some buffers end at 4096.
 const REAL: usize = 3000;
 
 /// The same with events of real size: as it is, and as a login's stream is.
-pub const REAL_COLUMNS: [Kind; 2] = [
-    Kind { size: REAL, ..Kind::get("plain, 3 KB an event", "naive", false) },
-    Kind { size: REAL, ..Kind::get("all headers, 3 KB an event", "all", false) },
+pub const REAL_COLUMNS: [StreamProbe; 2] = [
+    StreamProbe { size: REAL, ..StreamProbe::get("plain, 3 KB an event", "naive", false) },
+    StreamProbe { size: REAL, ..StreamProbe::get("all headers, 3 KB an event", "all", false) },
 ];
 
 /// More in an event than buffers hold that pass on what does not fit.
-const BULK: Kind = Kind { size: 128 * 1024, ..Kind::get("128 KB an event", "all", true) };
+const BULK: StreamProbe = StreamProbe { size: 128 * 1024, ..StreamProbe::get("128 KB an event", "all", true) };
 
-const POST: Kind = Kind { post: true, ..Kind::get("by POST", "all", false) };
+const POST: StreamProbe = StreamProbe { post: true, ..StreamProbe::get("by POST", "all", false) };
 
-/// Of the columns: what a login's stream wears.
-pub const ALL: usize = 4;
+/// Of the columns: those that the findings speak of. With all headers is what a login's stream has.
+pub const PLAIN: usize = 1;
+pub const ACCEL: usize = 2;
+pub const ALL_HEADERS: usize = 4;
+pub const GZIP: usize = 5;
+pub const PADDED: usize = 6;
 
 /// All that was asked of one address after it turned out to be max-auth.
 #[derive(Clone, Debug, Default)]
-pub struct Round {
+pub struct ProbeRound {
     /// Empty when a limit was met: what was refused says nothing of streams.
-    pub columns: Vec<Seen>,
-    pub real: Vec<Seen>,
+    pub columns: Vec<StreamObservation>,
+    pub real: Vec<StreamObservation>,
     /// Only asked where all streams came in one heap.
-    pub bulk: Option<Seen>,
-    pub post_stream: Option<Seen>,
+    pub bulk: Option<StreamObservation>,
+    pub post_stream: Option<StreamObservation>,
     /// Held with comments, and held in silence.
-    pub life: Option<Seen>,
-    pub quiet: Option<Seen>,
-    pub held_page: Option<Plain>,
-    pub pages_naive: Pages,
+    pub life: Option<StreamObservation>,
+    pub quiet: Option<StreamObservation>,
+    pub held_page: Option<HttpObservation>,
+    pub bare_pages: Pages,
     pub pages: Pages,
-    pub post: Option<Plain>,
-    pub socket: Socket,
+    pub post: Option<HttpObservation>,
+    pub socket: WebSocketObservation,
     /// Over HTTP/2, where that is announced.
-    pub socket_over_http2: Socket,
-    pub limited: Option<Limited503>,
+    pub socket_over_http2: WebSocketObservation,
+    pub limited: Option<LimitHit>,
     /// A cache gave one visitor's answer to another.
     pub leaked: bool,
     pub alone: Option<Alone>,
@@ -106,7 +111,7 @@ pub struct Alone {
 
 /// One too many: of connections at once, or of requests in a short time.
 #[derive(Clone, Debug)]
-pub struct Limited503 {
+pub struct LimitHit {
     pub status: u16,
     pub headers: HeaderMap,
     pub refused: usize,
@@ -115,10 +120,10 @@ pub struct Limited503 {
     pub by_rate: bool,
 }
 
-impl Round {
+impl ProbeRound {
     /// `offset`: our clock less the server's, as far as it is known by now.
     pub async fn of(client: &Client, offset: i64, slow: bool) -> Self {
-        let mut first: Reading<_> = Box::pin(maybe_done(Seen::of(client, COLUMNS[ALL])));
+        let mut first: Reading<_> = Box::pin(maybe_done(StreamObservation::of(client, COLUMNS[ALL_HEADERS])));
         if let Some(alone) = beside(client, &mut first).await {
             let first = first.as_mut().take_output().unwrap_or_default();
             return Self::one_by_one(client, first, alone).await;
@@ -126,19 +131,19 @@ impl Round {
         let places = Semaphore::new(AT_ONCE);
         let limited = CancellationToken::new();
         let hold = if slow { SLOW_HOLD } else { HOLD };
-        let held = |beat: Option<Duration>| Kind {
-            hold: Some((hold.as_millis() as u64, beat.map(|beat| beat.as_millis() as u64))),
-            ..Kind::get("held", "all", false)
+        let held = |comments: Option<Duration>| StreamProbe {
+            hold: Some((hold.as_millis() as u64, comments.map(|comments| comments.as_millis() as u64))),
+            ..StreamProbe::get("held", "all", false)
         };
-        let stream = async |kind: Kind| {
+        let stream = async |kind: StreamProbe| {
             let _place = places.acquire().await;
-            let seen = Seen::of(client, kind).await;
+            let seen = StreamObservation::of(client, kind).await;
             if matches!(seen.status, Some(429 | 503)) && seen.took_ms < 900 {
                 limited.cancel();
             }
             seen
         };
-        let unless_limited = async |kind: Kind| {
+        let unless_limited = async |kind: StreamProbe| {
             tokio::select! {
                 seen = stream(kind) => Some(seen),
                 () = limited.cancelled() => None,
@@ -146,17 +151,17 @@ impl Round {
         };
         let held_page = async {
             let (path, nonce) = own_path("/probe/poll");
-            let mut ask = Ask::get(format!("{path}&hold={}", HOLD.as_millis()));
+            let mut ask = ProbeRequest::get(format!("{path}&hold={}", HOLD.as_millis()));
             ask.patience = HOLD + Duration::from_secs(1);
             let _place = places.acquire().await;
             tokio::select! {
-                page = Plain::of(client, &ask, &nonce) => page.ok(),
+                page = HttpObservation::of(client, &ask, &nonce) => page.ok(),
                 () = limited.cancelled() => None,
             }
         };
-        let pages = async |dress: &str| {
+        let pages = async |variant: &str| {
             let _place = places.acquire().await;
-            Pages::of(client, dress).await
+            Pages::of(client, variant).await
         };
         let upgrade = async {
             let _place = places.acquire().await;
@@ -189,19 +194,8 @@ impl Round {
                 _ => seen,
             }
         };
-        let (
-            life,
-            quiet,
-            held_page,
-            (socket, socket_over_http2),
-            post,
-            pages_naive,
-            pages,
-            leaked,
-            looked,
-            post_stream,
-        ) = tokio::join!(
-            unless_limited(held(Some(BEAT))),
+        let (life, quiet, held_page, (socket, socket_over_http2), post, bare_pages, pages, leaked, looked, post_stream) = tokio::join!(
+            unless_limited(held(Some(COMMENT_INTERVAL))),
             unless_limited(held(None)),
             held_page,
             upgrade,
@@ -220,7 +214,7 @@ impl Round {
             life,
             quiet,
             held_page,
-            pages_naive,
+            bare_pages,
             pages,
             post,
             socket,
@@ -236,7 +230,7 @@ impl Round {
     }
 
     /// One thing after the other, and little of it: whoever serves one at a time has kept us waiting already.
-    async fn one_by_one(client: &Client, first: Seen, alone: Alone) -> Self {
+    async fn one_by_one(client: &Client, first: StreamObservation, alone: Alone) -> Self {
         let post = echo(client, Method::POST).await.ok();
         let socket = socket(client).await;
         let pages = Pages { first: None, second: post.clone() };
@@ -244,23 +238,25 @@ impl Round {
     }
 
     /// When the first event came over each transport, where it did.
-    pub fn ways(&self, offset: i64) -> Vec<(Transport, Option<i64>)> {
+    pub fn delivery_times(&self, offset: i64) -> DeliveryTimes {
         let socket = match &self.socket {
-            Socket::Live { first_ms, .. } => Some(*first_ms),
+            WebSocketObservation::Live { first_ms, .. } => Some(*first_ms),
             _ => None,
         };
-        let streams = self.columns.get(ALL).into_iter().chain(&self.post_stream);
-        let live = |seen: &&Seen| matches!(seen.verdict(offset), Verdict::Live | Verdict::Late | Verdict::Delayed);
+        let streams = self.columns.get(ALL_HEADERS).into_iter().chain(&self.post_stream);
+        let live = |seen: &&StreamObservation| {
+            matches!(seen.verdict(offset), Verdict::Live | Verdict::Late | Verdict::Delayed)
+        };
         let stream = streams.filter(live).find_map(|seen| seen.first_event_ms);
         let post = self.post.as_ref().filter(|post| post.ours.is_some() && self.pages.is_delivered());
         let poll = post.map(|post| post.since_connect_ms);
-        vec![(Transport::WebSocket, socket), (Transport::Sse, stream), (Transport::LongPoll, poll)]
+        vec![(DeliveryMode::WebSocket, socket), (DeliveryMode::Sse, stream), (DeliveryMode::LongPoll, poll)]
     }
 
     fn any_limited(&self) -> bool {
-        let socket = matches!(&self.socket, Socket::Answered(plain) if plain.is_limited());
-        let pages = [&self.pages.first, &self.pages.second, &self.pages_naive.first, &self.pages_naive.second];
-        let pages = pages.into_iter().chain([&self.post]).flatten().any(Plain::is_limited);
+        let socket = matches!(&self.socket, WebSocketObservation::Answered(plain) if plain.is_limited());
+        let pages = [&self.pages.first, &self.pages.second, &self.bare_pages.first, &self.bare_pages.second];
+        let pages = pages.into_iter().chain([&self.post]).flatten().any(HttpObservation::is_limited);
         let streams = self.columns.iter().chain(&self.post_stream);
         socket || pages || streams.filter(|seen| seen.took_ms < 900).any(|seen| matches!(seen.status, Some(429 | 503)))
     }
@@ -275,7 +271,8 @@ impl Round {
             .map(|seen| (seen.status.unwrap_or_default(), seen.headers.clone()))
             .collect();
         let asked = self.columns.len() + 1;
-        self.busy = [&self.pages.first, &self.pages.second, &self.post].into_iter().flatten().any(Plain::is_busy);
+        self.busy =
+            [&self.pages.first, &self.pages.second, &self.post].into_iter().flatten().any(HttpObservation::is_busy);
         let mut by_rate = false;
         for _ in 0..4 {
             by_rate |= echo(client, Method::GET).await.is_ok_and(|plain| plain.is_limited());
@@ -287,11 +284,11 @@ impl Round {
         self.post = echo(client, Method::POST).await.ok();
         self.pages = Pages { first: None, second: self.post.clone() };
         sleep(pause).await;
-        self.post_stream = Some(Seen::of(client, POST).await);
+        self.post_stream = Some(StreamObservation::of(client, POST).await);
         self.columns.clear();
         (self.life, self.quiet, self.held_page) = (None, None, None);
         let (status, headers) = refused.first().cloned().unwrap_or((503, HeaderMap::new()));
-        self.limited = Some(Limited503 { status, headers, refused: refused.len(), asked, by_rate });
+        self.limited = Some(LimitHit { status, headers, refused: refused.len(), asked, by_rate });
     }
 }
 
@@ -299,14 +296,14 @@ impl Round {
 type Reading<F> = Pin<Box<MaybeDone<F>>>;
 
 /// Asks a small question beside the stream: is it answered before the stream ends?
-async fn beside<F: Future<Output = Seen>>(client: &Client, stream: &mut Reading<F>) -> Option<Alone> {
+async fn beside<F: Future<Output = StreamObservation>>(client: &Client, stream: &mut Reading<F>) -> Option<Alone> {
     let began = Instant::now();
     let question = async {
         sleep(BESIDE).await;
         let (path, nonce) = own_path("/probe/poll");
-        let mut ask = Ask::get(path);
+        let mut ask = ProbeRequest::get(path);
         ask.patience = Duration::from_millis(2500);
-        let answered = Plain::of(client, &ask, &nonce).await.is_ok_and(|plain| plain.ours.is_some());
+        let answered = HttpObservation::of(client, &ask, &nonce).await.is_ok_and(|plain| plain.ours.is_some());
         (answered, millis(began.elapsed()))
     };
     tokio::pin!(question);
@@ -327,25 +324,25 @@ async fn beside<F: Future<Output = Seen>>(client: &Client, stream: &mut Reading<
     waited.then_some(Alone { waited_ms: at - millis(BESIDE), stream_ms: ended })
 }
 
-struct Looked {
-    columns: Vec<Seen>,
-    real: Vec<Seen>,
-    bulk: Option<Seen>,
+struct StreamLooks {
+    columns: Vec<StreamObservation>,
+    real: Vec<StreamObservation>,
+    bulk: Option<StreamObservation>,
 }
 
 /// The streams, and those again that did not come live, until what was seen agrees with itself or time is up. What came
 /// live once can come live: buffers do not forget, machines stumble.
-async fn looks<F: Future<Output = Seen>>(
+async fn looks<F: Future<Output = StreamObservation>>(
     client: &Client,
     offset: i64,
     mut first: Reading<F>,
-    stream: &impl AsyncFn(Kind) -> Seen,
+    stream: &impl AsyncFn(StreamProbe) -> StreamObservation,
     limited: &CancellationToken,
-) -> Looked {
-    let kinds: Vec<Kind> = COLUMNS.into_iter().chain(REAL_COLUMNS).collect();
-    let others = join_all((0..kinds.len()).filter(|index| *index != ALL).map(|index| stream(kinds[index])));
+) -> StreamLooks {
+    let kinds: Vec<StreamProbe> = COLUMNS.into_iter().chain(REAL_COLUMNS).collect();
+    let others = join_all((0..kinds.len()).filter(|index| *index != ALL_HEADERS).map(|index| stream(kinds[index])));
     let ((), mut seen) = tokio::join!(first.as_mut(), others);
-    seen.insert(ALL, first.as_mut().take_output().unwrap_or_default());
+    seen.insert(ALL_HEADERS, first.as_mut().take_output().unwrap_or_default());
     for look in 0..2 {
         let verdicts: Vec<Verdict> = seen.iter().map(|seen| seen.verdict(offset)).collect();
         let suspects = suspects(&verdicts, look);
@@ -362,7 +359,7 @@ async fn looks<F: Future<Output = Seen>>(
         _ => None,
     };
     let real = seen.split_off(COLUMNS.len());
-    Looked { columns: seen, real, bulk }
+    StreamLooks { columns: seen, real, bulk }
 }
 
 /// What is worth another look.
@@ -371,7 +368,7 @@ fn suspects(verdicts: &[Verdict], look: usize) -> Vec<usize> {
     let Ok(streams) = <[Verdict; 7]>::try_from(small) else { return Vec::new() };
     // Seven times the same is a second look already.
     let unanimous = streams.iter().all(|verdict| *verdict == streams[0]);
-    if !unanimous && (look == 0 || !signature::is_measured(&streams)) {
+    if !unanimous && (look == 0 || !buffering_signatures::is_measured(&streams)) {
         return (0..COLUMNS.len()).filter(|index| streams[*index] != Verdict::Live).collect();
     }
     // Their size matters only where small ones are well.

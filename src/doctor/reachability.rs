@@ -1,11 +1,12 @@
 //! The first question: does the address lead to max-auth at all, and how does a request arrive there? What else may
 //! have answered is a table, too.
 
-use super::finding::{Finding, Severity};
+use super::echo::Echo;
+use super::finding::Finding;
 use super::http::{Broken, Client, text};
-use super::probe::{Echo, Plain, echo};
-use crate::config::facts::{Code, Layer, Tier};
-use http::{HeaderMap, Method};
+use super::http_observation::{HttpObservation, echo};
+use crate::proxies::{APP, FindingCode, UNKNOWN, named_in_answer};
+use http::Method;
 use url::Url;
 
 /// Redirects that are followed when only the scheme or the name changes: http to https, then to www.
@@ -13,9 +14,9 @@ const REDIRECTS: usize = 3;
 
 /// max-auth was reached.
 pub struct Reached {
-    pub plain: Plain,
+    pub answer: HttpObservation,
     pub echo: Echo,
-    /// Our clock less the server's, in milliseconds, without the way.
+    /// Our clock less the server's, in milliseconds, without the time on the path.
     pub offset: i64,
 }
 
@@ -23,14 +24,14 @@ pub struct Reached {
 pub enum Unreached {
     Finding(Finding),
     /// This machine gets nowhere: nothing was learned of the site.
-    Here(String),
+    LocalNetwork(String),
 }
 
 /// What answered instead of max-auth, by its status.
 struct Stranger {
     from: u16,
     to: u16,
-    code: Code,
+    code: FindingCode,
     says: &'static str,
 }
 
@@ -38,28 +39,33 @@ const STRANGERS: &[Stranger] = &[
     Stranger {
         from: 200,
         to: 299,
-        code: Code::NotRouted,
+        code: FindingCode::NotRouted,
         says: "another program answers here, such as a page for every address",
     },
     Stranger {
         from: 300,
         to: 399,
-        code: Code::AuthRedirect,
+        code: FindingCode::AuthRedirect,
         says: "visitors are sent elsewhere before they can sign in",
     },
     Stranger {
         from: 401,
         to: 401,
-        code: Code::AuthRequired,
+        code: FindingCode::AuthRequired,
         says: "a password is asked for before anybody can sign in",
     },
-    Stranger { from: 403, to: 403, code: Code::AuthRequired, says: "access is refused before max-auth is asked" },
-    Stranger { from: 407, to: 407, code: Code::AuthRequired, says: "a forward proxy asks for a password" },
-    Stranger { from: 429, to: 429, code: Code::RateLimited, says: "a limit refuses the very first request" },
-    Stranger { from: 400, to: 499, code: Code::NotRouted, says: "the path does not lead to max-auth" },
-    Stranger { from: 502, to: 504, code: Code::BackendDown, says: "the proxy cannot reach max-auth" },
-    Stranger { from: 521, to: 524, code: Code::BackendDown, says: "the CDN cannot reach the server" },
-    Stranger { from: 500, to: 599, code: Code::BackendDown, says: "the server behind the proxy fails" },
+    Stranger {
+        from: 403,
+        to: 403,
+        code: FindingCode::AuthRequired,
+        says: "access is refused before max-auth is asked",
+    },
+    Stranger { from: 407, to: 407, code: FindingCode::AuthRequired, says: "a forward proxy asks for a password" },
+    Stranger { from: 429, to: 429, code: FindingCode::RateLimited, says: "a limit refuses the very first request" },
+    Stranger { from: 400, to: 499, code: FindingCode::NotRouted, says: "the path does not lead to max-auth" },
+    Stranger { from: 502, to: 504, code: FindingCode::BackendDown, says: "the proxy cannot reach max-auth" },
+    Stranger { from: 521, to: 524, code: FindingCode::BackendDown, says: "the CDN cannot reach the server" },
+    Stranger { from: 500, to: 599, code: FindingCode::BackendDown, says: "the server behind the proxy fails" },
 ];
 
 /// Follows the address to max-auth, or says what is there instead. The client may come back with another address.
@@ -74,30 +80,30 @@ pub async fn reach(mut client: Client) -> (Client, Result<Reached, Unreached>) {
         };
         if let Some(echo) = plain.ours.as_ref().and_then(|ours| serde_json::from_value::<Echo>(ours.clone()).ok()) {
             let offset = plain.offset().map_or(0, |(_, offset)| offset);
-            return (client, Ok(Reached { plain, echo, offset }));
+            return (client, Ok(Reached { answer: plain, echo, offset }));
         }
         match moved(&client.url, &plain) {
             Some(url) => client = client.moved(url),
             None => {
                 let finding = match plain.status == 400 && client.is_tls_port().await {
                     true => speaks_tls(&client),
-                    false => circle(&client, &plain).unwrap_or_else(|| stranger(&client, &plain)),
+                    false => circle(&client.url, &plain).unwrap_or_else(|| stranger(&client.url, &plain)),
                 };
                 return (client, Err(Unreached::Finding(finding)));
             }
         }
     }
     let evidence = format!("{} only leads from one redirect to the next", client.url);
-    let finding = Finding::new(Code::RedirectLoop, Severity::Fault, Layer::Unknown, Tier::Unknown, evidence);
+    let finding = Finding::new(FindingCode::RedirectLoop, UNKNOWN, evidence);
     (client, Err(Unreached::Finding(finding)))
 }
 
 /// A redirect to the very address that was asked for.
-fn circle(client: &Client, plain: &Plain) -> Option<Finding> {
+fn circle(url: &Url, plain: &HttpObservation) -> Option<Finding> {
     if !(300..400).contains(&plain.status) {
         return None;
     }
-    let asked = client.url.join(&format!("{}/probe", client.url.path().trim_end_matches('/'))).ok()?;
+    let asked = url.join(&format!("{}/probe", url.path().trim_end_matches('/'))).ok()?;
     let mut to = asked.join(&plain.location()?).ok()?;
     to.set_query(None);
     (to == asked).then(|| {
@@ -106,12 +112,12 @@ fn circle(client: &Client, plain: &Plain) -> Option<Finding> {
              scheme or the name that visitors use, because what stands in front of it asks in another way",
             plain.status
         );
-        Finding::new(Code::RedirectLoop, Severity::Fault, product(&plain.headers), Tier::Unknown, evidence)
+        Finding::new(FindingCode::RedirectLoop, named_in_answer(&plain.headers), evidence)
     })
 }
 
 /// The same path at another scheme or name.
-fn moved(from: &Url, plain: &Plain) -> Option<Url> {
+fn moved(from: &Url, plain: &HttpObservation) -> Option<Url> {
     if !matches!(plain.status, 301 | 302 | 307 | 308) {
         return None;
     }
@@ -127,103 +133,60 @@ fn moved(from: &Url, plain: &Plain) -> Option<Url> {
 
 async fn unreachable(client: &Client, broken: &Broken) -> Unreached {
     let code = match broken {
-        Broken::Here(why) => return Unreached::Here(why.clone()),
-        Broken::Dns(_) => Code::Dns,
-        Broken::Tls(_) => Code::Tls,
+        Broken::LocalNetwork(why) => return Unreached::LocalNetwork(why.clone()),
+        Broken::Dns(_) => FindingCode::Dns,
+        Broken::Tls(_) => FindingCode::Tls,
         Broken::Http(_) | Broken::Silent(_) if client.is_tls_port().await => {
             return Unreached::Finding(speaks_tls(client));
         }
-        Broken::Tcp(_) | Broken::Silent(_) | Broken::Http(_) => Code::BackendDown,
+        Broken::Tcp(_) | Broken::Silent(_) | Broken::Http(_) => FindingCode::BackendDown,
     };
     let evidence = format!("GET {}/probe: {broken}", client.url);
-    Unreached::Finding(Finding::new(code, Severity::Fault, Layer::Unknown, Tier::Unknown, evidence))
+    Unreached::Finding(Finding::new(code, UNKNOWN, evidence))
 }
 
 fn speaks_tls(client: &Client) -> Finding {
     let port = client.url.port_or_known_default().unwrap_or(80);
     let evidence = format!("port {port} speaks TLS, not plain HTTP: ask https://{}", client.host());
-    Finding::new(Code::Tls, Severity::Fault, Layer::Unknown, Tier::Unknown, evidence)
+    Finding::new(FindingCode::Tls, UNKNOWN, evidence)
 }
 
-fn stranger(client: &Client, plain: &Plain) -> Finding {
+fn stranger(url: &Url, plain: &HttpObservation) -> Finding {
     let row = STRANGERS.iter().find(|row| (row.from..=row.to).contains(&plain.status));
     let (mut code, says) =
-        row.map_or((Code::NotRouted, "what answers here is not max-auth"), |row| (row.code, row.says));
+        row.map_or((FindingCode::NotRouted, "what answers here is not max-auth"), |row| (row.code, row.says));
     let kind = text(&plain.headers, "content-type").unwrap_or_else(|| "no content type".to_owned());
-    let mut layer = product(&plain.headers);
+    let mut layer = named_in_answer(&plain.headers);
     let mut more = String::new();
     if kind.starts_with("application/problem+json") && plain.body.contains("\"not-found\"") {
-        layer = Layer::App;
+        layer = APP;
         more.push_str("; max-auth itself answered, but its endpoints are at another path (server.base_path)");
-        code = Code::NotRouted;
+        code = FindingCode::NotRouted;
     }
     if plain.is_busy() {
-        (code, layer) = (Code::RateLimited, Layer::App);
+        (code, layer) = (FindingCode::RateLimited, APP);
         more.push_str("; it was max-auth itself, which has no place for another probe: ask again in ten seconds");
     }
     if let Some(location) = plain.location() {
         more = format!(" to {location}");
     }
     let evidence = format!(
-        "GET {}/probe was answered {}{more} ({kind}) without the nonce that only max-auth can echo: {says}",
-        client.url, plain.status
+        "GET {url}/probe was answered {}{more} ({kind}) without the nonce that only max-auth can echo: {says}",
+        plain.status
     );
-    Finding::new(code, Severity::Fault, layer, Tier::Unknown, evidence)
-}
-
-/// A header and what in it names a product.
-const PRODUCTS: &[(&str, &str, Layer)] = &[
-    ("cf-ray", "", Layer::Cloudflare),
-    ("server", "cloudflare", Layer::Cloudflare),
-    ("x-varnish", "", Layer::Varnish),
-    ("via", "varnish", Layer::Varnish),
-    ("via", "squid", Layer::Squid),
-    ("server", "squid", Layer::Squid),
-    ("server", "ats", Layer::Trafficserver),
-    ("via", "trafficserver", Layer::Trafficserver),
-    ("via", "apachetrafficserver", Layer::Trafficserver),
-    ("server", "envoy", Layer::Envoy),
-    ("x-envoy-upstream-service-time", "", Layer::Envoy),
-    ("server", "lighttpd", Layer::Lighttpd),
-    ("server", "h2o", Layer::H2o),
-    ("server", "apache", Layer::Apache),
-    ("server", "caddy", Layer::Caddy),
-    ("via", "caddy", Layer::Caddy),
-    ("server", "nginx", Layer::Nginx),
-    ("server", "openresty", Layer::Nginx),
-    ("server", "gunicorn", Layer::Gunicorn),
-];
-
-/// The layer that names itself.
-pub fn product(headers: &HeaderMap) -> Layer {
-    let names = |(header, word, _): &&(&str, &str, Layer)| {
-        headers.get_all(*header).iter().any(|value| names_it(word, &String::from_utf8_lossy(value.as_bytes())))
-    };
-    PRODUCTS.iter().find(names).map_or(Layer::Unknown, |(_, _, layer)| *layer)
-}
-
-/// The same of one header's value.
-pub fn product_in(header: &str, value: &str) -> Layer {
-    let found = PRODUCTS.iter().find(|(name, word, _)| *name == header && names_it(word, value));
-    found.map_or(Layer::Unknown, |(_, _, layer)| *layer)
-}
-
-/// As a word of its own: "ats" is also in "heats".
-fn names_it(word: &str, value: &str) -> bool {
-    let value = value.to_ascii_lowercase();
-    word.is_empty() || value.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| part == word)
+    Finding::new(code, layer, evidence)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(status: u16, headers: &[(&'static str, &str)]) -> Plain {
+    fn answer(status: u16, headers: &[(&'static str, &str)]) -> HttpObservation {
         let headers = headers
             .iter()
             .map(|(name, value)| (http::header::HeaderName::from_static(name), value.parse().unwrap()))
             .collect();
-        Plain { status, headers, ..Plain::default() }
+        HttpObservation { status, headers, ..HttpObservation::default() }
     }
 
     #[test]
@@ -236,18 +199,5 @@ mod tests {
         );
         assert_eq!(to("/login?next=/api/auth/max/probe"), None);
         assert_eq!(to("/api/auth/max/probe?nonce=x"), None, "a circle");
-    }
-
-    #[test]
-    fn a_product_names_itself() {
-        for (name, value, layer) in [
-            ("server", "nginx/1.22.1", Layer::Nginx),
-            ("server", "ATS/9.2.9", Layer::Trafficserver),
-            ("via", "1.1 host (Varnish/7.1)", Layer::Varnish),
-            ("x-varnish", "2", Layer::Varnish),
-            ("server", "Seats", Layer::Unknown),
-        ] {
-            assert_eq!(product(&answer(200, &[(name, value)]).headers), layer, "{value}");
-        }
     }
 }

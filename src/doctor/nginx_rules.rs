@@ -1,31 +1,9 @@
-//! Reads what `nginx -T` prints and finds, for each finding, the location that lacks the line: file and line number.
-//! No more of nginx is understood than that takes; a location given as a regular expression is left out.
+//! For each finding about nginx, the location that lacks the line: file and line number, out of what `nginx -T` printed.
+//! A location given as a regular expression is left out.
 
 use super::finding::{Finding, Site};
-use crate::config::facts::{Code, Fact, Layer, Tier, fix};
-use std::rc::Rc;
-
-/// How deep blocks and includes may be nested; more is no configuration.
-const DEPTH: usize = 24;
-
-/// One directive, with its block if it has one.
-#[derive(Clone, Debug)]
-struct Directive {
-    words: Vec<String>,
-    file: Rc<str>,
-    line: usize,
-    block: Vec<Directive>,
-}
-
-impl Directive {
-    fn is(&self, name: &str) -> bool {
-        self.words.first().is_some_and(|word| word == name)
-    }
-
-    fn arguments(&self) -> &[String] {
-        self.words.get(1..).unwrap_or_default()
-    }
-}
+use super::nginx_config::{Directive, MAX_DEPTH, read};
+use crate::proxies::{Fact, FindingCode, NGINX, ProxyPosition, fixes};
 
 /// A location that serves the path, and all levels around it, the innermost first.
 struct Place<'a> {
@@ -40,26 +18,26 @@ struct Place<'a> {
 
 /// Adds file and line to the findings about nginx. `dumps`: one per machine.
 pub fn locate(findings: &mut [Finding], dumps: &[String], site: &Site) {
-    let roots: Vec<Vec<Directive>> = dumps.iter().map(|dump| read(dump)).collect();
+    let roots: Vec<Vec<Directive>> = dumps.iter().map(|dump| read(dump, NGINX.product().main_file)).collect();
     let host = site.origin.split("://").last().unwrap_or_default();
     let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let mut places: Vec<Place<'_>> = roots.iter().flat_map(|root| places(root, host, &site.base)).collect();
     order(&mut places);
     places.sort_by_key(|place| place.inner);
-    for finding in findings.iter_mut().filter(|finding| finding.layer == Layer::Nginx) {
+    for finding in findings.iter_mut().filter(|finding| finding.layer.engine() == NGINX) {
         ignored(finding, &places);
         let mut told = Vec::new();
         for place in &places {
-            let tier = if place.inner { Tier::Inner } else { Tier::Outer };
-            let other = match finding.tier {
-                Tier::Outer => place.inner,
-                Tier::Inner => place.outer && !place.inner,
+            let position = if place.inner { ProxyPosition::Inner } else { ProxyPosition::Outer };
+            let other = match finding.position {
+                ProxyPosition::Outer => place.inner,
+                ProxyPosition::Inner => place.outer && !place.inner,
                 _ => false,
             };
             if other {
                 continue;
             }
-            let facts = fix(finding.code, Layer::Nginx, tier);
+            let facts = fixes(finding.code, finding.layer, position);
             let missing: Vec<String> =
                 facts.iter().filter(|fact| !place.has(fact)).map(|fact| format!("`{}`", fact.line)).collect();
             if !missing.is_empty() {
@@ -69,14 +47,15 @@ pub fn locate(findings: &mut [Finding], dumps: &[String], site: &Site) {
         if !told.is_empty() {
             finding.place = Some(told.join("; "));
         } else if places.is_empty() {
-            finding.evidence += " (The nginx file that was given has no location for this path and name.)";
+            finding.evidence +=
+                &format!(" (The {} file that was given has no location for this path and name.)", finding.layer.name());
         }
     }
 }
 
 /// `proxy_ignore_headers X-Accel-Buffering` looks like a second tier from outside; the file tells.
 fn ignored(finding: &mut Finding, places: &[Place<'_>]) {
-    if finding.code != Code::Buffered {
+    if finding.code != FindingCode::Buffered {
         return;
     }
     let ignoring = places.iter().find_map(|place| {
@@ -84,8 +63,8 @@ fn ignored(finding: &mut Finding, places: &[Place<'_>]) {
         directive.arguments().iter().any(|word| word.eq_ignore_ascii_case("x-accel-buffering")).then_some(directive)
     });
     if let Some(directive) = ignoring {
-        finding.code = Code::XAccelIgnored;
-        finding.tier = if places.len() == 1 { Tier::Single } else { Tier::Unknown };
+        finding.code = FindingCode::XAccelIgnored;
+        finding.position = if places.len() == 1 { ProxyPosition::Single } else { ProxyPosition::Unknown };
         finding.evidence +=
             &format!(" {}:{} has proxy_ignore_headers X-Accel-Buffering.", directive.file, directive.line);
     }
@@ -221,7 +200,7 @@ type Found<'a> = (&'a Directive, Vec<&'a [Directive]>);
 
 /// The longest prefix, and inside it again. Levels come outermost first.
 fn location<'a>(block: &'a [Directive], path: &str, mut levels: Vec<&'a [Directive]>) -> Option<Found<'a>> {
-    if levels.len() > DEPTH {
+    if levels.len() > MAX_DEPTH {
         return None;
     }
     levels.push(block);
@@ -243,173 +222,9 @@ fn location<'a>(block: &'a [Directive], path: &str, mut levels: Vec<&'a [Directi
     }
 }
 
-/// The whole tree, includes in their places. Text without markers is one file.
-fn read(dump: &str) -> Vec<Directive> {
-    let mut files: Vec<(Rc<str>, Vec<Directive>)> = Vec::new();
-    let mut name: Rc<str> = "nginx.conf".into();
-    let mut text = String::new();
-    for line in dump.lines() {
-        let marker = line.strip_prefix("# configuration file ").and_then(|rest| rest.strip_suffix(':'));
-        match marker {
-            Some(path) => {
-                push(&mut files, &name, &text);
-                name = path.into();
-                text.clear();
-            }
-            None => {
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
-    }
-    push(&mut files, &name, &text);
-    let Some((main, root)) = files.first() else { return Vec::new() };
-    let folder = main.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-    expand(root, &files, &folder, 0)
-}
-
-fn push(files: &mut Vec<(Rc<str>, Vec<Directive>)>, name: &Rc<str>, text: &str) {
-    let mut words = tokens(text).into_iter().peekable();
-    if words.peek().is_some() {
-        files.push((Rc::clone(name), block(&mut words, name, 0)));
-    }
-}
-
-fn expand(block: &[Directive], files: &[(Rc<str>, Vec<Directive>)], folder: &str, depth: usize) -> Vec<Directive> {
-    let mut out = Vec::new();
-    if depth > DEPTH {
-        return out;
-    }
-    for directive in block {
-        match (directive.is("include"), directive.arguments().first()) {
-            (true, Some(pattern)) => {
-                let pattern = if pattern.starts_with('/') { pattern.clone() } else { format!("{folder}/{pattern}") };
-                for (_, included) in files.iter().filter(|(name, _)| glob(&pattern, name)) {
-                    out.extend(expand(included, files, folder, depth + 1));
-                }
-            }
-            _ => {
-                let mut directive = directive.clone();
-                directive.block = expand(&directive.block, files, folder, depth + 1);
-                out.push(directive);
-            }
-        }
-    }
-    out
-}
-
-/// `*` within one folder.
-fn glob(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, after)) => {
-            let Some(rest) = name.strip_prefix(before) else { return false };
-            (0..=rest.len())
-                .filter(|end| rest.is_char_boundary(*end) && !rest[..*end].contains('/'))
-                .any(|end| glob(after, &rest[end..]))
-        }
-    }
-}
-
-enum Token {
-    Word(String, usize),
-    Open,
-    Close,
-    End,
-}
-
-fn block(tokens: &mut std::iter::Peekable<std::vec::IntoIter<Token>>, file: &Rc<str>, depth: usize) -> Vec<Directive> {
-    let mut out = Vec::new();
-    let mut words: Vec<String> = Vec::new();
-    let mut line = 0;
-    while let Some(token) = tokens.next() {
-        match token {
-            Token::Word(word, at) => {
-                if words.is_empty() {
-                    line = at;
-                }
-                words.push(word);
-            }
-            Token::Close => break,
-            Token::End | Token::Open => {
-                let inside = match token {
-                    Token::Open if depth < DEPTH => block(tokens, file, depth + 1),
-                    _ => Vec::new(),
-                };
-                if !words.is_empty() {
-                    out.push(Directive {
-                        words: std::mem::take(&mut words),
-                        file: Rc::clone(file),
-                        line,
-                        block: inside,
-                    });
-                }
-            }
-        }
-    }
-    out
-}
-
-fn tokens(text: &str) -> Vec<Token> {
-    let mut out = Vec::new();
-    let mut line = 1;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\n' => line += 1,
-            '#' => while characters.next_if(|next| *next != '\n').is_some() {},
-            ';' => out.push(Token::End),
-            '{' => out.push(Token::Open),
-            '}' => out.push(Token::Close),
-            quote @ ('"' | '\'') => {
-                let (mut word, began) = (String::new(), line);
-                while let Some(next) = characters.next() {
-                    match next {
-                        '\\' => word.extend(characters.next()),
-                        _ if next == quote => break,
-                        _ => {
-                            line += usize::from(next == '\n');
-                            word.push(next);
-                        }
-                    }
-                }
-                out.push(Token::Word(word, began));
-            }
-            _ if character.is_whitespace() => {}
-            _ => {
-                let mut word = String::from(character);
-                // `${name}` is part of a word.
-                while let Some(next) =
-                    characters.next_if(|next| !next.is_whitespace() && !";{}".contains(*next) || *next == '{')
-                {
-                    if next == '{' && !word.ends_with('$') {
-                        out.push(Token::Word(std::mem::take(&mut word), line));
-                        out.push(Token::Open);
-                        break;
-                    }
-                    word.push(next);
-                    if next == '{' {
-                        for inside in characters.by_ref() {
-                            word.push(inside);
-                            if inside == '}' {
-                                break;
-                            }
-                        }
-                    }
-                }
-                if !word.is_empty() {
-                    out.push(Token::Word(word, line));
-                }
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Severity;
 
     const DUMP: &str = r#"# configuration file /etc/nginx/nginx.conf:
 events { }
@@ -438,9 +253,9 @@ server {
 server { listen 444; server_name other.example; location / { proxy_pass http://tier; } }
 "#;
 
-    fn located(code: Code, tier: Tier, dump: &str) -> Finding {
+    fn located(code: FindingCode, tier: ProxyPosition, dump: &str) -> Finding {
         let site = Site { base: "/api/auth/max".into(), origin: "https://example.ru".into() };
-        let mut findings = [Finding::new(code, Severity::Fault, Layer::Nginx, tier, "")];
+        let mut findings = [Finding::new(code, NGINX, "").at(tier)];
         locate(&mut findings, &[dump.to_owned()], &site);
         findings[0].clone()
     }
@@ -449,15 +264,15 @@ server { listen 444; server_name other.example; location / { proxy_pass http://t
     fn a_finding_gets_the_file_and_line_that_lacks_the_line() {
         let outer = "/etc/nginx/conf.d/outer.conf:6 (location /api/, the outer tier) lacks";
         assert_eq!(
-            located(Code::Buffered, Tier::Outer, DUMP).place.unwrap(),
+            located(FindingCode::Buffered, ProxyPosition::Outer, DUMP).place.unwrap(),
             format!("{outer} `proxy_buffering off;`")
         );
-        let place = located(Code::WsUpgradeNotPassed, Tier::Unknown, DUMP).place.unwrap();
+        let place = located(FindingCode::WsUpgradeNotPassed, ProxyPosition::Unknown, DUMP).place.unwrap();
         assert!(place.contains(&format!("{outer} `proxy_set_header Connection $connection_upgrade;`; ")), "{place}");
         assert!(!place.contains("map"), "the map is there: {place}");
         let inner = "/etc/nginx/conf.d/inner.conf:3 (location /, the inner tier) lacks `proxy_http_version 1.1;`";
         assert!(place.contains(inner), "{place}");
-        let host = located(Code::HostRewritten, Tier::Outer, DUMP).place.unwrap();
+        let host = located(FindingCode::HostRewritten, ProxyPosition::Outer, DUMP).place.unwrap();
         assert!(host.contains("lacks `proxy_set_header Host"), "a location that sets headers inherits none: {host}");
     }
 
@@ -465,17 +280,17 @@ server { listen 444; server_name other.example; location / { proxy_pass http://t
     fn an_ignored_header_is_seen_in_the_file() {
         let dump =
             "http { server { location / {\nproxy_ignore_headers Expires X-Accel-Buffering; proxy_pass http://a; } } }";
-        let finding = located(Code::Buffered, Tier::Outer, dump);
-        assert_eq!((finding.code, finding.tier), (Code::XAccelIgnored, Tier::Single));
+        let finding = located(FindingCode::Buffered, ProxyPosition::Outer, dump);
+        assert_eq!((finding.code, finding.position), (FindingCode::XAccelIgnored, ProxyPosition::Single));
         assert!(finding.evidence.contains("nginx.conf:2"), "{}", finding.evidence);
     }
 
     #[test]
     fn odd_text_is_no_harm() {
         for dump in ["", "{", "}}}}", "a {{{{", "\"", "include include;", "http{server{location / {", "${", "x ${y"] {
-            located(Code::Buffered, Tier::Outer, dump);
+            located(FindingCode::Buffered, ProxyPosition::Outer, dump);
         }
         let deep = "a {".repeat(10_000);
-        located(Code::Buffered, Tier::Outer, &deep);
+        located(FindingCode::Buffered, ProxyPosition::Outer, &deep);
     }
 }
