@@ -68,6 +68,7 @@ fn a_product_names_itself() {
     for (name, value, expected) in [
         ("server", "nginx/1.22.1", "nginx"),
         ("server", "openresty", "nginx"),
+        ("server", "Angie/1.13.0", "angie"),
         ("server", "ATS/9.2.9", "trafficserver"),
         ("server", "cloudflare", "cloudflare"),
         ("cf-ray", "8f", "cloudflare"),
@@ -103,6 +104,18 @@ fn a_request_names_whose_headers_are_all_there() {
     for mark in ["x-varnish", "x-host", "cf-ray", "x-envoy-internal"] {
         assert!(marks.contains(&mark), "{mark}");
     }
+}
+
+#[test]
+fn a_fork_has_the_lines_of_its_origin_under_its_own_name() {
+    let angie = layer("angie");
+    assert_eq!((angie.engine(), NGINX.engine(), APP.engine()), (NGINX, NGINX, APP));
+    let ids = |layer| -> Vec<&str> {
+        fixes(FindingCode::WsUpgradeNotPassed, layer, ProxyPosition::Outer).iter().map(|fact| fact.id).collect()
+    };
+    assert_eq!(ids(angie), ids(NGINX));
+    assert_eq!(ids(angie).len(), 4);
+    assert_eq!(angie.place(ProxyPosition::Outer, "/max"), "the location for /max, outer angie");
 }
 
 #[test]

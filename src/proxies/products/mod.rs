@@ -3,6 +3,7 @@
 
 use super::product::Product;
 
+mod angie;
 mod apache;
 mod caddy;
 mod cloudflare;
@@ -28,6 +29,7 @@ pub static PRODUCTS: &[&Product] = &[
     &h2o::PRODUCT,
     &apache::PRODUCT,
     &caddy::PRODUCT,
+    &angie::PRODUCT,
     &nginx::PRODUCT,
     &gunicorn::PRODUCT,
     &haproxy::PRODUCT,
