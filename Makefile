@@ -5,12 +5,13 @@ NODE ?= node
 # Not set: the usual port, or a free one where that is taken.
 LISTEN ?=
 
-.PHONY: help demo test setup lint unit web e2e chains chains-fast limits build
+.PHONY: help demo test setup lint format unit web e2e chains chains-fast limits build
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
 	@echo 'make test     everything CI runs, set-up included'
-	@echo 'make lint     formatting and clippy'
+	@echo 'make lint     formatting (Rust, JavaScript) and clippy'
+	@echo 'make format   formats Rust and JavaScript'
 	@echo 'make unit     the Rust tests'
 	@echo 'make web      the tests of the browser side, with its type check'
 	@echo 'make e2e      the end-to-end tests: real nginx, a real browser, real MAX clients (ONLY=session for one file)'
@@ -31,8 +32,18 @@ setup:
 build:
 	$(CARGO) build
 
+# Every JavaScript file of ours; .prettierrc.json says how it looks.
+PRETTIER = tests/web/node_modules/.bin/prettier --log-level warn
+JAVASCRIPT = 'web/**/*.js' 'tests/**/*.{js,mjs}'
+format:
+	@scripts/setup web
+	$(CARGO) fmt
+	$(PRETTIER) --write $(JAVASCRIPT)
+
 lint:
+	@scripts/setup web
 	$(CARGO) fmt --check
+	$(PRETTIER) --check $(JAVASCRIPT)
 	$(CARGO) clippy --all-targets -- -D warnings
 
 unit:

@@ -8,6 +8,7 @@ mod base;
 mod cli;
 mod config;
 mod doctor;
+mod drivers;
 mod emulator;
 mod login;
 mod max;
@@ -16,6 +17,7 @@ mod proxies;
 mod server;
 mod session;
 mod setup;
+mod signin;
 mod transport;
 mod upstream;
 

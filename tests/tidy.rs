@@ -16,19 +16,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("observe", &["base", "config"]),
     ("max", &[]),
     ("proxies", &[]),
-    ("upstream", &["base", "config", "max"]),
-    ("session", &["base", "upstream"]),
+    ("signin", &["base"]),
+    ("upstream", &["base", "config"]),
+    ("session", &["base", "signin"]),
     ("emulator", &["base", "max"]),
-    ("login", &["base", "max", "upstream"]),
-    ("transport", &["base", "login", "upstream"]),
+    ("drivers", &["base", "config", "max", "signin", "upstream"]),
+    ("login", &["base", "signin"]),
+    ("transport", &["base", "login", "signin"]),
     ("server", &["base", "config", "login", "proxies", "session", "transport"]),
-    ("doctor", &["base", "config", "proxies", "upstream"]),
+    ("doctor", &["base", "config", "drivers", "proxies", "signin", "upstream"]),
     ("setup", &["proxies"]),
     (
         "cli",
         &[
-            "base", "config", "doctor", "emulator", "login", "observe", "proxies", "server", "session", "setup",
-            "upstream",
+            "base", "config", "doctor", "drivers", "emulator", "login", "observe", "proxies", "server", "session",
+            "setup", "signin", "upstream",
         ],
     ),
 ];
@@ -140,7 +142,7 @@ fn dependencies() -> BTreeSet<String> {
 fn every_dependency_has_its_paragraph() {
     let text = read("DEPS.md");
     let named: BTreeSet<String> = text.split("**").skip(1).step_by(2).map(str::to_owned).collect();
-    let browser_side = ["ws", "playwright-core", "typescript"];
+    let browser_side = ["ws", "playwright-core", "prettier", "typescript"];
     for name in dependencies() {
         assert!(named.contains(&name), "DEPS.md says nothing of {name}");
     }
@@ -189,7 +191,7 @@ fn every_problem_and_error_code_is_documented() {
             .collect()
     };
     for file in [
-        "src/login/text.rs",
+        "src/signin/failure.rs",
         "src/server/asked.rs",
         "src/server/logins.rs",
         "src/server/sign_in.rs",

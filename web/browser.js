@@ -81,7 +81,9 @@ export function recallWinner(store, now) {
 export function describeBrowser(nav = globalThis.navigator, view = globalThis) {
   const agent = String(nav?.userAgent ?? '').slice(0, 512);
   const touchMac = /Macintosh/.test(agent) && nav?.maxTouchPoints > 1; // an iPad says it is a Mac
-  const language = String(nav?.language ?? 'ru').slice(0, 2).toLowerCase();
+  const language = String(nav?.language ?? 'ru')
+    .slice(0, 2)
+    .toLowerCase();
   const match = (/** @type {[RegExp, string][]} */ table) => table.find(([pattern]) => pattern.test(agent))?.[1];
   return {
     deviceName:

@@ -14,7 +14,19 @@
 import { describeBrowser, environment, languageOf, messagesFor, recallWinner, rememberWinner } from './browser.js';
 import { Judge, Line } from './lateness.js';
 import {
-  Pace, backoff, isGone, isGoneCode, nameOf, nonce, openPages, openSocket, openSse, overloadCode, parsePosition, readJson, readProblem,
+  Pace,
+  backoff,
+  isGone,
+  isGoneCode,
+  nameOf,
+  nonce,
+  openPages,
+  openSocket,
+  openSse,
+  overloadCode,
+  parsePosition,
+  readJson,
+  readProblem,
 } from './transports.js';
 
 /** @typedef {import('./transports.js').Wire} Wire */
@@ -328,7 +340,8 @@ class Attempt {
     for (let tries = 0; !this.#stopped; tries++) {
       const asked = await this.#ask(`${base}/callback`, { token: data.token });
       // An answer that was lost on its way back has burnt the token: the session says whether it was that.
-      const { body, problem } = tries > 0 && asked.problem?.code ? await this.#ask(`${base}/session/${nonce(this.#env.random)}`) : asked;
+      const { body, problem } =
+        tries > 0 && asked.problem?.code ? await this.#ask(`${base}/session/${nonce(this.#env.random)}`) : asked;
       if (this.#stopped) return;
       if (body) return this.#tell('success', { ...data, session: body });
       const refused = problem?.code && problem.status < 500;
@@ -720,7 +733,8 @@ class Attempt {
     this.report.push({ at: this.#env.clock.now(), transport, why });
     if (this.report.length > 20) this.report.shift();
     const [reason, status] = why.split(' ');
-    if (this.#untold.length < UNTOLD_MAX) this.#untold.push(`${transport}.${reason}${reason === 'http' ? `-${status}` : ''}`);
+    if (this.#untold.length < UNTOLD_MAX)
+      this.#untold.push(`${transport}.${reason}${reason === 'http' ? `-${status}` : ''}`);
   }
 
   /** What failed on the previous page is not tried first on this one. */

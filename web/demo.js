@@ -18,8 +18,22 @@ const ENGLISH = {
   empty: 'The events of a login appear here as the server sends them.',
 };
 const NAMES = {
-  ru: { qr: 'Код показан', password: 'Нужен облачный пароль', success: 'Вход выполнен', error: 'Ошибка', close: 'Окно закрыто', again: 'Свежий код' },
-  en: { qr: 'Code shown', password: 'Cloud password asked', success: 'Signed in', error: 'Error', close: 'Dialog closed', again: 'Fresh code' },
+  ru: {
+    qr: 'Код показан',
+    password: 'Нужен облачный пароль',
+    success: 'Вход выполнен',
+    error: 'Ошибка',
+    close: 'Окно закрыто',
+    again: 'Свежий код',
+  },
+  en: {
+    qr: 'Code shown',
+    password: 'Cloud password asked',
+    success: 'Signed in',
+    error: 'Error',
+    close: 'Dialog closed',
+    again: 'Fresh code',
+  },
 };
 
 const wanted = new URLSearchParams(location.search).get('locale') ?? navigator.language ?? 'ru';
@@ -61,7 +75,8 @@ async function showSession() {
 function face(name, picture) {
   const url = typeof picture === 'string' ? new URL(picture, location.href) : null;
   // The page's policy loads pictures of its own origin only.
-  if (!url || (url.origin !== location.origin && url.protocol !== 'data:')) return document.createTextNode([...name][0] ?? '?');
+  if (!url || (url.origin !== location.origin && url.protocol !== 'data:'))
+    return document.createTextNode([...name][0] ?? '?');
   const image = new Image();
   image.src = url.href;
   image.alt = '';
@@ -121,7 +136,8 @@ function tell(kind, text, more) {
 }
 
 /** @param {string} name @param {(detail: any) => void} listener */
-const on = (name, listener) => document.addEventListener(name, (event) => listener(/** @type {CustomEvent} */ (event).detail));
+const on = (name, listener) =>
+  document.addEventListener(name, (event) => listener(/** @type {CustomEvent} */ (event).detail));
 on('max-auth-status', (data) => tell('status', data.message ?? data.stage, `status · ${data.stage}`));
 on('max-auth-qr', (data) => {
   const again = story().some((line) => line.kind === 'qr');

@@ -95,7 +95,9 @@ function show(codes) {
     const { row, facts, left } = rowOf(code);
     const seconds = Math.max(0, Math.round((code.expiresAt - Date.now()) / 1000));
     const open = STATES[code.state] === 'ждёт' || !STATES[code.state];
-    left.textContent = open ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}` : STATES[code.state];
+    left.textContent = open
+      ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+      : STATES[code.state];
     facts.textContent = `…${code.track.slice(-6)} · ${code.dialect} · вопросов: ${code.polls}`;
     row.classList.toggle('done', !open);
     if (!row.isConnected) byId('codes').prepend(row);
@@ -112,7 +114,12 @@ async function get(path) {
 
 /** @param {Record<string, unknown>} stats */
 function showStats(stats) {
-  const names = /** @type {Record<string, string>} */ ({ codes: 'коды', logins: 'входы', logouts: 'выходы', connections: 'соединения' });
+  const names = /** @type {Record<string, string>} */ ({
+    codes: 'коды',
+    logins: 'входы',
+    logouts: 'выходы',
+    connections: 'соединения',
+  });
   const known = Object.keys(names).filter((key) => key in stats);
   byId('stats').replaceChildren(
     ...known.map((key) => {

@@ -228,7 +228,12 @@ export function openSse(env, url, handlers) {
   };
   read().catch((error) => end(`failed ${nameOf(error)}`));
 
-  return { send: () => false, close: () => { if (!over) release(); } };
+  return {
+    send: () => false,
+    close: () => {
+      if (!over) release();
+    },
+  };
 }
 
 /**
@@ -375,11 +380,14 @@ export function openPages(env, pace, wake, handlers) {
   /** @param {number} hold @returns {Promise<{ body?: any, why?: string, problem?: Problem | null }>} */
   const fetchPage = async (hold) => {
     abort = new AbortController();
-    const stuck = clock.setTimeout(() => {
-      doubtful = doubtful > 0 ? doubtful - 1 : DOUBTFUL_PAGES;
-      pace.change(handlers.key !== '');
-      abort.abort();
-    }, hold * 1000 + (doubtful > 0 ? DOUBTFUL_GRACE_MS : GRACE_MS));
+    const stuck = clock.setTimeout(
+      () => {
+        doubtful = doubtful > 0 ? doubtful - 1 : DOUBTFUL_PAGES;
+        pace.change(handlers.key !== '');
+        abort.abort();
+      },
+      hold * 1000 + (doubtful > 0 ? DOUBTFUL_GRACE_MS : GRACE_MS),
+    );
     try {
       const url = handlers.url({ wait: String(hold), wake: wake ? '1' : '' });
       const keyed = pace.keyed && handlers.key !== '';

@@ -110,12 +110,15 @@ const en = {
     cancelled: ['The sign-in was cancelled', 'If that was not you, nothing needs to be done: nobody signed in.'],
     'upstream-unreachable': ['MAX cannot be reached', 'This happens. Please try again in a minute.'],
     'max-trouble': ['MAX is having trouble', 'It will pass. Please try again.'],
-    'qr-login-disabled': ['Sign-in is unavailable', "MAX gives this site no code. Please tell its administrator."],
+    'qr-login-disabled': ['Sign-in is unavailable', 'MAX gives this site no code. Please tell its administrator.'],
     'password-not-supported': ['Another way to sign in is needed', ''],
     'password-wrong': ['That password did not work', 'No tries are left. Please start again.'],
     'two-factor-needed': ['Set a cloud password', ''],
     'account-blocked': ['MAX refuses this account', 'Please check it in the MAX app.'],
-    'origin-refused': ['The site is not set up', 'This address may not sign in with MAX. Please tell the administrator.'],
+    'origin-refused': [
+      'The site is not set up',
+      'This address may not sign in with MAX. Please tell the administrator.',
+    ],
   },
   errorTitle: 'Could not sign in',
 };

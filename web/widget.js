@@ -91,7 +91,10 @@ export class MaxAuthPanel extends HTMLElement {
   /** @param {import('./client.js').EventName} event @param {any} data */
   #on(event, data) {
     if (event === 'success') return this.#succeed(data);
-    this.#emit(`max-auth-${event}`, event === 'qr' ? { expiresAt: data.expiresAt, ttl: data.ttl, qrLink: data.qrLink } : data);
+    this.#emit(
+      `max-auth-${event}`,
+      event === 'qr' ? { expiresAt: data.expiresAt, ttl: data.ttl, qrLink: data.qrLink } : data,
+    );
     if (event === 'status') this.#show(stageOf(data.stage) ?? this.#state, data);
     else if (event === 'qr') this.#showCode(data);
     else if (event === 'password') this.#show('password', data);
@@ -147,7 +150,10 @@ export class MaxAuthPanel extends HTMLElement {
     }
     const [title, body] = this.#stageWords(state, data);
     view.badge.className = `badge ${{ approved: 'good busy', finishing: 'busy', success: 'good', error: 'bad' }[/** @type {string} */ (state)] ?? ''}`;
-    draw(view.badgeIcon, { error: 'alert', password: 'lock', finishing: 'check' }[/** @type {string} */ (state)] ?? 'check');
+    draw(
+      view.badgeIcon,
+      { error: 'alert', password: 'lock', finishing: 'check' }[/** @type {string} */ (state)] ?? 'check',
+    );
     view.title.textContent = title;
     view.body.textContent = body;
     view.body.hidden = !body;
@@ -301,8 +307,12 @@ function build(text, client) {
   const rest = s('rect', { class: 'rest', x: 2, y: 2, width: 244, height: 244, rx: 25, pathLength: 100 });
   rest.style.strokeDasharray = '100';
   rest.style.strokeDashoffset = '100';
-  const outline = s('svg', { class: 'outline', viewBox: '0 0 248 248', 'aria-hidden': 'true' },
-    s('rect', { class: 'track', x: 2, y: 2, width: 244, height: 244, rx: 25 }), rest);
+  const outline = s(
+    'svg',
+    { class: 'outline', viewBox: '0 0 248 248', 'aria-hidden': 'true' },
+    s('rect', { class: 'track', x: 2, y: 2, width: 244, height: 244, rx: 25 }),
+    rest,
+  );
   const frame = h('div', { class: 'frame' }, outline, card);
 
   const away = { target: '_blank', rel: 'noopener noreferrer' };
@@ -310,8 +320,13 @@ function build(text, client) {
   const small = h('a', { class: 'text', ...away }, text.open);
   const app = h('div', { class: 'app off' }, big, h('p', {}, text.orScan));
   const here = h('p', { class: 'here off' }, `${text.openHere} `, small);
-  const steps = h('ol', { class: 'steps', 'aria-label': text.howto },
-    h('li', {}, text.step1), h('li', {}, text.step2), h('li', {}, text.step3));
+  const steps = h(
+    'ol',
+    { class: 'steps', 'aria-label': text.howto },
+    h('li', {}, text.step1),
+    h('li', {}, text.step2),
+    h('li', {}, text.step3),
+  );
   const warning = h('p', { class: 'note' }, icon('shield'), h('span', {}, text.warning));
   const code = h('div', { class: 'code' }, app, frame, h('div', { class: 'line' }, status, left), steps, warning, here);
 
@@ -321,7 +336,14 @@ function build(text, client) {
   const body = h('p', {});
   const fine = h('p', { class: 'small', hidden: '' });
   const again = h('button', { class: 'primary again', type: 'button', hidden: '' }, text.retry);
-  const input = h('input', { id: 'secret', type: 'password', autocomplete: 'off', required: '', maxlength: '256', 'aria-describedby': 'hint wrong' });
+  const input = h('input', {
+    id: 'secret',
+    type: 'password',
+    autocomplete: 'off',
+    required: '',
+    maxlength: '256',
+    'aria-describedby': 'hint wrong',
+  });
   const hint = h('p', { id: 'hint', class: 'small', hidden: '' });
   const wrong = h('p', { id: 'wrong', class: 'wrong', role: 'alert' });
   const send = h('button', { class: 'primary', type: 'submit' }, text.passwordSend);
@@ -332,10 +354,38 @@ function build(text, client) {
   const site = client
     ? h('p', { class: 'site' }, `${text.forClient} `, h('b', {}, client), ` · ${location.host}`)
     : h('p', { class: 'site' }, `${text.forSite} `, h('b', {}, location.host));
-  const root = h('section', { class: 'panel' }, h('header', {}, h('h2', {}, text.title), site), h('div', { class: 'views' }, code, stage), hush);
+  const root = h(
+    'section',
+    { class: 'panel' },
+    h('header', {}, h('h2', {}, text.title), site),
+    h('div', { class: 'views' }, code, stage),
+    hush,
+  );
   return {
-    root, text, status, left, card, rest, frame, app, here, links: [big, small], code, badge, badgeIcon, title, body,
-    fine, again, form, input, hint, wrong, send, stage, hush,
+    root,
+    text,
+    status,
+    left,
+    card,
+    rest,
+    frame,
+    app,
+    here,
+    links: [big, small],
+    code,
+    badge,
+    badgeIcon,
+    title,
+    body,
+    fine,
+    again,
+    form,
+    input,
+    hint,
+    wrong,
+    send,
+    stage,
+    hush,
   };
 }
 
@@ -524,14 +574,29 @@ function ghost() {
     }
   }
   const d = `${corner(3, 3)}${corner(19, 3)}${corner(3, 19)}${dots}`;
-  return s('svg', { class: 'ghost', viewBox: '0 0 29 29', 'aria-hidden': 'true' },
-    s('path', { d, fill: 'currentColor', 'fill-rule': 'evenodd' }));
+  return s(
+    'svg',
+    { class: 'ghost', viewBox: '0 0 29 29', 'aria-hidden': 'true' },
+    s('path', { d, fill: 'currentColor', 'fill-rule': 'evenodd' }),
+  );
 }
 
 const DRAWING_ELEMENTS = new Set(['svg', 'g', 'path', 'rect']);
 const DRAWING_ATTRIBUTES = new Set([
-  'viewBox', 'width', 'height', 'x', 'y', 'rx', 'd', 'fill', 'fill-rule', 'stroke', 'stroke-width', 'stroke-linejoin',
-  'shape-rendering', 'transform',
+  'viewBox',
+  'width',
+  'height',
+  'x',
+  'y',
+  'rx',
+  'd',
+  'fill',
+  'fill-rule',
+  'stroke',
+  'stroke-width',
+  'stroke-linejoin',
+  'shape-rendering',
+  'transform',
 ]);
 
 /**
@@ -547,10 +612,12 @@ export function adoptDrawing(text) {
   const copy = (from, depth) => {
     const to = document.createElementNS(SVG, from.localName);
     for (const { name, value } of from.attributes) {
-      if (DRAWING_ATTRIBUTES.has(name) && /^[\w\s.,#%+()-]*$/.test(value) && !/url/i.test(value)) to.setAttribute(name, value);
+      if (DRAWING_ATTRIBUTES.has(name) && /^[\w\s.,#%+()-]*$/.test(value) && !/url/i.test(value))
+        to.setAttribute(name, value);
     }
     for (const child of from.children) {
-      if (depth < 4 && child.namespaceURI === SVG && DRAWING_ELEMENTS.has(child.localName)) to.append(copy(child, depth + 1));
+      if (depth < 4 && child.namespaceURI === SVG && DRAWING_ELEMENTS.has(child.localName))
+        to.append(copy(child, depth + 1));
     }
     return to;
   };

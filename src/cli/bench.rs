@@ -1,7 +1,7 @@
 //! `max-auth bench`: how much a waiting and a finished login cost. Opens logins over plain WebSockets against a server
 //! on this machine and, given its process id, reads from /proc what they cost it.
 
-use super::{Failure, block_on, say};
+use super::{CliError, block_on, say};
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::base::websocket;
@@ -49,10 +49,10 @@ pub struct Arguments {
     origin: Option<String>,
 }
 
-pub fn run(arguments: Arguments) -> Result<(), Failure> {
+pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let loopback = matches!(arguments.url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     if arguments.url.scheme() != "http" || !loopback {
-        return Err(Failure::No("bench loads servers on this machine only: http://127.0.0.1:PORT/…".to_owned()));
+        return Err(CliError::No("bench loads servers on this machine only: http://127.0.0.1:PORT/…".to_owned()));
     }
     block_on(bench(arguments))
 }
@@ -64,10 +64,10 @@ enum Report {
     Failed(String),
 }
 
-async fn bench(arguments: Arguments) -> Result<(), Failure> {
+async fn bench(arguments: Arguments) -> Result<(), CliError> {
     let cost = |what: &str| arguments.pid.map(|pid| Cost::of(pid).ok_or(what.to_owned()));
     let before =
-        cost("before").transpose().map_err(|_| Failure::CannotRun("that process cannot be read".to_owned()))?;
+        cost("before").transpose().map_err(|_| CliError::CannotRun("that process cannot be read".to_owned()))?;
     let tasks = Tasks::new();
     let (reports, mut inbox) = mpsc::channel(1024);
     let plan = Arc::new(Plan {
@@ -108,7 +108,7 @@ async fn bench(arguments: Arguments) -> Result<(), Failure> {
         tell_cost(&arguments, &before).await;
     }
     plan.release.notify_waiters();
-    if failed.is_empty() { Ok(()) } else { Err(Failure::No("some logins failed".to_owned())) }
+    if failed.is_empty() { Ok(()) } else { Err(CliError::No("some logins failed".to_owned())) }
 }
 
 async fn tell_cost(arguments: &Arguments, before: &Cost) {

@@ -1,6 +1,6 @@
 //! `max-auth emulate`: a stand-in for MAX, for people and for tests.
 
-use super::{Failure, block_on, cannot_run, say, stop_signal};
+use super::{CliError, block_on, cannot_run, say, stop_signal};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
@@ -49,14 +49,14 @@ pub struct Arguments {
     allow_remote: bool,
 }
 
-pub fn run(arguments: Arguments) -> Result<(), Failure> {
+pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let log = Log { level: tracing::Level::INFO, format: LogFormat::Text };
     let _last_lines = observe::log(&log).map_err(|error| cannot_run(&error))?;
     let server_ping = match arguments.server_ping {
         None => None,
         Some(seconds) => match Duration::try_from_secs_f64(seconds) {
             Ok(every) if every >= Duration::from_millis(10) => Some(every),
-            _ => return Err(Failure::No("--server-ping: at least 0.01 seconds".to_owned())),
+            _ => return Err(CliError::No("--server-ping: at least 0.01 seconds".to_owned())),
         },
     };
     let usual = Options::default();
@@ -77,7 +77,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     block_on(emulate(options, arguments.listen, arguments.allow_remote))
 }
 
-async fn emulate(options: Options, listen: SocketAddr, allow_remote: bool) -> Result<(), Failure> {
+async fn emulate(options: Options, listen: SocketAddr, allow_remote: bool) -> Result<(), CliError> {
     let tasks = Tasks::new();
     let emulator = Emulator::new(options, Clock::system(), Rng::system(), tasks.clone());
     let listener = emulator::listen(listen, allow_remote).await.map_err(|error| cannot_run(&error))?;

@@ -1,6 +1,6 @@
 //! `max-auth health`: is the server that runs with this configuration alive? For `HEALTHCHECK`, where there is no curl.
 
-use super::{Failure, block_on, say};
+use super::{CliError, block_on, say};
 use crate::config::{Config, Flags};
 use axum::body::Body;
 use http::header::HOST;
@@ -14,13 +14,13 @@ use tokio::time::timeout;
 /// A server that needs longer to say "ok" is not well. Below the five seconds that `HEALTHCHECK` is given.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-pub fn run(flags: &Flags) -> Result<(), Failure> {
+pub fn run(flags: &Flags) -> Result<(), CliError> {
     let address = reachable(Config::load(flags)?.config.server.ops_listen);
     block_on(async move {
         let asked = timeout(PATIENCE, ask(address)).await;
         let outcome = asked.unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs())));
         outcome
-            .map_err(|why| Failure::No(format!("not healthy: http://{address}/healthz: {why} (server.ops_listen)")))?;
+            .map_err(|why| CliError::No(format!("not healthy: http://{address}/healthz: {why} (server.ops_listen)")))?;
         say("healthy");
         Ok(())
     })

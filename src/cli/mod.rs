@@ -64,7 +64,7 @@ struct Configuration {
 }
 
 /// How a command failed.
-enum Failure {
+enum CliError {
     /// The answer is "no".
     No(String),
     /// It could not run at all.
@@ -72,17 +72,17 @@ enum Failure {
 }
 
 /// "Could not run", with the whole chain of causes.
-fn cannot_run(error: &dyn std::error::Error) -> Failure {
+fn cannot_run(error: &dyn std::error::Error) -> CliError {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    Failure::CannotRun(text)
+    CliError::CannotRun(text)
 }
 
-impl From<Invalid> for Failure {
+impl From<Invalid> for CliError {
     fn from(invalid: Invalid) -> Self {
         Self::No(invalid.to_string())
     }
@@ -114,33 +114,33 @@ pub fn run() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::No(why)) => {
+        Err(CliError::No(why)) => {
             complain(&why);
             ExitCode::from(1)
         }
-        Err(Failure::CannotRun(why)) => {
+        Err(CliError::CannotRun(why)) => {
             complain(&why);
             ExitCode::from(2)
         }
     }
 }
 
-fn check(configuration: Configuration) -> Result<(), Failure> {
+fn check(configuration: Configuration) -> Result<(), CliError> {
     Config::load(&Flags { config: configuration.config, listen: None })?;
     say("the configuration is fine");
     Ok(())
 }
 
-fn show(configuration: Configuration) -> Result<(), Failure> {
+fn show(configuration: Configuration) -> Result<(), CliError> {
     let loaded = Config::load(&Flags { config: configuration.config, listen: None })?;
     say(loaded.shown.trim_end());
     Ok(())
 }
 
 /// Starts the runtime for a command.
-fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn block_on(command: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::CannotRun(format!("the runtime cannot start: {error}")))?;
+    let runtime = runtime.map_err(|error| CliError::CannotRun(format!("the runtime cannot start: {error}")))?;
     runtime.block_on(command)
 }
 

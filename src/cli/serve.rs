@@ -1,19 +1,20 @@
 //! `max-auth serve`: puts the parts together, runs them, and takes them down in order.
 
-use super::{Failure, block_on, cannot_run, say, stop_signal};
+use super::{CliError, block_on, cannot_run, say, stop_signal};
 use crate::base::clock::Clock;
 use crate::base::limits::{CONNECTIONS_PER_ADDRESS, OPS_CONNECTIONS};
 use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Flags, Loaded};
+use crate::drivers::{AccountQr, OpenLogins};
 use crate::emulator::{self, Emulator, Options};
 use crate::login::{Grants, Registry, Settings};
 use crate::observe;
 use crate::server::{self, Bound, Descriptors, Ends, Extra, Ops, Parts};
 use crate::session::Sessions;
-use crate::upstream::driver::Driver;
-use crate::upstream::{AccountQr, OpenLogins, Roots};
+use crate::signin::{Driver, Drivers};
+use crate::upstream::Roots;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -24,10 +25,10 @@ use tokio::time::sleep;
 /// How often the pretended MAX wants to be asked; the real one says 5 s.
 const DEMO_POLL: Duration = Duration::from_secs(1);
 
-pub fn run(flags: &Flags, demo: bool) -> Result<(), Failure> {
+pub fn run(flags: &Flags, demo: bool) -> Result<(), CliError> {
     let Loaded { config, default_listen, .. } = Config::load(flags)?;
     if demo && !config.server.listen.ip().is_loopback() {
-        return Err(Failure::No(
+        return Err(CliError::No(
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
         ));
     }
@@ -68,7 +69,7 @@ fn share_files(config: &mut Config) -> (Descriptors, Option<String>) {
 }
 
 /// `any_port`: where the usual ports are taken, others will do.
-async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Failure> {
+async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), CliError> {
     let (files, few_files) = share_files(&mut config);
     let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
@@ -113,8 +114,14 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Fai
             config.server.base_path
         ),
     };
-    let registry =
-        Arc::new(Registry::new(settings, driver, Arc::clone(&grants), clock.clone(), rng.clone(), tasks.clone()));
+    let registry = Arc::new(Registry::new(
+        settings,
+        Drivers::only(Arc::clone(&driver)),
+        Arc::clone(&grants),
+        clock.clone(),
+        rng.clone(),
+        tasks.clone(),
+    ));
     let ends = Arc::<Ends>::default();
     let operator = Ops {
         metrics,
@@ -126,7 +133,7 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Fai
     let parts = Parts { registry, grants, sessions, tasks: tasks.clone(), clock, rng, ends, extra };
     let routes = server::router(&config.server, &config.login, parts);
 
-    greet(&config, &public, demo);
+    greet(&config, &public, demo, &*driver);
     if let Some(few_files) = few_files.filter(|_| !demo) {
         tracing::warn!("{few_files}");
     }
@@ -156,12 +163,12 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Fai
     }
     match tasks.crashed() {
         0 => Ok(()),
-        crashed => Err(Failure::No(format!("{crashed} tasks had crashed; see the log"))),
+        crashed => Err(CliError::No(format!("{crashed} tasks had crashed; see the log"))),
     }
 }
 
 /// Listens; with `any_port` on some other port where this one is taken.
-async fn bind(address: SocketAddr, key: &'static str, any_port: bool) -> Result<Bound, Failure> {
+async fn bind(address: SocketAddr, key: &'static str, any_port: bool) -> Result<Bound, CliError> {
     match server::bind(address, key).await {
         Err(_) if any_port => server::bind(SocketAddr::new(address.ip(), 0), key).await,
         bound => bound,
@@ -174,9 +181,9 @@ const LEFT_OPEN: &str = "may be left open at MAX; whoever was signing in sees a 
                          and can end it";
 
 /// The mark of logins in flight; tells what the process before this one left.
-fn open_logins(directory: &Path) -> Result<OpenLogins, Failure> {
+fn open_logins(directory: &Path) -> Result<OpenLogins, CliError> {
     let (open_logins, left) = OpenLogins::open(directory).map_err(|error| {
-        Failure::CannotRun(format!("store.path: {}: open-logins cannot be written: {error}", directory.display()))
+        CliError::CannotRun(format!("store.path: {}: open-logins cannot be written: {error}", directory.display()))
     })?;
     metrics::gauge!("max_auth_logins_left_open").set(left);
     if left > 0 {
@@ -186,14 +193,14 @@ fn open_logins(directory: &Path) -> Result<OpenLogins, Failure> {
 }
 
 /// The pretended MAX on a port of its own, its phone and the demo site on the public address.
-async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks) -> Result<Extra, Failure> {
+async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks) -> Result<Extra, CliError> {
     let options = Options { poll: DEMO_POLL, ..Options::default() };
     let emulator = Emulator::new(options, clock.clone(), rng.clone(), tasks.clone());
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = emulator::listen(anywhere, false).await.map_err(|error| cannot_run(&error))?;
     let address = listener.local_addr().map_err(|error| cannot_run(&error))?;
     let url = format!("ws://{address}/websocket").parse();
-    let url = url.map_err(|_| Failure::CannotRun("the emulator has no address".to_owned()))?;
+    let url = url.map_err(|_| CliError::CannotRun("the emulator has no address".to_owned()))?;
     config.upstream.endpoints = vec![Endpoint { url, dialect: Dialect::Binary }];
     let phone = emulator.phone_router();
     tasks.spawn("emulator", async move { emulator.serve(listener).await });
@@ -201,7 +208,7 @@ async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks
 }
 
 /// Says where it is, and what it is.
-fn greet(config: &Config, public: &Bound, demo: bool) {
+fn greet(config: &Config, public: &Bound, demo: bool, driver: &dyn Driver) {
     let address = public.address().map_or_else(|_| config.server.listen.to_string(), |address| address.to_string());
     let site = config.server.public_url.as_str().trim_end_matches('/');
     if demo {
@@ -209,10 +216,7 @@ fn greet(config: &Config, public: &Bound, demo: bool) {
         return;
     }
     tracing::info!(listen = address, public_url = site, base_path = config.server.base_path, "max-auth is ready");
-    tracing::info!(
-        "driver: account QR. It speaks the unofficial protocol of web.max.ru and holds a full token of each account \
-         for about a second; MAX shows the visitor \"new web login\". See README, \"What this is\"."
-    );
+    tracing::info!(name = driver.name(), "driver: {}", driver.assurance());
     if !config.server.public_url_given && config.server.listen.ip().is_unspecified() {
         tracing::warn!(
             "server.public_url is not set: only pages opened on this machine, at {site}, can sign in. Set it to the address \

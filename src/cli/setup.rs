@@ -1,6 +1,6 @@
 //! `max-auth setup`: a working proxy or deployment file on standard output.
 
-use super::{Failure, say};
+use super::{CliError, say};
 use crate::setup::{self, Options};
 use clap::Args;
 
@@ -43,7 +43,7 @@ fn targets() -> String {
     }
 }
 
-pub fn run(arguments: Arguments) -> Result<(), Failure> {
+pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let options = Options {
         domain: arguments.domain,
         upstream: arguments.upstream,
@@ -54,7 +54,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         key: arguments.key,
         plain: arguments.plain,
     };
-    let text = setup::file(&arguments.target, &options).map_err(|error| Failure::No(error.to_string()))?;
+    let text = setup::file(&arguments.target, &options).map_err(|error| CliError::No(error.to_string()))?;
     say(text.trim_end());
     Ok(())
 }

@@ -7,7 +7,7 @@ mod value;
 
 use crate::base::origin::Origin;
 use ipnet::IpNet;
-use reader::{Reader, Source};
+use reader::{ConfigMerger, Source};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -140,7 +140,7 @@ impl Config {
         variables: impl Iterator<Item = (String, String)>,
         flags: &Flags,
     ) -> Result<Loaded, Invalid> {
-        let mut reader = Reader::with_defaults();
+        let mut reader = ConfigMerger::with_defaults();
         if let Some((path, text)) = file {
             reader.add_file(&path.display().to_string(), text);
         }
@@ -161,7 +161,7 @@ fn read_file(path: &Path) -> Result<String, Invalid> {
     std::fs::read_to_string(path).map_err(|error| Invalid(vec![format!("{}: cannot be read: {error}", path.display())]))
 }
 
-fn build(reader: &mut Reader) -> Option<Config> {
+fn build(reader: &mut ConfigMerger) -> Option<Config> {
     // Each section is read even when another failed: all errors are told at once.
     let (server, upstream, login) = (server(reader), upstream(reader), login(reader));
     let session = session(reader);
@@ -170,7 +170,7 @@ fn build(reader: &mut Reader) -> Option<Config> {
     Some(Config { server: server?, upstream: upstream?, login: login?, session: session?, store: store?, log: log? })
 }
 
-fn server(reader: &mut Reader) -> Option<Server> {
+fn server(reader: &mut ConfigMerger) -> Option<Server> {
     let listen = reader.read("server.listen", value::socket);
     let ops_listen = reader.read("server.ops_listen", value::socket);
     let public_url = reader.read("server.public_url", |value| value::optional_text(value)?.map(public_url).transpose());
@@ -251,7 +251,7 @@ fn base_path(value: &Value) -> Result<String, String> {
     if fine { Ok(path) } else { Err(format!("{path:?} is not a path such as \"/api/auth/max\"")) }
 }
 
-fn upstream(reader: &mut Reader) -> Option<Upstream> {
+fn upstream(reader: &mut ConfigMerger) -> Option<Upstream> {
     let endpoints = reader.read("upstream.endpoints", |value| {
         let endpoints = value::list(value, endpoint)?;
         if endpoints.is_empty() { Err("needs one endpoint at least".to_owned()) } else { Ok(endpoints) }
@@ -290,7 +290,7 @@ fn endpoint(value: &Value) -> Result<Endpoint, String> {
     Ok(Endpoint { url, dialect })
 }
 
-fn login(reader: &mut Reader) -> Option<Login> {
+fn login(reader: &mut ConfigMerger) -> Option<Login> {
     let first_message_timeout = reader.read("login.first_message_timeout", value::positive_duration);
     let poll_interval = reader.read("login.poll_interval", value::positive_duration);
     let ttl = reader.read("login.ttl", value::positive_duration);
@@ -313,13 +313,13 @@ fn login(reader: &mut Reader) -> Option<Login> {
     })
 }
 
-fn session(reader: &mut Reader) -> Option<Session> {
+fn session(reader: &mut ConfigMerger) -> Option<Session> {
     let ttl = reader.read("session.ttl", value::positive_duration);
     let phone = reader.read("session.phone", value::flag);
     Some(Session { ttl: ttl?, phone: phone? })
 }
 
-fn store(reader: &mut Reader) -> Option<Store> {
+fn store(reader: &mut ConfigMerger) -> Option<Store> {
     let kind = reader.read("store.kind", |value| value::choice(value, &[("memory", ())]));
     let path =
         reader.read("store.path", |value| value::optional_text(value)?.ok_or_else(|| "needs a directory".to_owned()));
@@ -327,7 +327,7 @@ fn store(reader: &mut Reader) -> Option<Store> {
     Some(Store { path: path.map(PathBuf::from)? })
 }
 
-fn log(reader: &mut Reader) -> Option<Log> {
+fn log(reader: &mut ConfigMerger) -> Option<Log> {
     use tracing::Level;
     let level = reader.read("log.level", |value| {
         let words = [

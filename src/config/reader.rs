@@ -37,7 +37,7 @@ pub struct Entry {
 }
 
 /// All keys as `section.key`, and what was wrong so far.
-pub struct Reader {
+pub struct ConfigMerger {
     entries: BTreeMap<String, Entry>,
     errors: Vec<Mistake>,
 }
@@ -60,7 +60,7 @@ impl Mistake {
     }
 }
 
-impl Reader {
+impl ConfigMerger {
     /// The embedded defaults.
     pub fn with_defaults() -> Self {
         let mut reader = Self { entries: BTreeMap::new(), errors: Vec::new() };

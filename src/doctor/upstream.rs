@@ -6,9 +6,10 @@ use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Upstream};
+use crate::drivers::{AccountQr, OpenLogins};
 use crate::proxies::{APP, FindingCode, Severity};
-use crate::upstream::driver::{Driver as _, Inbox, News, Outcome, Outlet, Visitor};
-use crate::upstream::{AccountQr, OpenLogins, Roots, connect};
+use crate::signin::{BrowserInfo, CommandSlot, Driver as _, DriverEvent, EventSink, Outcome};
+use crate::upstream::{Roots, connect};
 use futures_util::future::join_all;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -75,10 +76,10 @@ async fn one(
         tasks.clone(),
         OpenLogins::default(),
     );
-    let inbox = Inbox::default();
-    let watch = Watch { inbox: &inbox, code: AtomicBool::new(false), greeted: AtomicBool::new(false) };
-    let outcome = driver.run(Visitor::default(), &watch, &inbox).await;
-    let (greeted, code) = (watch.greeted.load(Ordering::Relaxed), watch.code.load(Ordering::Relaxed));
+    let commands = CommandSlot::default();
+    let sink = RecordingSink { commands: &commands, code: AtomicBool::new(false), greeted: AtomicBool::new(false) };
+    let outcome = driver.run(BrowserInfo::default(), &sink, &commands).await;
+    let (greeted, code) = (sink.greeted.load(Ordering::Relaxed), sink.code.load(Ordering::Relaxed));
     let dialect = match endpoint.dialect {
         Dialect::Json => "json",
         Dialect::Binary => "binary",
@@ -89,8 +90,8 @@ async fn one(
             "connected after {connected} ms, dialect {dialect} and app_version {version} accepted, a code after {} ms, ended",
             began.elapsed().as_millis()
         )),
-        Outcome::Refused(refusal) => {
-            Err(format!("connected, but MAX refuses ({}): {}", refusal.code, refusal.kind.hint()))
+        Outcome::Failed { hint: Some(hint), .. } => {
+            Err(format!("connected, but MAX refuses ({}): {}", hint.code, hint.advice))
         }
         _ if greeted => Err("connected and greeted, but no code was given".to_owned()),
         _ => Err(format!(
@@ -100,19 +101,19 @@ async fn one(
 }
 
 /// Stops at the first code.
-struct Watch<'a> {
-    inbox: &'a Inbox,
+struct RecordingSink<'a> {
+    commands: &'a CommandSlot,
     greeted: AtomicBool,
     code: AtomicBool,
 }
 
-impl Outlet for Watch<'_> {
-    fn tell(&self, news: News) {
-        match news {
-            News::Connected => self.greeted.store(true, Ordering::Relaxed),
-            News::Code { .. } => {
+impl EventSink for RecordingSink<'_> {
+    fn emit(&self, event: DriverEvent) {
+        match event {
+            DriverEvent::Connected => self.greeted.store(true, Ordering::Relaxed),
+            DriverEvent::Code { .. } => {
                 self.code.store(true, Ordering::Relaxed);
-                self.inbox.stop();
+                self.commands.stop();
             }
             _ => {}
         }

@@ -1,18 +1,18 @@
 //! The finished result waiting to be taken: once, within a minute, by the browser that began.
 
+use super::Purpose;
 use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::limits::GRANT_LIFE;
 use crate::base::rng::Rng;
-use crate::upstream::driver::Person;
+use crate::signin::Identity;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub struct Grant {
-    pub person: Person,
-    /// Where the visitor came from: a checked path or address.
-    pub return_to: String,
+    pub identity: Identity,
+    pub purpose: Purpose,
     flow: Fingerprint,
     expires: Duration,
 }
@@ -32,10 +32,10 @@ impl Grants {
     }
 
     /// Keeps a grant and returns its token.
-    pub fn issue(&self, person: Person, return_to: String, flow: Fingerprint) -> String {
+    pub fn issue(&self, identity: Identity, purpose: Purpose, flow: Fingerprint) -> String {
         let token = id::encode(&self.rng.bytes::<32>());
         let now = self.clock.monotonic();
-        let grant = Grant { person, return_to, flow, expires: now + GRANT_LIFE };
+        let grant = Grant { identity, purpose, flow, expires: now + GRANT_LIFE };
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if table.len() >= self.max {
             table.retain(|_, grant| grant.expires > now);
@@ -81,25 +81,29 @@ impl Grants {
 mod tests {
     use super::*;
 
-    fn person() -> Person {
-        Person { id: 1, name: "И".into(), first_name: None, last_name: None, phone: None, photo_url: None }
+    fn identity() -> Identity {
+        Identity { id: 1, name: "И".into(), first_name: None, last_name: None, phone: None, photo_url: None }
+    }
+
+    fn site() -> Purpose {
+        Purpose::Site { return_to: "/".into() }
     }
 
     #[tokio::test(start_paused = true)]
     async fn once_in_the_right_browser_and_in_time() {
         let grants = Grants::new(Clock::fixed(0), Rng::seeded(1), 10);
         let (mine, other) = (Fingerprint::of(b"mine"), Fingerprint::of(b"other"));
-        let token = grants.issue(person(), "/".into(), mine);
+        let token = grants.issue(identity(), site(), mine);
         assert!(grants.take(&token, &other).is_none(), "another browser");
         assert!(grants.take("x", &mine).is_none());
         assert!(grants.take(&token, &mine).is_some(), "the other browser did not burn it");
         assert!(grants.take(&token, &mine).is_none(), "once");
 
-        let token = grants.issue(person(), "/".into(), mine);
+        let token = grants.issue(identity(), site(), mine);
         tokio::time::advance(GRANT_LIFE).await;
         assert!(grants.take(&token, &mine).is_none(), "too late");
 
-        grants.issue(person(), "/".into(), mine);
+        grants.issue(identity(), site(), mine);
         grants.tidy();
         assert_eq!(grants.table.lock().unwrap().len(), 1);
         tokio::time::advance(GRANT_LIFE).await;
@@ -113,7 +117,7 @@ mod tests {
         let flow = Fingerprint::of(b"f");
         let mut tokens = Vec::new();
         for _ in 0..3 {
-            tokens.push(grants.issue(person(), "/".into(), flow));
+            tokens.push(grants.issue(identity(), site(), flow));
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         let taken: Vec<bool> = tokens.iter().map(|token| grants.take(token, &flow).is_some()).collect();

@@ -7,6 +7,8 @@ mod grant;
 mod log;
 mod position;
 mod registry;
+mod start;
+mod table;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -17,13 +19,14 @@ use crate::base::id::{self, Fingerprint, LoginId};
 use crate::base::limits::READERS;
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
-use crate::upstream::driver::Inbox;
+use crate::signin::CommandSlot;
 pub use event::{Event, Kind};
 pub use grant::{Grant, Grants};
 pub use log::{Gone, Log, Page};
 pub use position::Position;
-pub use registry::{Registry, Settings, Start};
+pub use registry::Registry;
 use serde_json::json;
+pub use start::{Purpose, Settings, StartParams};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -32,7 +35,7 @@ use text::Stage;
 use tokio::sync::Notify;
 
 /// A page request that comes later than this after the last reader left is a visitor coming back, not the next poll.
-const AWAY: Duration = Duration::from_secs(2);
+const PRESENCE_GAP: Duration = Duration::from_secs(2);
 
 /// One attempt to sign in.
 pub struct Login {
@@ -42,7 +45,7 @@ pub struct Login {
     /// Of what lets the same browser read pages without its cookie.
     key: OnceLock<Fingerprint>,
     locale: Locale,
-    return_to: String,
+    purpose: Purpose,
     grace: Duration,
     /// The same for a visitor who left but may come back by the browser's Back button.
     grace_away: Duration,
@@ -50,7 +53,7 @@ pub struct Login {
     /// Nobody is missed before this, in milliseconds of the monotonic clock.
     held_until: AtomicU64,
     clock: Clock,
-    inbox: Inbox,
+    commands: CommandSlot,
     readers: AtomicUsize,
     /// When the last reader left, in milliseconds of the monotonic clock.
     left_at: AtomicU64,
@@ -79,20 +82,20 @@ pub struct TooManyReaders;
 pub struct PasswordNotAsked;
 
 impl Login {
-    fn new(id: LoginId, epoch: u32, start: &Start, settings: &Settings, clock: Clock) -> Self {
-        let grace = if start.phone { settings.grace_phone } else { settings.grace };
+    fn new(id: LoginId, epoch: u32, params: StartParams, settings: &Settings, clock: Clock) -> Self {
+        let grace = if params.phone { settings.grace_phone } else { settings.grace };
         let login = Self {
             id,
             log: Log::new(epoch),
-            flow: start.flow,
+            flow: params.flow,
             key: OnceLock::new(),
-            locale: start.locale,
-            return_to: start.return_to.clone(),
+            locale: params.locale,
+            purpose: params.purpose,
             grace,
             grace_away: grace.max(settings.grace_phone),
             away: AtomicBool::new(false),
             held_until: AtomicU64::new(0),
-            inbox: Inbox::default(),
+            commands: CommandSlot::default(),
             readers: AtomicUsize::new(0),
             left_at: AtomicU64::new(millis(clock.monotonic())),
             clock,
@@ -110,13 +113,14 @@ impl Login {
     }
 
     /// Counts a connection as reading; the login waits for a while when the last one is gone.
-    pub fn attach(self: &Arc<Self>, attach: Attach) -> Result<Reader, TooManyReaders> {
+    pub fn attach(self: &Arc<Self>, attach: Attach) -> Result<LogReader, TooManyReaders> {
         let before = self.readers.fetch_add(1, Ordering::SeqCst);
-        let reader = Reader(Arc::clone(self));
+        let reader = LogReader(Arc::clone(self));
         if before >= READERS {
             return Err(TooManyReaders);
         }
-        let away = before == 0 && millis(self.clock.monotonic()) > self.left_at.load(Ordering::Relaxed) + millis(AWAY);
+        let away =
+            before == 0 && millis(self.clock.monotonic()) > self.left_at.load(Ordering::Relaxed) + millis(PRESENCE_GAP);
         if attach == Attach::Resume || (attach == Attach::NextPage && away) {
             self.wake();
         }
@@ -145,7 +149,7 @@ impl Login {
 
     /// The visitor is looking: the next question to MAX comes at once (at most one a second).
     pub fn wake(&self) {
-        self.inbox.wake();
+        self.commands.wake();
     }
 
     pub fn locale(&self) -> Locale {
@@ -166,7 +170,7 @@ impl Login {
         if !self.password_asked.swap(false, Ordering::SeqCst) {
             return Err(PasswordNotAsked);
         }
-        self.inbox.password(password);
+        self.commands.password(password);
         Ok(())
     }
 
@@ -200,15 +204,15 @@ impl Login {
 }
 
 /// A connection that reads a login, counted until it is dropped.
-pub struct Reader(Arc<Login>);
+pub struct LogReader(Arc<Login>);
 
-impl Reader {
+impl LogReader {
     pub fn login(&self) -> &Arc<Login> {
         &self.0
     }
 }
 
-impl Drop for Reader {
+impl Drop for LogReader {
     fn drop(&mut self) {
         self.0.left_at.store(millis(self.0.clock.monotonic()), Ordering::Relaxed);
         self.0.readers.fetch_sub(1, Ordering::SeqCst);

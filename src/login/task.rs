@@ -1,20 +1,32 @@
-//! The one writer of a login's log: runs the driver, turns its news into events, ends it when its time has come.
+//! The one writer of a login's log: runs the driver, turns what it emits into events, ends it when its time has come.
 
 use super::event::Kind;
-use super::registry::{Registry, SignedIn};
-use super::text::{Failure, Stage};
-use super::{Login, drawing};
+use super::grant::Grants;
+use super::table::{SignedIn, Table};
+use super::text::{Stage, error_data};
+use super::{Login, Settings, drawing};
+use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
+use crate::base::repeat::OncePerMinuteEach;
 use crate::base::tasks::Tasks;
-use crate::upstream::driver::{News, Outcome, Outlet, Person, Visitor};
+use crate::signin::{BrowserInfo, DriverEvent, Drivers, EventSink, Failure, Identity, Outcome};
 use metrics::{counter, histogram};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What a visitor who found MAX out of reach should wait before trying again.
-const UNREACHABLE_PAUSE: Duration = Duration::from_secs(30);
+/// What every login's task works with.
+pub struct TaskContext {
+    pub table: Arc<Table>,
+    pub settings: Settings,
+    pub drivers: Drivers,
+    pub grants: Arc<Grants>,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    /// One line a minute for each reason: when MAX changes its mind, it refuses everybody.
+    pub refused: OncePerMinuteEach<(&'static str, Option<&'static str>)>,
+}
 
 /// Why a login is ended from our side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,18 +37,18 @@ enum Reason {
     ServerStops,
 }
 
-pub async fn run(registry: Arc<Registry>, login: Arc<Login>, visitor: Visitor) {
-    let mut open = Open { registry: &registry, login: &login, leave_unsealed: false, signed_in: false };
-    let (outcome, reason) = sign_in(&registry, &login, visitor).await;
+pub async fn run(context: Arc<TaskContext>, login: Arc<Login>, browser: BrowserInfo) {
+    let mut open = Open { context: &context, login: &login, leave_unsealed: false, signed_in: false };
+    let (outcome, reason) = sign_in(&context, &login, browser).await;
     open.signed_in = matches!(outcome, Outcome::SignedIn(_)) && reason != Some(Reason::Cancelled);
-    open.leave_unsealed = !conclude(&registry, &login, outcome, reason);
+    open.leave_unsealed = !conclude(&context, &login, outcome, reason);
 }
 
 /// Runs the driver to its end, telling it to stop when there is a reason.
-async fn sign_in(registry: &Registry, login: &Login, visitor: Visitor) -> (Outcome, Option<Reason>) {
-    let outlet = LoginOutlet { login, stage: Mutex::new(Stage::Connecting), began: registry.clock.monotonic() };
-    let mut driver = registry.driver.run(visitor, &outlet, &login.inbox);
-    let ended = end_reason(login, registry.settings.ttl, &registry.tasks);
+async fn sign_in(context: &TaskContext, login: &Login, browser: BrowserInfo) -> (Outcome, Option<Reason>) {
+    let sink = LoginSink { login, stage: Mutex::new(Stage::Connecting), began: context.clock.monotonic() };
+    let mut driver = context.drivers.pick().run(browser, &sink, &login.commands);
+    let ended = end_reason(login, context.settings.ttl, &context.tasks);
     tokio::pin!(ended);
     let mut reason = None;
     loop {
@@ -44,7 +56,7 @@ async fn sign_in(registry: &Registry, login: &Login, visitor: Visitor) -> (Outco
             outcome = &mut driver => return (outcome, reason),
             why = &mut ended, if reason.is_none() => {
                 reason = Some(why);
-                login.inbox.stop();
+                login.commands.stop();
             }
         }
     }
@@ -61,50 +73,51 @@ async fn end_reason(login: &Login, ttl: Duration, tasks: &Tasks) -> Reason {
 
 /// Writes the last event. False when the log stays open because the server stops: the visitor's page begins a new
 /// login at the next server by itself.
-fn conclude(registry: &Registry, login: &Login, outcome: Outcome, reason: Option<Reason>) -> bool {
+fn conclude(context: &TaskContext, login: &Login, outcome: Outcome, reason: Option<Reason>) -> bool {
     let result = match (outcome, reason) {
         (_, Some(Reason::ServerStops)) => {
             count("server-stopped");
             return false;
         }
         (_, Some(Reason::Cancelled)) => Err((Failure::Cancelled, None)),
-        (Outcome::SignedIn(person), _) => Ok(person),
-        (Outcome::Refused(refusal), _) => {
-            if let Some(times) = registry.refused.due((refusal.kind, refusal.known_code())) {
+        (Outcome::SignedIn(identity), _) => Ok(identity),
+        (Outcome::Failed { failure, retry_after, hint }, _) => {
+            if let Some(hint) = hint
+                && let Some(times) = context.refused.due((hint.advice, hint.known_code))
+            {
                 tracing::warn!(
                     login = login.id.short(),
-                    max_code = refusal.code,
+                    max_code = hint.code,
                     times,
                     "MAX refused a sign-in: {}",
-                    refusal.kind.hint()
+                    hint.advice
                 );
             }
-            Err((Failure::of(&refusal), refusal.retry_after))
+            Err((failure, retry_after))
         }
-        (Outcome::Unreachable, _) => Err((Failure::UpstreamUnreachable, Some(UNREACHABLE_PAUSE))),
         (Outcome::Stopped, Some(Reason::Expired)) => Err((Failure::Expired, None)),
         (Outcome::Stopped, Some(Reason::VisitorLeft)) => Err((Failure::VisitorLeft, None)),
         (Outcome::Stopped, None) => Err((Failure::Internal, None)),
     };
     match result {
-        Ok(person) => succeed(registry, login, person),
+        Ok(identity) => succeed(context, login, identity),
         Err((failure, retry_after)) => fail(login, failure, retry_after),
     }
     true
 }
 
-fn succeed(registry: &Registry, login: &Login, person: Person) {
-    let token = registry.grants.issue(person, login.return_to.clone(), login.flow);
+fn succeed(context: &TaskContext, login: &Login, identity: Identity) {
+    let token = context.grants.issue(identity, login.purpose.clone(), login.flow);
     // A path of its own, for caches that leave the query out of their key: nobody is served the answer to another one's.
     let unique = id::encode(&Fingerprint::of(token.as_bytes()).bytes()[..9]);
-    let redirect = format!("{}/{unique}?token={token}", registry.settings.callback);
+    let redirect = format!("{}/{unique}?token={token}", context.settings.callback);
     login.log.append(Kind::Success, &json!({"token": token, "redirect": redirect}));
     count("success");
     tracing::info!(login = login.id.short(), "signed in");
 }
 
 fn fail(login: &Login, failure: Failure, retry_after: Option<Duration>) {
-    login.log.append(Kind::Error, &failure.data(login.locale, retry_after.map(super::millis)));
+    login.log.append(Kind::Error, &error_data(failure, login.locale, retry_after.map(super::millis)));
     count(failure.code());
     tracing::info!(login = login.id.short(), outcome = failure.code(), "login ended");
 }
@@ -115,7 +128,7 @@ fn count(outcome: &'static str) {
 
 /// Gives the place back and leaves no log open, whatever happens in the task, a panic included.
 struct Open<'a> {
-    registry: &'a Registry,
+    context: &'a TaskContext,
     login: &'a Login,
     leave_unsealed: bool,
     signed_in: bool,
@@ -126,18 +139,18 @@ impl Drop for Open<'_> {
         if !self.leave_unsealed && !self.login.log.is_sealed() {
             fail(self.login, Failure::Internal, None);
         }
-        self.registry.ended(self.login, self.login.log.is_sealed().then_some(SignedIn(self.signed_in)));
+        self.context.table.ended(self.login, self.login.log.is_sealed().then_some(SignedIn(self.signed_in)));
     }
 }
 
-/// Turns a driver's news into events.
-struct LoginOutlet<'a> {
+/// Turns what a driver emits into events.
+struct LoginSink<'a> {
     login: &'a Login,
     stage: Mutex<Stage>,
     began: Duration,
 }
 
-impl LoginOutlet<'_> {
+impl LoginSink<'_> {
     /// Tells a stage, unless it is the one the visitor sees already.
     fn stage(&self, stage: Stage) {
         let mut seen = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,19 +178,19 @@ impl LoginOutlet<'_> {
     }
 }
 
-impl Outlet for LoginOutlet<'_> {
-    fn tell(&self, news: News) {
-        match news {
+impl EventSink for LoginSink<'_> {
+    fn emit(&self, event: DriverEvent) {
+        match event {
             // A lost upstream is ours to heal: the visitor sees only the new code.
-            News::Connected => {
+            DriverEvent::Connected => {
                 if self.is_at(Stage::Connecting) {
                     self.stage(Stage::Code);
                 }
             }
-            News::Code { link, ttl, expires_unix_ms } => self.code(&link, ttl, expires_unix_ms),
-            News::Approved => self.stage(Stage::Approved),
-            News::Finishing => self.stage(Stage::Finishing),
-            News::Password { hint, wrong } => {
+            DriverEvent::Code { link, ttl, expires_unix_ms } => self.code(&link, ttl, expires_unix_ms),
+            DriverEvent::Approved => self.stage(Stage::Approved),
+            DriverEvent::Finishing => self.stage(Stage::Finishing),
+            DriverEvent::Password { hint, wrong } => {
                 self.login.password_asked.store(true, Ordering::SeqCst);
                 self.login.log.append(Kind::Password, &json!({"hint": hint, "wrong": wrong}));
             }

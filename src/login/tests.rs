@@ -1,18 +1,18 @@
 //! The life of a login on a paused clock, with a driver that does what the test says.
 
 use super::event::Kind;
-use super::registry::Busy;
+use super::table::Busy;
 use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::upstream::driver::{Driver, Letter, News, Outcome, Outlet, Person, Run, Visitor};
+use crate::signin::{BrowserInfo, Command, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run};
 use std::sync::Mutex;
 use tokio::time::sleep;
 
 /// Shows a code, then does `plan` until it is told to stop.
 struct Scripted {
     plan: Plan,
-    letters: Mutex<Vec<&'static str>>,
+    commands: Mutex<Vec<&'static str>>,
 }
 
 #[derive(Clone, Copy)]
@@ -24,14 +24,22 @@ enum Plan {
 }
 
 impl Driver for Scripted {
-    fn run<'a>(&'a self, _: Visitor, outlet: &'a dyn Outlet, inbox: &'a Inbox) -> Run<'a> {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn assurance(&self) -> &'static str {
+        "a test"
+    }
+
+    fn run<'a>(&'a self, _: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
         Box::pin(async move {
-            outlet.tell(News::Connected);
+            sink.emit(DriverEvent::Connected);
             let link = "https://max.ru/:auth/x".to_owned();
-            outlet.tell(News::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 120_000 });
+            sink.emit(DriverEvent::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 120_000 });
             match self.plan {
                 Plan::Panic => panic!("a defect"),
-                Plan::AskPassword => outlet.tell(News::Password { hint: Some("кот".into()), wrong: false }),
+                Plan::AskPassword => sink.emit(DriverEvent::Password { hint: Some("кот".into()), wrong: false }),
                 _ => {}
             }
             let approve = match self.plan {
@@ -43,18 +51,18 @@ impl Driver for Scripted {
             loop {
                 tokio::select! {
                     () = &mut approve => break,
-                    letter = inbox.next() => {
-                        let name = match letter {
-                            Letter::Stop => return Outcome::Stopped,
-                            Letter::Wake => "wake",
-                            Letter::Password(_) => { outlet.tell(News::Finishing); break }
+                    command = commands.next() => {
+                        let name = match command {
+                            Command::Stop => return Outcome::Stopped,
+                            Command::Wake => "wake",
+                            Command::Password(_) => { sink.emit(DriverEvent::Finishing); break }
                         };
-                        self.letters.lock().unwrap().push(name);
+                        self.commands.lock().unwrap().push(name);
                     }
                 }
             }
             let name = "Иван".to_owned();
-            Outcome::SignedIn(Person {
+            Outcome::SignedIn(Identity {
                 id: 7,
                 first_name: Some(name.clone()),
                 name,
@@ -77,7 +85,7 @@ const FLOW: &[u8] = b"flow";
 
 fn world(plan: Plan, max_active: usize) -> World {
     let (clock, rng, tasks) = (Clock::fixed(0), Rng::seeded(5), Tasks::new());
-    let driver = Arc::new(Scripted { plan, letters: Mutex::default() });
+    let driver = Arc::new(Scripted { plan, commands: Mutex::default() });
     let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 100));
     let settings = Settings {
         ttl: Duration::from_secs(600),
@@ -87,7 +95,8 @@ fn world(plan: Plan, max_active: usize) -> World {
         callback: "https://example.ru/api/auth/max/callback".into(),
     };
     let asks: Arc<dyn Driver> = Arc::<Scripted>::clone(&driver);
-    let registry = Arc::new(Registry::new(settings, asks, Arc::clone(&grants), clock, rng, tasks.clone()));
+    let registry =
+        Arc::new(Registry::new(settings, Drivers::only(asks), Arc::clone(&grants), clock, rng, tasks.clone()));
     World { registry, driver, grants, tasks }
 }
 
@@ -97,9 +106,9 @@ impl World {
     }
 
     fn try_start(&self, phone: bool) -> Result<Arc<Login>, Busy> {
-        self.registry.start(Start {
-            visitor: Visitor::default(),
-            return_to: "/after".into(),
+        self.registry.start(StartParams {
+            browser: BrowserInfo::default(),
+            purpose: Purpose::Site { return_to: "/after".into() },
             locale: Locale::En,
             flow: Fingerprint::of(FLOW),
             phone,
@@ -137,7 +146,7 @@ async fn a_sign_in_tells_every_stage_and_ends_with_a_grant() {
     let last = login.log.read(None).unwrap().events.pop().unwrap();
     let data: serde_json::Value = serde_json::from_slice(&last.data()).unwrap();
     let grant = world.grants.take(data["token"].as_str().unwrap(), &Fingerprint::of(FLOW)).unwrap();
-    assert_eq!((grant.person.id, grant.return_to.as_str()), (7, "/after"));
+    assert_eq!((grant.identity.id, grant.purpose.clone()), (7, Purpose::Site { return_to: "/after".into() }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,7 +181,7 @@ async fn a_visitor_who_comes_back_in_time_loses_nothing_and_one_who_stays_away_e
     let reader = login.attach(Attach::Resume).unwrap();
     sleep(Duration::from_secs(100)).await;
     assert!(!login.log.is_sealed());
-    assert_eq!(*world.driver.letters.lock().unwrap(), ["wake"], "a resume asks MAX at once");
+    assert_eq!(*world.driver.commands.lock().unwrap(), ["wake"], "a resume asks MAX at once");
     drop(reader);
     sleep(Duration::from_secs(31)).await;
     assert_eq!(story(&login).last().unwrap(), "visitor-left");
@@ -199,7 +208,7 @@ async fn pages_wake_max_only_after_an_absence() {
         drop(login.attach(Attach::NextPage).unwrap());
         sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(*world.driver.letters.lock().unwrap(), ["wake"], "only the pause of 3 s was an absence");
+    assert_eq!(*world.driver.commands.lock().unwrap(), ["wake"], "only the pause of 3 s was an absence");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Everything a visitor is told in words, in Russian and English.
 
-use crate::max::refusal::{Refusal, RefusalKind};
+use crate::signin::Failure;
 use serde_json::{Value, json};
 
 /// The visitor's language; Russian unless said otherwise.
@@ -72,126 +72,61 @@ impl Stage {
     }
 }
 
-/// Why a login ended without success, with what the visitor can do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Failure {
-    Expired,
-    VisitorLeft,
-    Cancelled,
-    UpstreamUnreachable,
-    QrDisabled,
-    PasswordRefused,
-    PasswordExhausted,
-    NeedsTwoFactor,
-    Blocked,
-    TooMany,
-    MaxTrouble,
-    Internal,
+/// What the visitor is told when a login ended without success, with what they can do.
+fn failure_message(failure: Failure, locale: Locale) -> &'static str {
+    match failure {
+        Failure::Expired => {
+            locale.pick("Время входа истекло. Начните ещё раз.", "The time for signing in is over. Please start again.")
+        }
+        Failure::VisitorLeft => locale.pick(
+            "Страница была закрыта, вход остановлен. Начните ещё раз.",
+            "The page was closed and the sign-in stopped. Please start again.",
+        ),
+        Failure::Cancelled => locale.pick("Вход отменён.", "The sign-in was cancelled."),
+        Failure::UpstreamUnreachable => locale.pick(
+            "MAX сейчас недоступен. Попробуйте через минуту.",
+            "MAX cannot be reached right now. Please try again in a minute.",
+        ),
+        Failure::QrDisabled => locale.pick(
+            "MAX не выдаёт код этому сайту. Сообщите администратору сайта.",
+            "MAX gives this site no code. Please tell the site's administrator.",
+        ),
+        Failure::PasswordRefused => locale.pick(
+            "В вашем аккаунте MAX включён облачный пароль. Этот сайт намеренно не спрашивает его, \
+                 поэтому войти через MAX здесь нельзя. Выберите другой способ входа.",
+            "Your MAX account has a cloud password. This site deliberately does not ask for it, \
+                 so signing in with MAX is not possible here. Please use another way to sign in.",
+        ),
+        Failure::PasswordExhausted => locale.pick(
+            "Пароль неверный, попыток больше нет. Начните ещё раз.",
+            "The password was wrong and no tries are left. Please start again.",
+        ),
+        Failure::NeedsTwoFactor => locale.pick(
+            "MAX требует сначала включить облачный пароль в настройках аккаунта.",
+            "MAX wants a cloud password to be set in the account's settings first.",
+        ),
+        Failure::Blocked => locale.pick(
+            "MAX не пускает этот аккаунт. Проверьте его в приложении MAX.",
+            "MAX refuses this account. Please check it in the MAX app.",
+        ),
+        Failure::TooMany => locale.pick(
+            "Слишком много попыток входа. Подождите немного и начните ещё раз.",
+            "Too many sign-ins. Please wait a little and start again.",
+        ),
+        Failure::MaxTrouble => locale
+            .pick("У MAX временные неполадки. Попробуйте ещё раз.", "MAX has trouble at the moment. Please try again."),
+        Failure::Internal => {
+            locale.pick("Что-то пошло не так. Попробуйте ещё раз.", "Something went wrong. Please try again.")
+        }
+    }
 }
 
-impl Failure {
-    /// What a visitor is told when MAX said no.
-    pub fn of(refusal: &Refusal) -> Self {
-        match refusal.kind {
-            RefusalKind::AppVersionTooOld => Self::QrDisabled,
-            RefusalKind::PasswordRequired => Self::PasswordRefused,
-            RefusalKind::PasswordWrong | RefusalKind::PasswordExhausted => Self::PasswordExhausted,
-            RefusalKind::NeedsTwoFactor => Self::NeedsTwoFactor,
-            RefusalKind::Blocked => Self::Blocked,
-            RefusalKind::TooMany => Self::TooMany,
-            RefusalKind::MaxTrouble | RefusalKind::CodeGone | RefusalKind::TokenGone | RefusalKind::Unknown => {
-                Self::MaxTrouble
-            }
-            RefusalKind::WrongOrder | RefusalKind::OurBug => Self::Internal,
-        }
+/// The data of an `error` event. `retry_after` in milliseconds.
+pub fn error_data(failure: Failure, locale: Locale, retry_after: Option<u64>) -> Value {
+    let message = failure_message(failure, locale);
+    let mut data = json!({"code": failure.code(), "message": message, "retry": failure.retry()});
+    if let Some(after) = retry_after {
+        data["retryAfter"] = after.into();
     }
-
-    /// (code, retry, Russian, English)
-    fn row(self) -> (&'static str, bool, &'static str, &'static str) {
-        match self {
-            Self::Expired => (
-                "login-expired",
-                true,
-                "Время входа истекло. Начните ещё раз.",
-                "The time for signing in is over. Please start again.",
-            ),
-            Self::VisitorLeft => (
-                "visitor-left",
-                true,
-                "Страница была закрыта, вход остановлен. Начните ещё раз.",
-                "The page was closed and the sign-in stopped. Please start again.",
-            ),
-            Self::Cancelled => ("cancelled", true, "Вход отменён.", "The sign-in was cancelled."),
-            Self::UpstreamUnreachable => (
-                "upstream-unreachable",
-                true,
-                "MAX сейчас недоступен. Попробуйте через минуту.",
-                "MAX cannot be reached right now. Please try again in a minute.",
-            ),
-            Self::QrDisabled => (
-                "qr-login-disabled",
-                false,
-                "MAX не выдаёт код этому сайту. Сообщите администратору сайта.",
-                "MAX gives this site no code. Please tell the site's administrator.",
-            ),
-            Self::PasswordRefused => (
-                "password-not-supported",
-                false,
-                "В вашем аккаунте MAX включён облачный пароль. Этот сайт намеренно не спрашивает его, \
-                 поэтому войти через MAX здесь нельзя. Выберите другой способ входа.",
-                "Your MAX account has a cloud password. This site deliberately does not ask for it, \
-                 so signing in with MAX is not possible here. Please use another way to sign in.",
-            ),
-            Self::PasswordExhausted => (
-                "password-wrong",
-                true,
-                "Пароль неверный, попыток больше нет. Начните ещё раз.",
-                "The password was wrong and no tries are left. Please start again.",
-            ),
-            Self::NeedsTwoFactor => (
-                "two-factor-needed",
-                false,
-                "MAX требует сначала включить облачный пароль в настройках аккаунта.",
-                "MAX wants a cloud password to be set in the account's settings first.",
-            ),
-            Self::Blocked => (
-                "account-blocked",
-                false,
-                "MAX не пускает этот аккаунт. Проверьте его в приложении MAX.",
-                "MAX refuses this account. Please check it in the MAX app.",
-            ),
-            Self::TooMany => (
-                "max-rate-limited",
-                true,
-                "Слишком много попыток входа. Подождите немного и начните ещё раз.",
-                "Too many sign-ins. Please wait a little and start again.",
-            ),
-            Self::MaxTrouble => (
-                "max-trouble",
-                true,
-                "У MAX временные неполадки. Попробуйте ещё раз.",
-                "MAX has trouble at the moment. Please try again.",
-            ),
-            Self::Internal => (
-                "internal",
-                true,
-                "Что-то пошло не так. Попробуйте ещё раз.",
-                "Something went wrong. Please try again.",
-            ),
-        }
-    }
-
-    pub fn code(self) -> &'static str {
-        self.row().0
-    }
-
-    /// The data of an `error` event. `retry_after` in milliseconds.
-    pub fn data(self, locale: Locale, retry_after: Option<u64>) -> Value {
-        let (code, retry, ru, en) = self.row();
-        let mut data = json!({"code": code, "message": locale.pick(ru, en), "retry": retry});
-        if let Some(after) = retry_after {
-            data["retryAfter"] = after.into();
-        }
-        data
-    }
+    data
 }

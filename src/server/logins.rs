@@ -16,8 +16,8 @@ use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::base::tasks::Tasks;
 use crate::base::websocket::{self, Asked, Pending, Refused};
-use crate::login::{Attach, Gone, Login, Position, Reader, Registry, TooManyReaders};
-use crate::transport::begin::{Door, First, NotBegun, Wish, first_message};
+use crate::login::{Attach, Gone, LogReader, Login, Position, Registry, TooManyReaders};
+use crate::transport::begin::{FirstMessage, StartError, StartPolicy, StartRequest, first_message};
 use crate::transport::ends::{Ends, Recorder, Transport};
 use crate::transport::{page, sse, trial, ws};
 use axum::body::Body;
@@ -40,7 +40,7 @@ const KEY: HeaderName = HeaderName::from_static("x-max-auth-key");
 /// What the login endpoints need, and nothing else.
 pub struct Logins {
     pub registry: Arc<Registry>,
-    pub door: Arc<Door>,
+    pub policy: Arc<StartPolicy>,
     pub origins: AllowedOrigins,
     pub cookies: Cookies,
     pub trusted_proxies: Vec<IpNet>,
@@ -62,7 +62,7 @@ enum Opening {
     /// Its first message will say.
     FirstMessage(Box<ws::Context>),
     /// The URL said which login, and from where.
-    Resume { reader: Reader, after: Option<Position>, beat: bool },
+    Resume { reader: LogReader, after: Option<Position>, beat: bool },
 }
 
 /// `GET` (or extended `CONNECT`) and `POST` of the base path.
@@ -125,7 +125,7 @@ impl Logins {
 
     fn context(&self, headers: &HeaderMap, peer: SocketAddr, flow: Fingerprint, beat: bool) -> ws::Context {
         ws::Context {
-            door: Arc::clone(&self.door),
+            policy: Arc::clone(&self.policy),
             registry: Arc::clone(&self.registry),
             tasks: self.tasks.clone(),
             first_message_timeout: self.first_message_timeout,
@@ -166,15 +166,15 @@ impl Logins {
         let hop = hop(&request);
         let (parts, body) = request.into_parts();
         let text = json_body(&parts.headers, body).await?;
-        let wish = match first_message(&text) {
-            Ok(First::Begin(wish)) => *wish,
-            Ok(First::Resume { .. }) => {
+        let request = match first_message(&text) {
+            Ok(FirstMessage::Begin(request)) => *request,
+            Ok(FirstMessage::Resume { .. }) => {
                 return Err(invalid("a POST begins a login; to resume one, GET {login}/events?after=POSITION"));
             }
             Err(why) => return Err(invalid(&why.to_string())),
         };
         let flow = self.cookies.flow_or_new(&parts.headers, &self.rng);
-        let login = self.begin(wish, &parts.headers, peer, &flow.fingerprint)?;
+        let login = self.begin(request, &parts.headers, peer, &flow.fingerprint)?;
         let reader = login.attach(Attach::Begin).map_err(too_many_readers)?;
         let mut response = if wants_stream(&parts.headers) {
             metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
@@ -198,25 +198,25 @@ impl Logins {
 
     fn begin(
         &self,
-        wish: Wish,
+        request: StartRequest,
         headers: &HeaderMap,
         peer: SocketAddr,
         flow: &Fingerprint,
     ) -> Result<Arc<Login>, Problem> {
-        self.begin_plain(wish, headers, peer, flow).map_err(|why| match why {
-            NotBegun::ReturnTo => Problem::new(
+        self.begin_plain(request, headers, peer, flow).map_err(|why| match why {
+            StartError::ReturnTo => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "return-to-refused",
                 "returnTo leads off the site",
                 "returnTo must be a path of this site that begins with one slash, or an address on a listed origin.",
             ),
-            NotBegun::RateLimited { retry_after } => later(
+            StartError::RateLimited { retry_after } => later(
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate-limited",
                 "Too many sign-ins were begun from this address (login.starts_per_minute).",
                 retry_after,
             ),
-            NotBegun::Busy { retry_after } => later(
+            StartError::Busy { retry_after } => later(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "busy",
                 "As many sign-ins as this server takes are in flight (login.max_active).",
@@ -227,12 +227,12 @@ impl Logins {
 
     pub fn begin_plain(
         &self,
-        wish: Wish,
+        request: StartRequest,
         headers: &HeaderMap,
         peer: SocketAddr,
         flow: &Fingerprint,
-    ) -> Result<Arc<Login>, NotBegun> {
-        self.door.begin(wish, self.who(headers, peer), *flow, is_phone(headers))
+    ) -> Result<Arc<Login>, StartError> {
+        self.policy.begin(request, self.who(headers, peer), *flow, is_phone(headers))
     }
 
     async fn events(&self, id: &str, query: &EventsQuery, mut request: Request<Body>) -> Result<Response, Problem> {

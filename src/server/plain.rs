@@ -7,7 +7,7 @@ use crate::base::limits::{FORM_OPEN, PASSWORD};
 use crate::base::problem::Problem;
 use crate::base::secret::Secret;
 use crate::login::{Attach, Kind, Locale, Login};
-use crate::transport::begin::{NotBegun, Wish};
+use crate::transport::begin::{StartError, StartRequest};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -77,9 +77,9 @@ pub async fn begin(
         Err(problem) => return problem.into_response(),
     };
     let locale = field(&form, "locale").map_or_else(|| html::language(&parts.headers), |tag| Locale::parse(&tag));
-    let wish = Wish::without_script(field(&form, "return_to"), locale);
+    let request = StartRequest::without_script(field(&form, "return_to"), locale);
     let flow = logins.cookies.flow_or_new(&parts.headers, &logins.rng);
-    let login = match logins.begin_plain(wish, &parts.headers, peer, &flow.fingerprint) {
+    let login = match logins.begin_plain(request, &parts.headers, peer, &flow.fingerprint) {
         Ok(login) => login,
         Err(why) => return not_begun(logins.page(locale), &why),
     };
@@ -226,12 +226,12 @@ fn password_form(page: Page<'_>, wrong: &str) -> String {
     )
 }
 
-fn not_begun(page: Page<'_>, why: &NotBegun) -> Response {
+fn not_begun(page: Page<'_>, why: &StartError) -> Response {
     let message = match why {
-        NotBegun::ReturnTo => {
+        StartError::ReturnTo => {
             page.pick("Адрес возврата не относится к этому сайту.", "The address to return to is not one of this site.")
         }
-        NotBegun::RateLimited { .. } | NotBegun::Busy { .. } => page.pick(
+        StartError::RateLimited { .. } | StartError::Busy { .. } => page.pick(
             "Слишком много входов сейчас, попробуйте через минуту.",
             "Too many sign-ins right now. Please try again in a minute.",
         ),

@@ -17,7 +17,7 @@ use crate::base::tasks::Tasks;
 use crate::config;
 use crate::login::{Grants, Registry};
 use crate::session::Sessions;
-use crate::transport::begin::Door;
+use crate::transport::begin::StartPolicy;
 use crate::transport::ends::Ends;
 use axum::Router;
 use axum::middleware::map_response;
@@ -43,7 +43,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     let base = server.base_path.as_str();
     let origins = AllowedOrigins::new(server.allowed_origins.clone());
     let cookies = Cookies { secure: server.public_url.scheme() == "https" };
-    let door = Door::new(
+    let policy = StartPolicy::new(
         Arc::clone(&parts.registry),
         login.starts_per_minute,
         server.public_url.clone(),
@@ -62,7 +62,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     );
     let logins = Arc::new(Logins {
         registry: parts.registry,
-        door: Arc::new(door),
+        policy: Arc::new(policy),
         origins: origins.clone(),
         cookies,
         trusted_proxies: server.trusted_proxies.clone(),

@@ -7,8 +7,8 @@ use super::logins::invalid;
 use super::origin::AllowedOrigins;
 use crate::base::problem::Problem;
 use crate::base::repeat::OncePerMinute;
-use crate::login::{Grant, Grants};
-use crate::session::{Session, Sessions};
+use crate::login::{Grant, Grants, Purpose};
+use crate::session::{BrowserSession, Sessions};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -44,7 +44,8 @@ pub async fn callback(
     let Some(grant) = query.token.and_then(|token| sign_in.take(&token, &headers)) else {
         return sign_in.grant_refused(&headers);
     };
-    let location = HeaderValue::from_str(&grant.return_to);
+    let Purpose::Site { return_to } = &grant.purpose;
+    let location = HeaderValue::from_str(return_to);
     let (Some((_, cookie)), Ok(location)) = (sign_in.begin(grant), location) else { return not_sealed() };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
@@ -114,7 +115,7 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
 }
 
 impl SignIn {
-    pub fn session(&self, headers: &HeaderMap) -> Option<Session> {
+    pub fn session(&self, headers: &HeaderMap) -> Option<BrowserSession> {
         self.sessions.read(self.cookies.session(headers)?)
     }
 
@@ -128,8 +129,8 @@ impl SignIn {
     }
 
     /// A session and its cookie.
-    fn begin(&self, grant: Grant) -> Option<(Session, HeaderValue)> {
-        let sealed = self.sessions.begin(grant.person)?;
+    fn begin(&self, grant: Grant) -> Option<(BrowserSession, HeaderValue)> {
+        let sealed = self.sessions.begin(grant.identity)?;
         let cookie = self.cookies.set_session(&sealed, self.sessions.ttl())?;
         Some((self.sessions.read(&sealed)?, cookie))
     }
@@ -187,7 +188,7 @@ fn not_signed_in() -> Response {
     Problem::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Nobody is signed in", "Begin at /login.").into_response()
 }
 
-fn json(session: &Session) -> Response {
+fn json(session: &BrowserSession) -> Response {
     let mut response = Response::new(Body::from(serde_json::to_vec(session).unwrap_or_default()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

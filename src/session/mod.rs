@@ -7,7 +7,7 @@ mod files;
 use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::rng::Rng;
-use crate::upstream::driver::Person;
+use crate::signin::Identity;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ended::Ended;
 use files::Folder;
@@ -32,7 +32,7 @@ const SHORTER_NAMES: [usize; 3] = [64, 32, 16];
 
 /// Who is signed in, as `/session` says it.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
-pub struct Session {
+pub struct BrowserSession {
     /// MAX's user id: stable, the key to store.
     pub sub: String,
     pub name: String,
@@ -53,7 +53,7 @@ pub struct Session {
     pub expires_at: i64,
 }
 
-impl Session {
+impl BrowserSession {
     fn shorten_names(&mut self, characters: usize) {
         let names = [Some(&mut self.name), self.first_name.as_mut(), self.last_name.as_mut()];
         for name in names.into_iter().flatten() {
@@ -68,7 +68,7 @@ impl Session {
 struct Sealed {
     sid: String,
     #[serde(flatten)]
-    session: Session,
+    session: BrowserSession,
 }
 
 pub struct Sessions {
@@ -112,15 +112,15 @@ impl Sessions {
     }
 
     /// A new session, under a new id, as the value of a cookie.
-    pub fn begin(&self, person: Person) -> Option<String> {
+    pub fn begin(&self, identity: Identity) -> Option<String> {
         let ttl_ms = i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX);
-        let session = Session {
-            sub: person.id.to_string(),
-            name: person.name,
-            first_name: person.first_name,
-            last_name: person.last_name,
-            picture: person.photo_url,
-            phone: person.phone.filter(|_| self.phone),
+        let session = BrowserSession {
+            sub: identity.id.to_string(),
+            name: identity.name,
+            first_name: identity.first_name,
+            last_name: identity.last_name,
+            picture: identity.photo_url,
+            phone: identity.phone.filter(|_| self.phone),
             auth_time: self.clock.unix_ms(),
             expires_at: self.clock.unix_ms().saturating_add(ttl_ms),
         };
@@ -148,7 +148,7 @@ impl Sessions {
     }
 
     /// The session of a cookie: `None` for what is forged, over, or was ended.
-    pub fn read(&self, cookie: &str) -> Option<Session> {
+    pub fn read(&self, cookie: &str) -> Option<BrowserSession> {
         let sealed = self.unseal(cookie)?;
         let fresh = sealed.session.expires_at > self.clock.unix_ms();
         (fresh && !self.ended.contains(&Fingerprint::of(sealed.sid.as_bytes()))).then_some(sealed.session)
@@ -180,8 +180,8 @@ impl Sessions {
 mod tests {
     use super::*;
 
-    fn person() -> Person {
-        Person {
+    fn identity() -> Identity {
+        Identity {
             id: 401_041_669,
             name: "Иван Петров".into(),
             first_name: Some("Иван".into()),
@@ -209,7 +209,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_survives_a_restart_and_ends_in_time() {
         let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(1_000_000));
-        let cookie = open(directory.path(), &clock).begin(person()).unwrap();
+        let cookie = open(directory.path(), &clock).begin(identity()).unwrap();
         let after_restart = reopened(directory.path(), &clock);
         let session = after_restart.read(&cookie).unwrap();
         assert_eq!((session.sub.as_str(), session.name.as_str()), ("401041669", "Иван Петров"));
@@ -222,7 +222,7 @@ mod tests {
     async fn an_ended_session_stays_ended_after_a_restart() {
         let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(1_000_000));
         let sessions = open(directory.path(), &clock);
-        let (ended, other) = (sessions.begin(person()).unwrap(), sessions.begin(person()).unwrap());
+        let (ended, other) = (sessions.begin(identity()).unwrap(), sessions.begin(identity()).unwrap());
         sessions.end(&ended).await.unwrap();
         let seen = |sessions: &Sessions| [&ended, &other].map(|cookie| sessions.read(cookie).is_some());
         assert_eq!(seen(&sessions), [false, true]);
@@ -238,14 +238,14 @@ mod tests {
         for (length, character) in [(128, "🎉"), (128, "ф"), (128, "\""), (20, "x")] {
             for photo in [2048, 1400, 60, 0] {
                 let name = character.repeat(length);
-                let person = Person {
+                let identity = Identity {
                     name: format!("{name} {name}"),
                     first_name: Some(name.clone()),
                     last_name: Some(name.clone()),
                     photo_url: (photo > 0).then(|| "p".repeat(photo)),
-                    ..person()
+                    ..identity()
                 };
-                let cookie = sessions.begin(person).unwrap();
+                let cookie = sessions.begin(identity).unwrap();
                 let what = format!("{character} {length} {photo}");
                 assert!(cookie.len() <= FITS, "{what}: {}", cookie.len());
                 let session = sessions.read(&cookie).expect(&what);
@@ -263,7 +263,7 @@ mod tests {
     async fn what_is_forged_does_not_open() {
         let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(1_000_000));
         let sessions = open(directory.path(), &clock);
-        let cookie = sessions.begin(person()).unwrap();
+        let cookie = sessions.begin(identity()).unwrap();
         let mut flipped = id::decode(&cookie).unwrap();
         for at in [0, 12, 40, flipped.len() - 1] {
             flipped[at] ^= 1;

@@ -6,8 +6,8 @@ use crate::base::id::Fingerprint;
 use crate::base::limits::RETURN_TO;
 use crate::base::origin::Origin;
 use crate::base::rate::RateLimiter;
-use crate::login::{Locale, Login, Position, Registry, Start};
-use crate::upstream::driver::Visitor;
+use crate::login::{Locale, Login, Position, Purpose, Registry, StartParams};
+use crate::signin::BrowserInfo;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,32 +20,32 @@ const UNLISTED_PROXY_ALLOWANCE: u32 = 100;
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the first message asks for.
-pub enum First {
-    Begin(Box<Wish>),
+pub enum FirstMessage {
+    Begin(Box<StartRequest>),
     Resume { login: String, after: Option<Position> },
 }
 
-/// A login as the browser wishes it: read, not yet allowed.
-pub struct Wish {
-    visitor: Visitor,
+/// A login as the browser asks for it: read, not yet allowed.
+pub struct StartRequest {
+    browser: BrowserInfo,
     return_to: Option<String>,
     locale: Locale,
 }
 
-impl Wish {
+impl StartRequest {
     pub fn locale(&self) -> Locale {
         self.locale
     }
 
     /// What a form begins: nothing is known of the browser.
     pub fn without_script(return_to: Option<String>, locale: Locale) -> Self {
-        Self { visitor: Visitor::default(), return_to, locale }
+        Self { browser: BrowserInfo::default(), return_to, locale }
     }
 }
 
 /// Why a first message is not one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum FirstMessageError {
     #[error("not JSON")]
     NotJson,
     #[error("not an object with \"userAgent\" (to begin) or \"login\" (to resume)")]
@@ -58,7 +58,7 @@ pub enum Invalid {
 
 /// Why a login was not begun.
 #[derive(Debug, PartialEq, Eq)]
-pub enum NotBegun {
+pub enum StartError {
     /// `returnTo` leaves the site.
     ReturnTo,
     RateLimited {
@@ -70,40 +70,40 @@ pub enum NotBegun {
 }
 
 /// Reads `{"userAgent":{…}}` or `{"login":ID,"after":POSITION}`.
-pub fn first_message(text: &[u8]) -> Result<First, Invalid> {
-    let message: Value = serde_json::from_slice(text).map_err(|_| Invalid::NotJson)?;
-    let Value::Object(message) = message else { return Err(Invalid::Shape) };
+pub fn first_message(text: &[u8]) -> Result<FirstMessage, FirstMessageError> {
+    let message: Value = serde_json::from_slice(text).map_err(|_| FirstMessageError::NotJson)?;
+    let Value::Object(message) = message else { return Err(FirstMessageError::Shape) };
     match (message.get("userAgent"), message.get("login")) {
         (Some(Value::Object(user_agent)), None) => {
             let return_to = text_field(&message, "returnTo")?;
             let locale = text_field(&message, "locale")?.map(|tag| Locale::parse(&tag)).unwrap_or_default();
-            Ok(First::Begin(Box::new(Wish { visitor: visitor(user_agent)?, return_to, locale })))
+            Ok(FirstMessage::Begin(Box::new(StartRequest { browser: browser_info(user_agent)?, return_to, locale })))
         }
-        (Some(_), None) => Err(Invalid::Type("userAgent", "an object")),
+        (Some(_), None) => Err(FirstMessageError::Type("userAgent", "an object")),
         (None, Some(Value::String(login))) => {
             let after = match text_field(&message, "after")? {
                 None => None,
-                Some(text) => Some(Position::parse(&text).ok_or(Invalid::Position)?),
+                Some(text) => Some(Position::parse(&text).ok_or(FirstMessageError::Position)?),
             };
-            Ok(First::Resume { login: login.clone(), after })
+            Ok(FirstMessage::Resume { login: login.clone(), after })
         }
-        (None, Some(_)) => Err(Invalid::Type("login", "a text")),
-        _ => Err(Invalid::Shape),
+        (None, Some(_)) => Err(FirstMessageError::Type("login", "a text")),
+        _ => Err(FirstMessageError::Shape),
     }
 }
 
-fn text_field(object: &Map<String, Value>, name: &'static str) -> Result<Option<String>, Invalid> {
+fn text_field(object: &Map<String, Value>, name: &'static str) -> Result<Option<String>, FirstMessageError> {
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(Invalid::Type(name, "a text")),
+        Some(_) => Err(FirstMessageError::Type(name, "a text")),
     }
 }
 
 /// The allow-listed fields of `userAgent`. What is too long or has characters that do not belong in a header is left
 /// out, not refused: an odd browser should not cost its owner the sign-in.
-fn visitor(user_agent: &Map<String, Value>) -> Result<Visitor, Invalid> {
-    let field = |name: &'static str, longest: usize| -> Result<Option<String>, Invalid> {
+fn browser_info(user_agent: &Map<String, Value>) -> Result<BrowserInfo, FirstMessageError> {
+    let field = |name: &'static str, longest: usize| -> Result<Option<String>, FirstMessageError> {
         let fits = |text: &String| {
             let printable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
             !text.is_empty() && text.len() <= longest && printable && text.trim() == text
@@ -113,9 +113,9 @@ fn visitor(user_agent: &Map<String, Value>) -> Result<Visitor, Invalid> {
     let is_pwa = match user_agent.get("isPwa") {
         None | Some(Value::Null) => false,
         Some(Value::Bool(is_pwa)) => *is_pwa,
-        Some(_) => return Err(Invalid::Type("isPwa", "true or false")),
+        Some(_) => return Err(FirstMessageError::Type("isPwa", "true or false")),
     };
-    Ok(Visitor {
+    Ok(BrowserInfo {
         header_user_agent: field("headerUserAgent", 512)?,
         device_name: field("deviceName", 64)?,
         os_version: field("osVersion", 64)?,
@@ -127,7 +127,7 @@ fn visitor(user_agent: &Map<String, Value>) -> Result<Visitor, Invalid> {
 }
 
 /// Decides whether a login may begin.
-pub struct Door {
+pub struct StartPolicy {
     registry: Arc<Registry>,
     limiter: RateLimiter,
     public_url: Url,
@@ -137,7 +137,7 @@ pub struct Door {
     clock: Clock,
 }
 
-impl Door {
+impl StartPolicy {
     pub fn new(
         registry: Arc<Registry>,
         starts_per_minute: u32,
@@ -151,22 +151,23 @@ impl Door {
 
     pub fn begin(
         &self,
-        wish: Wish,
+        request: StartRequest,
         who: ClientAddress,
         flow: Fingerprint,
         is_phone: bool,
-    ) -> Result<Arc<Login>, NotBegun> {
-        let return_to = match &wish.return_to {
+    ) -> Result<Arc<Login>, StartError> {
+        let return_to = match &request.return_to {
             None => self.landing.clone(),
-            Some(text) => self.return_to(text).ok_or(NotBegun::ReturnTo)?,
+            Some(text) => self.return_to(text).ok_or(StartError::ReturnTo)?,
         };
         let times = if who.stands_for_many() { UNLISTED_PROXY_ALLOWANCE } else { 1 };
         self.limiter.check(who.ip, times, self.clock.monotonic()).map_err(|retry_after| {
             metrics::counter!("max_auth_rate_limited_total").increment(1);
-            NotBegun::RateLimited { retry_after }
+            StartError::RateLimited { retry_after }
         })?;
-        let start = Start { visitor: wish.visitor, return_to, locale: wish.locale, flow, phone: is_phone };
-        self.registry.start(start).map_err(|_| NotBegun::Busy { retry_after: BUSY_PAUSE })
+        let purpose = Purpose::Site { return_to };
+        let params = StartParams { browser: request.browser, purpose, locale: request.locale, flow, phone: is_phone };
+        self.registry.start(params).map_err(|_| StartError::Busy { retry_after: BUSY_PAUSE })
     }
 
     /// A path of this site or an address on a listed origin; `None` for everything that could lead elsewhere.
@@ -199,16 +200,24 @@ mod tests {
     use crate::base::rng::Rng;
     use crate::base::tasks::Tasks;
     use crate::login::{Grants, Settings};
-    use crate::upstream::driver::{Driver, Inbox, Outcome, Outlet, Run};
+    use crate::signin::{CommandSlot, Driver, Drivers, EventSink, Outcome, Run};
 
     struct Nobody;
     impl Driver for Nobody {
-        fn run<'a>(&'a self, _: Visitor, _: &'a dyn Outlet, _: &'a Inbox) -> Run<'a> {
+        fn name(&self) -> &'static str {
+            "test"
+        }
+
+        fn assurance(&self) -> &'static str {
+            "a test"
+        }
+
+        fn run<'a>(&'a self, _: BrowserInfo, _: &'a dyn EventSink, _: &'a CommandSlot) -> Run<'a> {
             Box::pin(async { Outcome::Stopped })
         }
     }
 
-    fn door(per_minute: u32, max_active: usize) -> Door {
+    fn policy(per_minute: u32, max_active: usize) -> StartPolicy {
         let (clock, rng, tasks) = (Clock::fixed(0), Rng::seeded(1), Tasks::new());
         let settings = Settings {
             ttl: Duration::from_secs(60),
@@ -218,10 +227,10 @@ mod tests {
             callback: String::new(),
         };
         let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 1));
-        let registry = Registry::new(settings, Arc::new(Nobody), grants, clock.clone(), rng, tasks);
+        let registry = Registry::new(settings, Drivers::only(Arc::new(Nobody)), grants, clock.clone(), rng, tasks);
         let origins =
             vec![Origin::parse("https://example.ru").unwrap(), Origin::parse("https://app.example.ru").unwrap()];
-        Door::new(
+        StartPolicy::new(
             Arc::new(registry),
             per_minute,
             Url::parse("https://example.ru/").unwrap(),
@@ -231,42 +240,42 @@ mod tests {
         )
     }
 
-    fn wish(text: &str) -> Result<Wish, Invalid> {
+    fn request(text: &str) -> Result<StartRequest, FirstMessageError> {
         match first_message(text.as_bytes())? {
-            First::Begin(wish) => Ok(*wish),
-            First::Resume { .. } => panic!("a resume"),
+            FirstMessage::Begin(request) => Ok(*request),
+            FirstMessage::Resume { .. } => panic!("a resume"),
         }
     }
 
     #[test]
     fn only_allow_listed_and_well_formed_fields_go_on() {
         let long = "x".repeat(600);
-        let wish = wish(&format!(
+        let request = request(&format!(
             r#"{{"userAgent":{{"headerUserAgent":"{long}","deviceName":"Firefox","osVersion":"Linux\r\nX: y","deviceType":"IOS","appVersion":"1","timezone":"Europe/Moscow","isPwa":true}},"locale":"en"}}"#
         ))
         .unwrap();
-        assert_eq!(wish.visitor.device_name.as_deref(), Some("Firefox"));
-        assert_eq!(wish.visitor.header_user_agent, None, "too long");
-        assert_eq!(wish.visitor.os_version, None, "a line break");
-        assert!(wish.visitor.is_pwa);
-        assert_eq!(wish.locale, Locale::En);
+        assert_eq!(request.browser.device_name.as_deref(), Some("Firefox"));
+        assert_eq!(request.browser.header_user_agent, None, "too long");
+        assert_eq!(request.browser.os_version, None, "a line break");
+        assert!(request.browser.is_pwa);
+        assert_eq!(request.locale, Locale::En);
     }
 
     #[test]
     fn what_is_not_a_first_message_says_why() {
         for (text, why) in [
-            ("", Invalid::NotJson),
-            ("{", Invalid::NotJson),
-            ("[]", Invalid::Shape),
-            ("{}", Invalid::Shape),
-            (r#"{"wake":true}"#, Invalid::Shape),
-            (r#"{"userAgent":"Firefox"}"#, Invalid::Type("userAgent", "an object")),
-            (r#"{"userAgent":{"osVersion":7}}"#, Invalid::Type("osVersion", "a text")),
-            (r#"{"userAgent":{"isPwa":"yes"}}"#, Invalid::Type("isPwa", "true or false")),
-            (r#"{"userAgent":{},"returnTo":1}"#, Invalid::Type("returnTo", "a text")),
-            (r#"{"userAgent":{},"login":"x"}"#, Invalid::Shape),
-            (r#"{"login":1}"#, Invalid::Type("login", "a text")),
-            (r#"{"login":"x","after":"yesterday"}"#, Invalid::Position),
+            ("", FirstMessageError::NotJson),
+            ("{", FirstMessageError::NotJson),
+            ("[]", FirstMessageError::Shape),
+            ("{}", FirstMessageError::Shape),
+            (r#"{"wake":true}"#, FirstMessageError::Shape),
+            (r#"{"userAgent":"Firefox"}"#, FirstMessageError::Type("userAgent", "an object")),
+            (r#"{"userAgent":{"osVersion":7}}"#, FirstMessageError::Type("osVersion", "a text")),
+            (r#"{"userAgent":{"isPwa":"yes"}}"#, FirstMessageError::Type("isPwa", "true or false")),
+            (r#"{"userAgent":{},"returnTo":1}"#, FirstMessageError::Type("returnTo", "a text")),
+            (r#"{"userAgent":{},"login":"x"}"#, FirstMessageError::Shape),
+            (r#"{"login":1}"#, FirstMessageError::Type("login", "a text")),
+            (r#"{"login":"x","after":"yesterday"}"#, FirstMessageError::Position),
         ] {
             assert_eq!(first_message(text.as_bytes()).err(), Some(why), "{text}");
         }
@@ -274,12 +283,12 @@ mod tests {
 
     #[tokio::test]
     async fn return_to_stays_on_the_site_or_on_a_listed_origin() {
-        let door = door(0, 1);
+        let policy = policy(0, 1);
         for fine in ["/", "/a?b=c#d", "/%2F%2Fevil.example", "/a//b", "https://app.example.ru/x", "https://example.ru/"]
         {
-            assert!(door.return_to(fine).is_some(), "{fine}");
+            assert!(policy.return_to(fine).is_some(), "{fine}");
         }
-        assert_eq!(door.return_to("/кабинет").unwrap(), "/%D0%BA%D0%B0%D0%B1%D0%B8%D0%BD%D0%B5%D1%82");
+        assert_eq!(policy.return_to("/кабинет").unwrap(), "/%D0%BA%D0%B0%D0%B1%D0%B8%D0%BD%D0%B5%D1%82");
         for evil in [
             "",
             "evil",
@@ -319,21 +328,21 @@ mod tests {
             "/\u{a0}",
             "blob:https://example.ru/x",
         ] {
-            assert_eq!(door.return_to(evil), None, "{evil:?}");
+            assert_eq!(policy.return_to(evil), None, "{evil:?}");
         }
-        assert_eq!(door.return_to(&format!("/{}", "x".repeat(RETURN_TO))), None);
+        assert_eq!(policy.return_to(&format!("/{}", "x".repeat(RETURN_TO))), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn too_many_starts_and_a_full_node_say_when_to_come_back() {
         let who = |unlisted_proxy| ClientAddress { ip: [10, 0, 2, u8::from(unlisted_proxy)].into(), unlisted_proxy };
         let flow = Fingerprint::of(b"f");
-        let begin = |door: &Door, who| door.begin(wish(r#"{"userAgent":{}}"#).unwrap(), who, flow, false);
-        let limited = door(1, 100);
+        let begin = |policy: &StartPolicy, who| policy.begin(request(r#"{"userAgent":{}}"#).unwrap(), who, flow, false);
+        let limited = policy(1, 100);
         assert!(begin(&limited, who(false)).is_ok());
         assert_eq!(
             begin(&limited, who(false)).err(),
-            Some(NotBegun::RateLimited { retry_after: Duration::from_secs(60) })
+            Some(StartError::RateLimited { retry_after: Duration::from_secs(60) })
         );
         for _ in 0..50 {
             assert!(begin(&limited, who(true)).is_ok(), "an unlisted proxy does not lock the site out");
@@ -341,6 +350,6 @@ mod tests {
         let stranger = ClientAddress { ip: [198, 51, 100, 7].into(), unlisted_proxy: true };
         assert!(begin(&limited, stranger).is_ok());
         assert!(begin(&limited, stranger).is_err(), "who only says so has the limit of one");
-        assert_eq!(begin(&door(0, 0), who(false)).err(), Some(NotBegun::Busy { retry_after: BUSY_PAUSE }));
+        assert_eq!(begin(&policy(0, 0), who(false)).err(), Some(StartError::Busy { retry_after: BUSY_PAUSE }));
     }
 }

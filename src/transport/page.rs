@@ -2,7 +2,7 @@
 
 use crate::base::limits::PAGE_WAIT;
 use crate::base::tasks::Tasks;
-use crate::login::{Gone, Login, Page, Position, Reader};
+use crate::login::{Gone, LogReader, Login, Page, Position};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -21,7 +21,7 @@ pub const NOT_STORED: HeaderValue = HeaderValue::from_static("no-store, no-trans
 /// The page after a position: at once if there is something, else when there is, at most after `wait`. `key`: told to the
 /// page that begins.
 pub async fn serve(
-    reader: &Reader,
+    reader: &LogReader,
     after: Option<Position>,
     wait: Duration,
     key: Option<&str>,

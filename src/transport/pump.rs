@@ -4,7 +4,7 @@ use super::ends::{How, Recorder};
 use super::mark::Mark;
 use crate::base::limits::{ECHO, HEARTBEAT, MARK_GAP, OPENING_MARKS};
 use crate::base::tasks::Tasks;
-use crate::login::{Gone, Login, Page, Position, Reader};
+use crate::login::{Gone, LogReader, Login, Page, Position};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -35,7 +35,7 @@ pub enum Marks {
 }
 
 pub struct Pump {
-    reader: Reader,
+    reader: LogReader,
     at: Position,
     /// The next page is what the browser missed, sent at once even if it is nothing.
     opening: bool,
@@ -49,7 +49,7 @@ pub struct Pump {
 
 impl Pump {
     /// From `after`, or from the beginning of the log.
-    pub fn new(reader: Reader, after: Option<Position>, marks: Marks, tasks: Tasks, recorder: Recorder) -> Self {
+    pub fn new(reader: LogReader, after: Option<Position>, marks: Marks, tasks: Tasks, recorder: Recorder) -> Self {
         let at = after.unwrap_or_else(|| reader.login().log.start());
         let opening_marks = if marks == Marks::Opening { OPENING_MARKS } else { 0 };
         let pause = if opening_marks > 0 { MARK_GAP } else { HEARTBEAT };

@@ -6,7 +6,7 @@ use super::page::{ACCEL, NOT_STORED};
 use super::pump::{Marks, Next, Pump};
 use super::stored_gzip::StoredGzip;
 use crate::base::tasks::Tasks;
-use crate::login::{Event, Position, Reader};
+use crate::login::{Event, LogReader, Position};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -37,7 +37,7 @@ pub struct Shape {
 
 /// Streams from `after` to the last event. `gzip`: whether the client reads it.
 pub fn serve(
-    reader: Reader,
+    reader: LogReader,
     after: Option<Position>,
     shape: Shape,
     gzip: bool,

@@ -1,6 +1,6 @@
 //! The stream over a WebSocket: a first message that begins or resumes, or a resume by URL that needs none.
 
-use super::begin::{Door, First, NotBegun, Wish, first_message};
+use super::begin::{FirstMessage, StartError, StartPolicy, StartRequest, first_message};
 use super::close::Close;
 use super::ends::{How, Recorder};
 use super::mark::Mark;
@@ -10,7 +10,7 @@ use crate::base::id::{Fingerprint, LoginId};
 use crate::base::limits::{BROWSER_MESSAGES_PER_MINUTE, BROWSER_WRITE, MARK_GAP};
 use crate::base::tasks::Tasks;
 use crate::base::websocket::ServerSocket;
-use crate::login::{Attach, Locale, Login, Position, Reader, Registry};
+use crate::login::{Attach, Locale, LogReader, Login, Position, Registry};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -38,7 +38,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 /// What the first message is judged by.
 pub struct Context {
-    pub door: Arc<Door>,
+    pub policy: Arc<StartPolicy>,
     pub registry: Arc<Registry>,
     pub tasks: Tasks,
     pub first_message_timeout: Duration,
@@ -52,7 +52,7 @@ pub struct Context {
 /// A WebSocket that knows what it reads.
 pub struct Opened<S = TokioIo<Upgraded>> {
     pub socket: ServerSocket<S>,
-    pub reader: Reader,
+    pub reader: LogReader,
     pub after: Option<Position>,
     /// Marks that a page can see; sent only to those who asked for them with `beat=1`.
     pub beat: bool,
@@ -107,7 +107,10 @@ enum Ended {
 }
 
 /// Waits for the first message; its timer ends with it.
-async fn first<S: Stream>(socket: &mut ServerSocket<S>, context: Context) -> Result<(Reader, Option<Position>), Ended> {
+async fn first<S: Stream>(
+    socket: &mut ServerSocket<S>,
+    context: Context,
+) -> Result<(LogReader, Option<Position>), Ended> {
     let message = tokio::select! {
         message = timeout(context.first_message_timeout, message(socket)) => message,
         () = context.tasks.stopping() => return Err(Ended::Close(Close::Restarting)),
@@ -119,8 +122,8 @@ async fn first<S: Stream>(socket: &mut ServerSocket<S>, context: Context) -> Res
             tracing::debug!("a WebSocket's first message was refused: {why}");
             Err(Ended::Close(Close::InvalidInitialMessage))
         }
-        Ok(First::Begin(wish)) => start(socket, *wish, &context).await,
-        Ok(First::Resume { login, after }) => {
+        Ok(FirstMessage::Begin(request)) => start(socket, *request, &context).await,
+        Ok(FirstMessage::Resume { login, after }) => {
             let login = LoginId::parse(&login).and_then(|id| context.registry.find(id, &context.flow));
             let login = login.ok_or(Ended::Close(Close::NoSuchLogin))?;
             let reader = login.attach(Attach::Resume).map_err(|_| Ended::Close(Close::TooManyReaders))?;
@@ -131,19 +134,19 @@ async fn first<S: Stream>(socket: &mut ServerSocket<S>, context: Context) -> Res
 
 async fn start<S: Stream>(
     socket: &mut ServerSocket<S>,
-    wish: Wish,
+    request: StartRequest,
     context: &Context,
-) -> Result<(Reader, Option<Position>), Ended> {
-    let locale = wish.locale();
-    match context.door.begin(wish, context.who, context.flow, context.is_phone) {
+) -> Result<(LogReader, Option<Position>), Ended> {
+    let locale = request.locale();
+    match context.policy.begin(request, context.who, context.flow, context.is_phone) {
         Ok(login) => Ok((attach_first(&login)?, None)),
-        Err(NotBegun::ReturnTo) => Err(Ended::Close(Close::InvalidInitialMessage)),
-        Err(NotBegun::RateLimited { retry_after }) => Err(refuse(socket, "rate-limited", locale, retry_after).await),
-        Err(NotBegun::Busy { retry_after }) => Err(refuse(socket, "busy", locale, retry_after).await),
+        Err(StartError::ReturnTo) => Err(Ended::Close(Close::InvalidInitialMessage)),
+        Err(StartError::RateLimited { retry_after }) => Err(refuse(socket, "rate-limited", locale, retry_after).await),
+        Err(StartError::Busy { retry_after }) => Err(refuse(socket, "busy", locale, retry_after).await),
     }
 }
 
-fn attach_first(login: &Arc<Login>) -> Result<Reader, Ended> {
+fn attach_first(login: &Arc<Login>) -> Result<LogReader, Ended> {
     login.attach(Attach::Begin).map_err(|_| Ended::Close(Close::TooManyReaders))
 }
 

@@ -31,10 +31,10 @@ const ADDRESSES: usize = 4;
 const ORIGIN: &str = "https://web.max.ru";
 
 /// TCP or TLS.
-pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
-pub type UpstreamSocket = WebSocketStream<Box<dyn Transport>>;
+pub type UpstreamSocket = WebSocketStream<Box<dyn ByteStream>>;
 
 /// Where a connection failed, and why.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +92,7 @@ pub async fn connect(
     let port = url.port_or_known_default().unwrap_or(443);
     let stream = tcp(&addresses(host.trim_matches(['[', ']']), port).await?).await?;
     let _ = stream.set_nodelay(true);
-    let stream: Box<dyn Transport> = match url.scheme() {
+    let stream: Box<dyn ByteStream> = match url.scheme() {
         "wss" => Box::new(tls(stream, host, roots).await?),
         _ => Box::new(stream),
     };
@@ -119,7 +119,7 @@ async fn tcp(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     Err(ConnectError::Tcp(last))
 }
 
-async fn tls(stream: TcpStream, host: &str, roots: &Roots) -> Result<impl Transport + use<>, ConnectError> {
+async fn tls(stream: TcpStream, host: &str, roots: &Roots) -> Result<impl ByteStream + use<>, ConnectError> {
     let name = ServerName::try_from(host.to_owned()).map_err(|error| ConnectError::Tls(error.to_string()))?;
     match timeout(TLS_TIME, roots.0.connect(name, stream)).await {
         Ok(Ok(stream)) => Ok(stream),
@@ -129,7 +129,7 @@ async fn tls(stream: TcpStream, host: &str, roots: &Roots) -> Result<impl Transp
 }
 
 async fn upgrade(
-    stream: Box<dyn Transport>,
+    stream: Box<dyn ByteStream>,
     url: &Url,
     user_agent: &str,
     rng: &Rng,

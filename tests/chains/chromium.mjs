@@ -43,8 +43,12 @@ class ChromiumPage extends Carriers {
     this.cdp = await this.profile.context.newCDPSession(this.page);
     await this.cdp.send('Network.enable');
     const known = new Map();
-    const end = ({ requestId }) => { if (known.has(requestId)) known.get(requestId).ended ??= performance.now(); };
-    const delivered = ({ requestId }) => { if (known.has(requestId)) known.get(requestId).delivered ??= performance.now(); };
+    const end = ({ requestId }) => {
+      if (known.has(requestId)) known.get(requestId).ended ??= performance.now();
+    };
+    const delivered = ({ requestId }) => {
+      if (known.has(requestId)) known.get(requestId).delivered ??= performance.now();
+    };
     this.cdp.on('Network.webSocketCreated', ({ requestId }) => known.set(requestId, this.carrier('websocket')));
     this.cdp.on('Network.webSocketFrameReceived', delivered);
     this.cdp.on('Network.webSocketClosed', end);
@@ -61,7 +65,9 @@ class ChromiumPage extends Carriers {
     this.#onEvent = onEvent;
     const startedAt = await this.page.evaluate((address) => {
       const at = Date.now();
-      window.stopMaxAuth = window.startMaxAuth((event, data) => window.tell(event, data, Date.now()), { base: address });
+      window.stopMaxAuth = window.startMaxAuth((event, data) => window.tell(event, data, Date.now()), {
+        base: address,
+      });
       return at;
     }, base);
     return performance.now() - (Date.now() - startedAt);
@@ -72,7 +78,9 @@ class ChromiumPage extends Carriers {
   }
 
   async report() {
-    return this.page.evaluate(() => window.stopMaxAuth?.report.map(({ transport, why }) => `${transport}: ${why}`) ?? []).catch((error) => [String(error)]);
+    return this.page
+      .evaluate(() => window.stopMaxAuth?.report.map(({ transport, why }) => `${transport}: ${why}`) ?? [])
+      .catch((error) => [String(error)]);
   }
 
   async cookies() {

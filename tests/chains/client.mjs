@@ -53,14 +53,23 @@ export class BrowserLike extends Carriers {
         const carrier = browser.carrier('websocket');
         this.on('error', () => {});
         this.on('upgrade', (response) => browser.jar.take(response.headers['set-cookie']));
-        this.on('message', () => { carrier.delivered ??= performance.now(); });
-        this.on('close', () => { carrier.ended = performance.now(); });
+        this.on('message', () => {
+          carrier.delivered ??= performance.now();
+        });
+        this.on('close', () => {
+          carrier.ended = performance.now();
+        });
       }
     };
   }
 
   headers(extra = {}) {
-    return { 'user-agent': USER_AGENT.headerUserAgent, origin: this.origin, ...(this.jar.header ? { cookie: this.jar.header } : {}), ...extra };
+    return {
+      'user-agent': USER_AGENT.headerUserAgent,
+      origin: this.origin,
+      ...(this.jar.header ? { cookie: this.jar.header } : {}),
+      ...extra,
+    };
   }
 
   fetch = async (url, init = {}) => {
@@ -68,21 +77,32 @@ export class BrowserLike extends Carriers {
     const sse = /event-stream/.test(headers.Accept ?? headers.accept ?? '');
     const carrier = this.carrier(sse ? 'sse' : 'long-poll');
     try {
-      const response = await fetch(url, { ...rest, headers: this.headers(headers), dispatcher: this.agent, redirect: 'manual' });
+      const response = await fetch(url, {
+        ...rest,
+        headers: this.headers(headers),
+        dispatcher: this.agent,
+        redirect: 'manual',
+      });
       this.jar.take(response.headers.getSetCookie());
       carrier.status = response.status;
       if (!sse || !response.ok || !response.body) {
         carrier.ended = performance.now();
         return response;
       }
-      const body = response.body.pipeThrough(new TransformStream({
-        transform(chunk, controller) {
-          carrier.delivered ??= performance.now();
-          controller.enqueue(chunk);
-        },
-        flush() { carrier.ended = performance.now(); },
-      }));
-      init.signal?.addEventListener('abort', () => { carrier.ended ??= performance.now(); });
+      const body = response.body.pipeThrough(
+        new TransformStream({
+          transform(chunk, controller) {
+            carrier.delivered ??= performance.now();
+            controller.enqueue(chunk);
+          },
+          flush() {
+            carrier.ended = performance.now();
+          },
+        }),
+      );
+      init.signal?.addEventListener('abort', () => {
+        carrier.ended ??= performance.now();
+      });
       return new Response(body, { status: response.status, headers: response.headers });
     } catch (error) {
       carrier.ended = performance.now();
@@ -93,14 +113,21 @@ export class BrowserLike extends Carriers {
   /** The session storage of a page. */
   storage = {
     getItem: (key) => this.#storage.get(key) ?? null,
-    setItem: (key, value) => { this.#storage.set(key, String(value)); },
+    setItem: (key, value) => {
+      this.#storage.set(key, String(value));
+    },
   };
 
   /** Starts the client as a page would; gives what stops it. */
   start(base, onEvent) {
     this.client = startMaxAuth(onEvent, {
-      base, fetch: this.fetch, WebSocket: this.WebSocket, storage: this.storage, document: null,
-      addEventListener: (type, listener) => this.#listeners.set(type, listener), removeEventListener: () => {},
+      base,
+      fetch: this.fetch,
+      WebSocket: this.WebSocket,
+      storage: this.storage,
+      document: null,
+      addEventListener: (type, listener) => this.#listeners.set(type, listener),
+      removeEventListener: () => {},
     });
   }
 

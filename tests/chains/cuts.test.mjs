@@ -13,10 +13,21 @@ import { Login, story } from './login.mjs';
 import { publish, table } from './report.mjs';
 import { missing, startChain, startMax } from './setup.mjs';
 
-const NAMES = ['nginx-right', 'nginx-min', 'two-nginx-none', 'two-nginx-both', 'haproxy-right-h2', 'caddy26-min', 'envoy-min', 'traefik-min', 'holds-everything'];
+const NAMES = [
+  'nginx-right',
+  'nginx-min',
+  'two-nginx-none',
+  'two-nginx-both',
+  'haproxy-right-h2',
+  'caddy26-min',
+  'envoy-min',
+  'traefik-min',
+  'holds-everything',
+];
 const IN_CHROMIUM = ['nginx-right', 'nginx-h2-brotli', 'two-nginx-none', 'haproxy-right-h2'];
 const byName = (name) => CHAINS.find((chain) => chain.name === name);
-const skip = (name) => missing(byName(name)).length > 0 && `not installed: ${missing(byName(name))} (scripts/setup chains)`;
+const skip = (name) =>
+  missing(byName(name)).length > 0 && `not installed: ${missing(byName(name))} (scripts/setup chains)`;
 
 // How long a client may need to notice: a beat comes every 10 s, after 25 s of silence a line is dead; a page is held 10 s
 // and given up 5 s later. Then one try, and on a busy machine some more.
@@ -76,97 +87,119 @@ async function goesOn({ login, qr, from, what, name, transport, ms }) {
 
 describe('a proxy is restarted', { concurrency: 3 }, () => {
   for (const name of NAMES) {
-    test(name, { skip: skip(name), timeout: 90_000 }, () => during(name, async ({ running, login, qr, transport }) => {
-      await running.stopTier(0);
-      await max.expire(trackOf(qr)); // made while nobody is connected
-      await pause(1500);
-      const from = performance.now();
-      await running.startTier(0);
-      await goesOn({ login, qr, from, what: 'proxy restarted', name, transport, ms: 20_000 });
-    }));
+    test(name, { skip: skip(name), timeout: 90_000 }, () =>
+      during(name, async ({ running, login, qr, transport }) => {
+        await running.stopTier(0);
+        await max.expire(trackOf(qr)); // made while nobody is connected
+        await pause(1500);
+        const from = performance.now();
+        await running.startTier(0);
+        await goesOn({ login, qr, from, what: 'proxy restarted', name, transport, ms: 20_000 });
+      }),
+    );
   }
 });
 
 describe('the line is cut', { concurrency: 3 }, () => {
   for (const name of NAMES) {
-    test(name, { skip: skip(name), timeout: 90_000 }, () => during(name, async ({ running, login, qr, transport }) => {
-      running.wire.cut();
-      const from = performance.now();
-      await max.expire(trackOf(qr));
-      await goesOn({ login, qr, from, what: 'line cut', name, transport, ms: 10_000 });
-    }));
+    test(name, { skip: skip(name), timeout: 90_000 }, () =>
+      during(name, async ({ running, login, qr, transport }) => {
+        running.wire.cut();
+        const from = performance.now();
+        await max.expire(trackOf(qr));
+        await goesOn({ login, qr, from, what: 'line cut', name, transport, ms: 10_000 });
+      }),
+    );
   }
 });
 
 describe('the line dies without a FIN', { concurrency: 9 }, () => {
   for (const name of NAMES) {
-    test(`${name}: noticed by silence`, { skip: skip(name), timeout: 120_000 }, () => during(name, async ({ running, login, qr, transport }) => {
-      running.wire.stall();
-      const from = performance.now();
-      await max.expire(trackOf(qr));
-      await goesOn({ login, qr, from, what: 'black hole', name, transport, ms: NOTICED_MS });
-    }));
+    test(`${name}: noticed by silence`, { skip: skip(name), timeout: 120_000 }, () =>
+      during(name, async ({ running, login, qr, transport }) => {
+        running.wire.stall();
+        const from = performance.now();
+        await max.expire(trackOf(qr));
+        await goesOn({ login, qr, from, what: 'black hole', name, transport, ms: NOTICED_MS });
+      }),
+    );
   }
 });
 
 describe('the line dies without a FIN and the browser says that it is back online', { concurrency: 3 }, () => {
   for (const name of NAMES) {
-    test(name, { skip: skip(name), timeout: 90_000 }, () => during(name, async ({ running, login, qr, transport }) => {
-      running.wire.stall();
-      await max.expire(trackOf(qr));
-      await pause(500);
-      const from = performance.now();
-      login.browser.window('online');
-      await goesOn({ login, qr, from, what: 'black hole, then online', name, transport, ms: AWAKE_MS });
-    }));
+    test(name, { skip: skip(name), timeout: 90_000 }, () =>
+      during(name, async ({ running, login, qr, transport }) => {
+        running.wire.stall();
+        await max.expire(trackOf(qr));
+        await pause(500);
+        const from = performance.now();
+        login.browser.window('online');
+        await goesOn({ login, qr, from, what: 'black hole, then online', name, transport, ms: AWAKE_MS });
+      }),
+    );
   }
 });
 
 describe('the page is frozen and woken, its connections dead', { concurrency: 2 }, () => {
   for (const name of IN_CHROMIUM) {
-    test(name, { skip: skip(name), timeout: 120_000 }, () => during(name, async ({ running, login, qr, transport }) => {
-      await login.browser.freeze();
-      running.wire.stall();
-      await pause(500);
-      await max.expire(trackOf(qr));
-      await pause(6500);
-      const from = performance.now();
-      await login.browser.wake();
-      await goesOn({ login, qr, from, what: 'page frozen and woken', name, transport, ms: AWAKE_MS });
-    }, { inChromium: true }));
+    test(name, { skip: skip(name), timeout: 120_000 }, () =>
+      during(
+        name,
+        async ({ running, login, qr, transport }) => {
+          await login.browser.freeze();
+          running.wire.stall();
+          await pause(500);
+          await max.expire(trackOf(qr));
+          await pause(6500);
+          const from = performance.now();
+          await login.browser.wake();
+          await goesOn({ login, qr, from, what: 'page frozen and woken', name, transport, ms: AWAKE_MS });
+        },
+        { inChromium: true },
+      ),
+    );
   }
 });
 
 describe('the page is frozen while the phone approves', { concurrency: 2 }, () => {
   for (const name of IN_CHROMIUM) {
-    test(name, { skip: skip(name), timeout: 120_000 }, () => during(name, async ({ running, login, qr, transport }) => {
-      await login.browser.freeze();
-      running.wire.stall();
-      await max.approve(trackOf(qr));
-      await pause(6500);
-      const from = performance.now();
-      await login.browser.wake();
-      const last = await login.outcome(AWAKE_MS);
-      assert.equal(last.event, 'success');
-      rows.push(['approved while frozen', name, transport, since(from, last)]);
-      login.assertWhole();
-    }, { inChromium: true }));
+    test(name, { skip: skip(name), timeout: 120_000 }, () =>
+      during(
+        name,
+        async ({ running, login, qr, transport }) => {
+          await login.browser.freeze();
+          running.wire.stall();
+          await max.approve(trackOf(qr));
+          await pause(6500);
+          const from = performance.now();
+          await login.browser.wake();
+          const last = await login.outcome(AWAKE_MS);
+          assert.equal(last.event, 'success');
+          rows.push(['approved while frozen', name, transport, since(from, last)]);
+          login.assertWhole();
+        },
+        { inChromium: true },
+      ),
+    );
   }
 });
 
 describe('our own server is restarted: a fresh code by itself', { concurrency: 3 }, () => {
   for (const name of NAMES) {
-    test(name, { skip: skip(name), timeout: 90_000 }, () => during(name, async ({ running, login, qr, transport }) => {
-      const told = login.told.length;
-      await running.restartServer();
-      const from = performance.now();
-      const fresh = await login.until('qr', 'a fresh code', 25_000, told);
-      assert.notEqual(fresh.data.qrLink, qr.data.qrLink);
-      rows.push(['our server restarted', name, transport, since(from, fresh)]);
-      await login.approve(fresh);
-      assert.equal((await login.outcome()).event, 'success');
-      // Nothing but the new login, once and in order.
-      assert.match(story(login.told.slice(told)), /^connecting code qr waiting approved finishing success$/);
-    }));
+    test(name, { skip: skip(name), timeout: 90_000 }, () =>
+      during(name, async ({ running, login, qr, transport }) => {
+        const told = login.told.length;
+        await running.restartServer();
+        const from = performance.now();
+        const fresh = await login.until('qr', 'a fresh code', 25_000, told);
+        assert.notEqual(fresh.data.qrLink, qr.data.qrLink);
+        rows.push(['our server restarted', name, transport, since(from, fresh)]);
+        await login.approve(fresh);
+        assert.equal((await login.outcome()).event, 'success');
+        // Nothing but the new login, once and in order.
+        assert.match(story(login.told.slice(told)), /^connecting code qr waiting approved finishing success$/);
+      }),
+    );
   }
 });

@@ -17,19 +17,33 @@ const RUNS = Number(process.env.RUNS ?? 24);
 const WIDTH = Number(process.env.WIDTH ?? 3);
 
 /** Right chains of several kinds, all of them without any finding of their own. */
-const chains = CHAINS.filter(({ name }) => ['nginx-right', 'two-nginx-both', 'caddy-encode-h2', 'apache-right', 'haproxy-right-h2', 'traefik-compress-h2'].includes(name))
-  .filter((chain) => missing(chain).length === 0);
+const chains = CHAINS.filter(({ name }) =>
+  [
+    'nginx-right',
+    'two-nginx-both',
+    'caddy-encode-h2',
+    'apache-right',
+    'haproxy-right-h2',
+    'traefik-compress-h2',
+  ].includes(name),
+).filter((chain) => missing(chain).length === 0);
 
 let max;
 let running = [];
 let burners = [];
 
-before(async () => {
-  max = await startMax();
-  running = await Promise.all(chains.map((chain) => startChain(chain, max)));
-  // A loop on each core, ended with the test.
-  burners = Array.from({ length: availableParallelism() }, () => new Worker('for (;;) Math.sqrt(Math.random());', { eval: true }));
-}, { timeout: 120_000 });
+before(
+  async () => {
+    max = await startMax();
+    running = await Promise.all(chains.map((chain) => startChain(chain, max)));
+    // A loop on each core, ended with the test.
+    burners = Array.from(
+      { length: availableParallelism() },
+      () => new Worker('for (;;) Math.sqrt(Math.random());', { eval: true }),
+    );
+  },
+  { timeout: 120_000 },
+);
 
 after(async () => {
   for (const burner of burners) await burner.terminate();
@@ -40,12 +54,22 @@ after(async () => {
 test('a busy machine is no fault of a proxy', { timeout: 60_000 + RUNS * 10_000 }, async (t) => {
   const wrong = [];
   let slowest = 0;
-  await pool(Array.from({ length: RUNS }, (_, i) => running[i % running.length]), WIDTH, async ({ base, chain }) => {
-    const { stdout } = await run(BINARY, ['doctor', base, '--json', ...(chain.tls ? ['--insecure'] : [])], { env: environment({}), ms: 60_000 });
-    const report = JSON.parse(stdout);
-    slowest = Math.max(slowest, report.durationMs);
-    for (const { code, severity, layer, evidence } of report.findings) wrong.push(`${chain.name}: ${severity} ${code} (${layer}): ${evidence}`);
-  });
-  t.diagnostic(`${RUNS} runs, ${availableParallelism()} cores busy, ${WIDTH} doctors at a time: ${wrong.length} findings, the slowest took ${slowest} ms`);
+  await pool(
+    Array.from({ length: RUNS }, (_, i) => running[i % running.length]),
+    WIDTH,
+    async ({ base, chain }) => {
+      const { stdout } = await run(BINARY, ['doctor', base, '--json', ...(chain.tls ? ['--insecure'] : [])], {
+        env: environment({}),
+        ms: 60_000,
+      });
+      const report = JSON.parse(stdout);
+      slowest = Math.max(slowest, report.durationMs);
+      for (const { code, severity, layer, evidence } of report.findings)
+        wrong.push(`${chain.name}: ${severity} ${code} (${layer}): ${evidence}`);
+    },
+  );
+  t.diagnostic(
+    `${RUNS} runs, ${availableParallelism()} cores busy, ${WIDTH} doctors at a time: ${wrong.length} findings, the slowest took ${slowest} ms`,
+  );
   assert.deepEqual(wrong, []);
 });

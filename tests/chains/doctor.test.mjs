@@ -22,7 +22,10 @@ const WIDTH = 3;
 const { stdout } = await run(BINARY, ['--help']);
 const skip = /^ *doctor\b/m.test(stdout) ? false : 'this max-auth has no doctor yet';
 const only = new RegExp(process.env.ONLY || '.');
-const chains = [...chosen((chain) => !chain.undiagnosed), ...[...LOST, ...DOCTOR_CHAINS].filter(({ name }) => only.test(name) && process.env.FAST !== '1')];
+const chains = [
+  ...chosen((chain) => !chain.undiagnosed),
+  ...[...LOST, ...DOCTOR_CHAINS].filter(({ name }) => only.test(name) && process.env.FAST !== '1'),
+];
 const results = new Map();
 let max;
 
@@ -31,8 +34,19 @@ async function ask(running) {
   const from = performance.now();
   const { chain, tiers } = running;
   const hops = chain.hops ? tiers.slice(1).flatMap(({ listen }) => ['--hop', `http://127.0.0.1:${listen}`]) : [];
-  const args = ['doctor', running.base, '--json', ...(chain.tls ? ['--insecure'] : []), ...(chain.slow ? ['--slow'] : []), ...hops];
-  const { code, stdout: text, stderr } = await run(BINARY, args, { env: environment({}), ms: running.chain.slow ? 120_000 : 30_000 });
+  const args = [
+    'doctor',
+    running.base,
+    '--json',
+    ...(chain.tls ? ['--insecure'] : []),
+    ...(chain.slow ? ['--slow'] : []),
+    ...hops,
+  ];
+  const {
+    code,
+    stdout: text,
+    stderr,
+  } = await run(BINARY, args, { env: environment({}), ms: running.chain.slow ? 120_000 : 30_000 });
   const ms = performance.now() - from;
   try {
     return { report: JSON.parse(text), code, ms };
@@ -46,7 +60,10 @@ const short = ({ code, layer, tier }) => `${code} (${layer}, ${tier})`;
 
 /** The tiers that a finding is about. */
 function tiersOf(chain, { layer, tier }) {
-  const same = chain.tiers.map(({ product }, i) => ({ i, layer: PRODUCTS[product].layer })).filter((each) => each.layer === layer).map(({ i }) => i);
+  const same = chain.tiers
+    .map(({ product }, i) => ({ i, layer: PRODUCTS[product].layer }))
+    .filter((each) => each.layer === layer)
+    .map(({ i }) => i);
   if (tier === 'outer') return same.slice(0, 1);
   if (tier === 'inner') return same.slice(-1);
   return same;
@@ -70,7 +87,13 @@ function prescription(chain, report) {
 }
 
 /** `server.trusted_proxies = ["::1/128"]` as the environment says it. */
-const settingsOf = (lines) => Object.fromEntries(lines.map((line) => line.match(/^([\w.]+) = (.*)$/)).filter(Boolean).map(([, key, value]) => [key.replace('.', '_').toUpperCase(), value]));
+const settingsOf = (lines) =>
+  Object.fromEntries(
+    lines
+      .map((line) => line.match(/^([\w.]+) = (.*)$/))
+      .filter(Boolean)
+      .map(([, key, value]) => [key.replace('.', '_').toUpperCase(), value]),
+  );
 
 const ROUNDS = 3; // one fault can hide another: what is not routed to us cannot be buffered
 
@@ -82,7 +105,12 @@ async function examine(chain) {
     try {
       running = await startChain(chain, max, {
         settings: Object.assign({}, ...changes.map((lines) => settingsOf(lines.get(MAX_AUTH) ?? []))),
-        change: (i, text, place) => changes.reduce((now, lines) => (lines.has(i) ? apply(PRODUCTS[chain.tiers[i].product].layer, now, lines.get(i), place) : now), text),
+        change: (i, text, place) =>
+          changes.reduce(
+            (now, lines) =>
+              lines.has(i) ? apply(PRODUCTS[chain.tiers[i].product].layer, now, lines.get(i), place) : now,
+            text,
+          ),
       });
       const said = await ask(running);
       result.said.push(said.report);
@@ -108,75 +136,124 @@ async function examine(chain) {
 }
 
 /** Whether a finding is what is expected; "a|b" means either. */
-const fits = (finding, expected) => ['code', 'layer', 'tier', 'severity'].every((key) => expected[key].split('|').includes(finding[key]));
+const fits = (finding, expected) =>
+  ['code', 'layer', 'tier', 'severity'].every((key) => expected[key].split('|').includes(finding[key]));
 
 describe('the doctor', { skip }, () => {
-  before(async () => {
-    max = await startMax();
-    // The slow ones first: they wait, the others work.
-    const here = chains.filter((chain) => missing(chain).length === 0).sort((a, b) => Boolean(b.slow) - Boolean(a.slow));
-    await pool(here, WIDTH + here.filter(({ slow }) => slow).length, async (chain) => results.set(chain.name, await examine(chain)));
-  }, { timeout: 900_000 });
+  before(
+    async () => {
+      max = await startMax();
+      // The slow ones first: they wait, the others work.
+      const here = chains
+        .filter((chain) => missing(chain).length === 0)
+        .sort((a, b) => Boolean(b.slow) - Boolean(a.slow));
+      await pool(here, WIDTH + here.filter(({ slow }) => slow).length, async (chain) =>
+        results.set(chain.name, await examine(chain)),
+      );
+    },
+    { timeout: 900_000 },
+  );
 
   after(async () => {
     await max?.stop();
-    const rows = chains.filter(({ name }) => results.has(name)).map(({ name }) => {
-      const { report, error, after: cure, cureError, byHand, ms } = results.get(name);
-      if (error) return [name, `ERROR ${error.message.split('\n')[0]}`, '', '-', '-'];
-      const left = cure ? faults(cure.report).map(short).join(', ') || `clean${results.get(name).rounds > 1 ? ` (${results.get(name).rounds} rounds)` : ''}` : '';
-      const verdict = cureError ? 'FAILED' : left || (byHand ? 'for a person' : '');
-      return [name, faults(report).map(short).join(', ') || 'clean', report.findings.filter(({ severity }) => severity === 'note').map(({ code }) => code).join(', '), Math.round(ms), verdict];
+    const rows = chains
+      .filter(({ name }) => results.has(name))
+      .map(({ name }) => {
+        const { report, error, after: cure, cureError, byHand, ms } = results.get(name);
+        if (error) return [name, `ERROR ${error.message.split('\n')[0]}`, '', '-', '-'];
+        const left = cure
+          ? faults(cure.report).map(short).join(', ')
+            || `clean${results.get(name).rounds > 1 ? ` (${results.get(name).rounds} rounds)` : ''}`
+          : '';
+        const verdict = cureError ? 'FAILED' : left || (byHand ? 'for a person' : '');
+        return [
+          name,
+          faults(report).map(short).join(', ') || 'clean',
+          report.findings
+            .filter(({ severity }) => severity === 'note')
+            .map(({ code }) => code)
+            .join(', '),
+          Math.round(ms),
+          verdict,
+        ];
+      });
+    publish('doctor', table(['chain', 'faults (layer, tier)', 'notes', 'ms', 'with the lines put in'], rows), {
+      whole: process.env.FAST !== '1' && !process.env.ONLY,
     });
-    publish('doctor', table(['chain', 'faults (layer, tier)', 'notes', 'ms', 'with the lines put in'], rows), { whole: process.env.FAST !== '1' && !process.env.ONLY });
   });
 
   for (const chain of chains) {
-    test(chain.name, { skip: missing(chain).length > 0 && `not installed: ${missing(chain)} (scripts/setup chains)` }, (t) => {
-      const { report, code, error, after: cure, cureError, byHand, login, said: rounds } = results.get(chain.name);
-      if (error) throw error;
-      const all = `\n${JSON.stringify(report.findings, null, 1)}`;
-      assert.equal(report.schema, 1);
+    test(
+      chain.name,
+      { skip: missing(chain).length > 0 && `not installed: ${missing(chain)} (scripts/setup chains)` },
+      (t) => {
+        const { report, code, error, after: cure, cureError, byHand, login, said: rounds } = results.get(chain.name);
+        if (error) throw error;
+        const all = `\n${JSON.stringify(report.findings, null, 1)}`;
+        assert.equal(report.schema, 1);
 
-      // What is expected is there, and no other fault.
-      const expected = chain.findings ?? [];
-      if (chain.prints) assert.match(report.findings.flatMap(({ fix }) => fix).join('\n'), chain.prints);
-      if (chain.never) {
-        for (const each of [report, ...(rounds ?? [])]) {
-          for (const { code: name, fix } of each.findings) assert.doesNotMatch(fix.join('\n'), chain.never, `${name} prints what is there${all}`);
+        // What is expected is there, and no other fault.
+        const expected = chain.findings ?? [];
+        if (chain.prints) assert.match(report.findings.flatMap(({ fix }) => fix).join('\n'), chain.prints);
+        if (chain.never) {
+          for (const each of [report, ...(rounds ?? [])]) {
+            for (const { code: name, fix } of each.findings)
+              assert.doesNotMatch(fix.join('\n'), chain.never, `${name} prints what is there${all}`);
+          }
         }
-      }
-      for (const each of expected) assert.ok(report.findings.some((finding) => fits(finding, each)), `no ${each.severity} ${short(each)}${all}`);
-      for (const each of faults(report)) assert.ok(expected.some((one) => fits(each, one)), `a fault that is not one: ${short(each)}${all}`);
-      for (const { code: name, seconds } of expected) {
-        if (seconds !== undefined) assert.equal(Math.round(report.findings.find((finding) => finding.code === name).seconds), seconds);
-      }
-      for (const finding of report.findings) {
-        assert.ok(finding.evidence && finding.where && Array.isArray(finding.fix), JSON.stringify(finding));
-        assert.ok(finding.fix.length + finding.advice.length > 0, JSON.stringify(finding));
-        for (const line of finding.fix) assert.doesNotMatch(line, /^(allow|do not|leave|let|pass on|raise|renew|see|send|start|switch) /, 'a sentence is no line');
-        assert.match(finding.page, new RegExp(`#${finding.code}$`));
-      }
+        for (const each of expected)
+          assert.ok(
+            report.findings.some((finding) => fits(finding, each)),
+            `no ${each.severity} ${short(each)}${all}`,
+          );
+        for (const each of faults(report))
+          assert.ok(
+            expected.some((one) => fits(each, one)),
+            `a fault that is not one: ${short(each)}${all}`,
+          );
+        for (const { code: name, seconds } of expected) {
+          if (seconds !== undefined)
+            assert.equal(Math.round(report.findings.find((finding) => finding.code === name).seconds), seconds);
+        }
+        for (const finding of report.findings) {
+          assert.ok(finding.evidence && finding.where && Array.isArray(finding.fix), JSON.stringify(finding));
+          assert.ok(finding.fix.length + finding.advice.length > 0, JSON.stringify(finding));
+          for (const line of finding.fix)
+            assert.doesNotMatch(
+              line,
+              /^(allow|do not|leave|let|pass on|raise|renew|see|send|start|switch) /,
+              'a sentence is no line',
+            );
+          assert.match(finding.page, new RegExp(`#${finding.code}$`));
+        }
 
-      // The exit code says the same.
-      const delivered = chain.delivered ?? true;
-      assert.equal(report.delivered, delivered, all);
-      const best = report.transport === 'websocket' && faults(report).length === 0;
-      assert.equal(code, delivered ? (best ? 0 : 1) : 2, `exit ${code}, transport ${report.transport}${all}`);
-      if (!chain.slow) assert.ok(report.durationMs <= VERDICT_MS, `took ${report.durationMs} ms`);
+        // The exit code says the same.
+        const delivered = chain.delivered ?? true;
+        assert.equal(report.delivered, delivered, all);
+        const best = report.transport === 'websocket' && faults(report).length === 0;
+        assert.equal(code, delivered ? (best ? 0 : 1) : 2, `exit ${code}, transport ${report.transport}${all}`);
+        if (!chain.slow) assert.ok(report.durationMs <= VERDICT_MS, `took ${report.durationMs} ms`);
 
-      // The cure.
-      if (cureError) throw cureError;
-      if (byHand) return t.diagnostic(`for a person: ${byHand}`);
-      if (!cure && chain.left) return;
-      if (!cure) return assert.ok(faults(report).length === 0 || chain.noBackend || faults(report).every((finding) => finding.fix.length === 0 || tiersOf(chain, finding).length === 0), 'nothing was cured');
-      const left = faults(cure.report).filter(({ code: name }) => !chain.left?.includes(name));
-      assert.deepEqual(left.map(short), [], `with its own lines\n${JSON.stringify(cure.report.findings, null, 1)}`);
-      if (!chain.left) assert.equal(cure.report.transport, 'websocket');
-      if (!chain.left) assert.equal(cure.code, 0);
-      if (login && !chain.left) {
-        assert.deepEqual(login.faults, []);
-        assert.equal(login.transport, 'websocket', `client: ${JSON.stringify(login.report)}`);
-      }
-    });
+        // The cure.
+        if (cureError) throw cureError;
+        if (byHand) return t.diagnostic(`for a person: ${byHand}`);
+        if (!cure && chain.left) return;
+        if (!cure)
+          return assert.ok(
+            faults(report).length === 0
+              || chain.noBackend
+              || faults(report).every((finding) => finding.fix.length === 0 || tiersOf(chain, finding).length === 0),
+            'nothing was cured',
+          );
+        const left = faults(cure.report).filter(({ code: name }) => !chain.left?.includes(name));
+        assert.deepEqual(left.map(short), [], `with its own lines\n${JSON.stringify(cure.report.findings, null, 1)}`);
+        if (!chain.left) assert.equal(cure.report.transport, 'websocket');
+        if (!chain.left) assert.equal(cure.code, 0);
+        if (login && !chain.left) {
+          assert.deepEqual(login.faults, []);
+          assert.equal(login.transport, 'websocket', `client: ${JSON.stringify(login.report)}`);
+        }
+      },
+    );
   }
 });

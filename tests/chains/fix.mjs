@@ -6,15 +6,19 @@ const escape = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 const at = (text, mark, lines) => {
   const found = text.match(new RegExp(`^([ \\t]*)${mark}$`, 'm'));
   if (!found) throw new Error(`the configuration has no ${mark}`);
-  const indented = lines.flatMap((line) => line.split('\n')).map((line) => found[1] + line).join('\n');
+  const indented = lines
+    .flatMap((line) => line.split('\n'))
+    .map((line) => found[1] + line)
+    .join('\n');
   return text.replace(found[0], `${indented}\n${found[0]}`);
 };
 
 /** Every line either replaces what `pattern(line)` finds, or goes to `mark`. */
-const replaceOrAdd = (pattern, mark) => (text, lines) => lines.reduce((now, line) => {
-  const old = pattern(line);
-  return old && old.test(now) ? now.replace(old, () => line) : at(now, mark, [line]);
-}, text);
+const replaceOrAdd = (pattern, mark) => (text, lines) =>
+  lines.reduce((now, line) => {
+    const old = pattern(line);
+    return old && old.test(now) ? now.replace(old, () => line) : at(now, mark, [line]);
+  }, text);
 
 /** What the doctor can only say in words. */
 export class ByHand extends Error {}
@@ -64,12 +68,25 @@ const APPLY = {
     return now;
   },
 
-  haproxy: replaceOrAdd((line) => /^timeout (client|server|tunnel)\b/.test(line) && new RegExp(`timeout ${line.split(' ')[1]} .*`), '#fix'),
+  haproxy: replaceOrAdd(
+    (line) => /^timeout (client|server|tunnel)\b/.test(line) && new RegExp(`timeout ${line.split(' ')[1]} .*`),
+    '#fix',
+  ),
 
   apache(text, all, { next }) {
-    const lines = /^\s*Sec/m.test(text) ? all : all.filter((line, i) => ![all[i - 1], line, all[i + 1]].some((near) => /SecResponse/.test(near ?? '')));
+    const lines = /^\s*Sec/m.test(text)
+      ? all
+      : all.filter((line, i) => ![all[i - 1], line, all[i + 1]].some((near) => /SecResponse/.test(near ?? '')));
     // The lines name the address of max-auth; in a chain it is the next tier that stands there.
-    return at(text, '#fix', lines.map((line) => (/^upgrade=/.test(line) ? `ProxyPass "/api" "http://127.0.0.1:${next}/api" ${line}` : line.replace(/http:\/\/[^/"]+/, `http://127.0.0.1:${next}`))));
+    return at(
+      text,
+      '#fix',
+      lines.map((line) =>
+        /^upgrade=/.test(line)
+          ? `ProxyPass "/api" "http://127.0.0.1:${next}/api" ${line}`
+          : line.replace(/http:\/\/[^/"]+/, `http://127.0.0.1:${next}`),
+      ),
+    );
   },
 
   caddy(text, lines) {

@@ -35,7 +35,10 @@ export class Login {
     // A browser apart knows better when its page began.
     const startedAt = await this.browser.start(this.running.base, (event, data, at = performance.now()) => {
       this.told.push({ event, data, at, transport: this.browser.transport });
-      if (this.told.length === 1) this.#reference(data.login).catch((error) => { this.referenceError = error; });
+      if (this.told.length === 1)
+        this.#reference(data.login).catch((error) => {
+          this.referenceError = error;
+        });
       for (const wake of this.#wakers) wake();
     });
     if (startedAt !== undefined) this.startedAt = startedAt;
@@ -44,7 +47,10 @@ export class Login {
   /** The same login, read from the server itself with the same cookie. */
   async #reference(login) {
     this.login = login;
-    const visitor = new Visitor(this.running.direct, { jar: await this.browser.cookies(), origin: this.running.origin });
+    const visitor = new Visitor(this.running.direct, {
+      jar: await this.browser.cookies(),
+      origin: this.running.origin,
+    });
     const stream = await visitor.resume('ws-url', login);
     this.referenceAt = performance.now();
     this.reference = stream;
@@ -66,10 +72,12 @@ export class Login {
       }),
       ms,
       what ?? `"${fits}"`,
-    ).catch(async (error) => {
-      error.message += `; told: ${story(this.told)}; made: ${story(this.made)}; client: ${JSON.stringify(await this.browser.report())}`;
-      throw error;
-    }).finally(() => this.#wakers.delete(wake));
+    )
+      .catch(async (error) => {
+        error.message += `; told: ${story(this.told)}; made: ${story(this.made)}; client: ${JSON.stringify(await this.browser.report())}`;
+        throw error;
+      })
+      .finally(() => this.#wakers.delete(wake));
   }
 
   /** Waits until the client has made up its mind: a WebSocket that delivers, or none and then SSE or none. */
@@ -106,7 +114,11 @@ export class Login {
     const last = await this.until(({ event }) => event === 'success' || event === 'error', 'the outcome', ms);
     // Whatever would come twice has a moment to do so, and the reference its own last event.
     await pause(300);
-    await eventually(() => this.made.some(({ event }) => event === 'success' || event === 'error'), 'the outcome without proxies', 5000).catch(() => {});
+    await eventually(
+      () => this.made.some(({ event }) => event === 'success' || event === 'error'),
+      'the outcome without proxies',
+      5000,
+    ).catch(() => {});
     return last;
   }
 
@@ -137,7 +149,12 @@ export class Login {
     return this.told.slice(1).map((event, i) => {
       const made = this.made[i + 1];
       const since = replayed(made) ? this.startedAt : made.at;
-      return { event: event.event, stage: event.data.stage, transport: event.transport, ms: Math.max(0, event.at - since) };
+      return {
+        event: event.event,
+        stage: event.data.stage,
+        transport: event.transport,
+        ms: Math.max(0, event.at - since),
+      };
     });
   }
 
@@ -146,7 +163,8 @@ export class Login {
   }
 }
 
-export const story = (events) => events.map(({ event, data }) => (event === 'status' ? data.stage : event)).join(' ') || 'nothing';
+export const story = (events) =>
+  events.map(({ event, data }) => (event === 'status' ? data.stage : event)).join(' ') || 'nothing';
 
 export const atLeastAsGood = (transport, wanted) => RANK[transport] >= RANK[wanted];
 
@@ -176,7 +194,10 @@ export async function measuredLogin(running, emulator, browser = undefined) {
     result.firstMs = login.firstMs;
     result.worstMs = Math.max(...late.map(({ ms }) => ms));
     result.late = late;
-    if (result.firstMs > roundTrip + FIRST_MS) result.timing.push(`first event after ${result.firstMs.toFixed(0)} ms, a round trip takes ${roundTrip.toFixed(0)} ms`);
+    if (result.firstMs > roundTrip + FIRST_MS)
+      result.timing.push(
+        `first event after ${result.firstMs.toFixed(0)} ms, a round trip takes ${roundTrip.toFixed(0)} ms`,
+      );
     for (const { event, stage, ms, transport } of late) {
       if (ms > LIVE_MS) result.timing.push(`${stage ?? event} ${ms.toFixed(0)} ms late (${transport})`);
     }

@@ -22,8 +22,20 @@ import { Transform } from 'node:stream';
  *   away meanwhile is not noticed, as a synchronous worker does not.
  */
 export async function startNodeProxy({
-  listen, next, hold = false, killAfterMs = 0, hangUpgrades = false, gzip = false, refusePost = false, refuseUpgrade = false, stripUpgrade = false,
-  stream = null, lateFramesMs = 0, awayMs = 0, oneWorker = false, captive = false,
+  listen,
+  next,
+  hold = false,
+  killAfterMs = 0,
+  hangUpgrades = false,
+  gzip = false,
+  refusePost = false,
+  refuseUpgrade = false,
+  stripUpgrade = false,
+  stream = null,
+  lateFramesMs = 0,
+  awayMs = 0,
+  oneWorker = false,
+  captive = false,
 }) {
   const sockets = new Set();
   const turns = oneWorker ? new Turns() : null;
@@ -43,11 +55,14 @@ export async function startNodeProxy({
       response.once('close', () => clearTimeout(timer));
     }
     const { upgrade: _upgrade, connection: _connection, ...headers } = request.headers;
-    const ask = http.request({ host: '127.0.0.1', port: next, method: request.method, path: request.url, headers, agent: false }, (answer) => {
-      answer.on('error', () => response.destroy());
-      if (turns) answer.on('close', () => turns.done());
-      pass(answer, request, response, { hold: hold || oneWorker, gzip, stream, awayMs });
-    });
+    const ask = http.request(
+      { host: '127.0.0.1', port: next, method: request.method, path: request.url, headers, agent: false },
+      (answer) => {
+        answer.on('error', () => response.destroy());
+        if (turns) answer.on('close', () => turns.done());
+        pass(answer, request, response, { hold: hold || oneWorker, gzip, stream, awayMs });
+      },
+    );
     ask.on('error', () => {
       turns?.done();
       if (response.headersSent) return response.destroy();
@@ -65,9 +80,14 @@ export async function startNodeProxy({
   });
 
   if (hangUpgrades) server.on('upgrade', () => {});
-  else if (refuseUpgrade) server.on('upgrade', (_request, socket) => socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'));
+  else if (refuseUpgrade)
+    server.on('upgrade', (_request, socket) =>
+      socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'),
+    );
   else if (!hold && !gzip && !stripUpgrade && !oneWorker) {
-    server.on('upgrade', (request, near, head) => tunnel(request, near, head, next, { killAfterMs, lateMs: lateFramesMs || awayMs, awayMs }));
+    server.on('upgrade', (request, near, head) =>
+      tunnel(request, near, head, next, { killAfterMs, lateMs: lateFramesMs || awayMs, awayMs }),
+    );
   }
   // Without a listener Node hands an upgrade to the ordinary handler, as most proxies do.
 
@@ -159,10 +179,15 @@ function pass(answer, request, response, { hold, gzip, stream, awayMs }) {
     });
     return;
   }
-  const packs = gzip && !headers['content-encoding'] && !/no-transform/.test(headers['cache-control'] ?? '')
-    && /gzip/.test(request.headers['accept-encoding'] ?? '') && answer.statusCode === 200;
+  const packs =
+    gzip
+    && !headers['content-encoding']
+    && !/no-transform/.test(headers['cache-control'] ?? '')
+    && /gzip/.test(request.headers['accept-encoding'] ?? '')
+    && answer.statusCode === 200;
   if (!packs) {
-    const shaped = stream && /event-stream/.test(headers['content-type'] ?? '') ? stream : awayMs ? { lateMs: awayMs } : null;
+    const shaped =
+      stream && /event-stream/.test(headers['content-type'] ?? '') ? stream : awayMs ? { lateMs: awayMs } : null;
     response.writeHead(answer.statusCode, headers);
     if (awayMs) setTimeout(() => response.flushHeaders(), awayMs);
     else response.flushHeaders();
@@ -177,7 +202,8 @@ function pass(answer, request, response, { hold, gzip, stream, awayMs }) {
 function tunnel(request, near, head, next, { killAfterMs, lateMs, awayMs }) {
   const far = net.connect({ port: next, host: '127.0.0.1' }, () => {
     const lines = [];
-    for (let i = 0; i < request.rawHeaders.length; i += 2) lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
+    for (let i = 0; i < request.rawHeaders.length; i += 2)
+      lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
     far.write(`${request.method} ${request.url} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
     if (head.length > 0) far.write(head);
     // The answer to the upgrade is in time, as it is at what looks into the frames only behind it.
@@ -186,10 +212,19 @@ function tunnel(request, near, head, next, { killAfterMs, lateMs, awayMs }) {
       const late = opened ? lateMs : 0;
       opened = true;
       if (!late) return void near.write(chunk);
-      setTimeout(() => { if (!near.destroyed) near.write(chunk); }, late);
+      setTimeout(() => {
+        if (!near.destroyed) near.write(chunk);
+      }, late);
     });
     far.on('end', () => setTimeout(() => near.end(), lateMs));
-    if (awayMs) near.on('data', (chunk) => setTimeout(() => { if (!far.destroyed) far.write(chunk); }, awayMs)).on('end', () => far.end());
+    if (awayMs)
+      near
+        .on('data', (chunk) =>
+          setTimeout(() => {
+            if (!far.destroyed) far.write(chunk);
+          }, awayMs),
+        )
+        .on('end', () => far.end());
     else near.pipe(far);
   });
   const drop = () => {
@@ -220,10 +255,17 @@ export async function startWire(listen, next) {
       near.destroy();
       far.destroy();
     };
-    for (const [from, to] of [[near, far], [far, near]]) {
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ]) {
       from.setNoDelay(true);
-      from.on('data', (chunk) => { if (!pair.dead) to.write(chunk); });
-      from.on('end', () => { if (!pair.dead) to.end(); });
+      from.on('data', (chunk) => {
+        if (!pair.dead) to.write(chunk);
+      });
+      from.on('end', () => {
+        if (!pair.dead) to.end();
+      });
       from.on('error', drop).on('close', drop);
     }
   });
@@ -231,8 +273,12 @@ export async function startWire(listen, next) {
   await once(server, 'listening');
   return {
     open: () => [...pairs].filter(({ dead }) => !dead).length,
-    stall: () => { for (const pair of pairs) pair.dead = true; },
-    cut: () => { for (const { near, far, dead } of pairs) if (!dead) for (const socket of [near, far]) reset(socket); },
+    stall: () => {
+      for (const pair of pairs) pair.dead = true;
+    },
+    cut: () => {
+      for (const { near, far, dead } of pairs) if (!dead) for (const socket of [near, far]) reset(socket);
+    },
     stop: async () => {
       for (const { near, far } of pairs) {
         near.destroy();

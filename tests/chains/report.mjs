@@ -20,7 +20,9 @@ export function table(columns, rows) {
   const all = [columns, ...rows].map((row) => row.map(String));
   const widths = columns.map((_, i) => Math.max(3, ...all.map((row) => row[i].length)));
   const line = (row) => `| ${row.map((cell, i) => cell.padEnd(widths[i])).join(' | ')} |`;
-  return [line(all[0]), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...all.slice(1).map(line)].join('\n');
+  return [line(all[0]), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...all.slice(1).map(line)].join(
+    '\n',
+  );
 }
 
 /** Prints, and writes into the part of the document with this name. A part of the chains would not replace a whole table. */
@@ -35,12 +37,18 @@ export function publish(part, text, { whole = true } = {}) {
   writeFileSync(FILE, `${document.slice(0, start)}${from}\n\n${text}\n\n${document.slice(end)}`);
 }
 
-export const versions = () => Object.keys(PRODUCTS).filter(installed).map((name) => `${name.replace(/ (current|[\d.]+)$/, '')} ${versionOf(name)}`).join(', ');
+export const versions = () =>
+  Object.keys(PRODUCTS)
+    .filter(installed)
+    .map((name) => `${name.replace(/ (current|[\d.]+)$/, '')} ${versionOf(name)}`)
+    .join(', ');
 
 /** Runs `work` for each item, `width` at a time. */
 export async function pool(items, width, work) {
   const queue = [...items];
-  await Promise.all(Array.from({ length: width }, async () => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
-  }));
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+    }),
+  );
 }

@@ -24,7 +24,11 @@ export const missing = (chain) => [
  * `change` gets a tier's number, text and ports, and gives the text to use. `wired`: there is a wire in front that can be
  * cut (node-proxies.mjs).
  */
-export async function startChain(chain, emulator, { settings = {}, change = (_tier, text) => text, wired = false } = {}) {
+export async function startChain(
+  chain,
+  emulator,
+  { settings = {}, change = (_tier, text) => text, wired = false } = {},
+) {
   const ports = [];
   for (const _ of chain.tiers) ports.push(await freePort());
   const backend = await freePort();
@@ -38,7 +42,10 @@ export async function startChain(chain, emulator, { settings = {}, change = (_ti
   try {
     const startBackend = async () => {
       server = await startServer({
-        upstream: [[emulator.url, 'json']], publicUrl: origin, port: backend, settings: { LOG_LEVEL: 'info', ...chain.settings, ...settings },
+        upstream: [[emulator.url, 'json']],
+        publicUrl: origin,
+        port: backend,
+        settings: { LOG_LEVEL: 'info', ...chain.settings, ...settings },
       });
       return server;
     };
@@ -48,7 +55,9 @@ export async function startChain(chain, emulator, { settings = {}, change = (_ti
       const place = { listen: ports[i], next: ports[i + 1] ?? backend, certificate: certificate() };
       return { product, name: chain.name, ...place, text: change(i, config(place), place), running: null };
     });
-    const startAt = async (i) => { tiers[i].running = await startTier(tiers[i]); };
+    const startAt = async (i) => {
+      tiers[i].running = await startTier(tiers[i]);
+    };
     things.push({ stop: () => Promise.all(tiers.map(({ running }) => running?.stop())) });
     for (let i = tiers.length - 1; i >= 0; i--) await startAt(i);
     const wire = wired ? await startWire(front, ports[0]) : null;
@@ -57,8 +66,14 @@ export async function startChain(chain, emulator, { settings = {}, change = (_ti
     const arrives = async () => (await fetchWhole(`${origin}${BASE_PATH}/session`, { ms: 2000 })).status === 401;
     if (chain.delivered === undefined) await eventually(arrives, `${chain.name} to pass a request on`);
     return {
-      chain, origin, tiers, wire, stop,
-      get server() { return server; },
+      chain,
+      origin,
+      tiers,
+      wire,
+      stop,
+      get server() {
+        return server;
+      },
       base: origin + BASE_PATH,
       /** The server without any proxy. */
       direct: `http://127.0.0.1:${backend}${BASE_PATH}`,
@@ -74,4 +89,3 @@ export async function startChain(chain, emulator, { settings = {}, change = (_ti
     throw error;
   }
 }
-

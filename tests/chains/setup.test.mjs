@@ -12,12 +12,32 @@ import { Visitor } from '../e2e/harness/visitor.mjs';
 import { measuredLogin } from './login.mjs';
 import { missing, startChain, startMax } from './setup.mjs';
 
-const printed = (target, { listen, next, certificate }, tls) => execFileSync(BINARY, [
-  'setup', target, '--domain', '127.0.0.1', '--listen', `127.0.0.1:${listen}`, '--upstream', `127.0.0.1:${next}`, '--site', `127.0.0.1:${next}`,
-  ...(tls ? ['--certificate', certificate.certificate, '--key', certificate.key] : target === 'nginx-inner' ? [] : ['--plain']),
-], { encoding: 'utf8' });
+const printed = (target, { listen, next, certificate }, tls) =>
+  execFileSync(
+    BINARY,
+    [
+      'setup',
+      target,
+      '--domain',
+      '127.0.0.1',
+      '--listen',
+      `127.0.0.1:${listen}`,
+      '--upstream',
+      `127.0.0.1:${next}`,
+      '--site',
+      `127.0.0.1:${next}`,
+      ...(tls
+        ? ['--certificate', certificate.certificate, '--key', certificate.key]
+        : target === 'nginx-inner'
+          ? []
+          : ['--plain']),
+    ],
+    { encoding: 'utf8' },
+  );
 
-const TEMP = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((each) => `${each}_temp_path %FOLDER%/${each};`).join(' ');
+const TEMP = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+  .map((each) => `${each}_temp_path %FOLDER%/${each};`)
+  .join(' ');
 // conf.d/*.conf is inside the http block of Debian's nginx.conf, which loads the brotli module.
 const inHttp = (text) => `
 load_module /usr/lib/nginx/modules/ngx_http_brotli_filter_module.so;
@@ -40,11 +60,18 @@ ${text}`;
 // Nothing but where its admin endpoint is and that no certificate is asked for: the machine has one Caddy at a time.
 const inCaddy = (text) => `{\n\tadmin off\n\tauto_https off\n}\n${text}`;
 
-const tier = (product, target, wrap = (text) => text, tls = false) => ({ product, config: (place) => wrap(printed(target, place, tls)) });
+const tier = (product, target, wrap = (text) => text, tls = false) => ({
+  product,
+  config: (place) => wrap(printed(target, place, tls)),
+});
 const CHAINS = [
   { name: 'nginx', tiers: [tier('nginx 1.22', 'nginx', inHttp)] },
   { name: 'nginx, TLS', tls: true, tiers: [tier('nginx 1.22', 'nginx', inHttp, true)] },
-  { name: 'nginx-outer and nginx-inner', tls: true, tiers: [tier('nginx 1.22', 'nginx-outer', inHttp, true), tier('nginx 1.22', 'nginx-inner', inHttp)] },
+  {
+    name: 'nginx-outer and nginx-inner',
+    tls: true,
+    tiers: [tier('nginx 1.22', 'nginx-outer', inHttp, true), tier('nginx 1.22', 'nginx-inner', inHttp)],
+  },
   { name: 'haproxy', tiers: [tier('haproxy', 'haproxy')] },
   { name: 'caddy 2.6', tiers: [tier('caddy 2.6', 'caddy', inCaddy)] },
   { name: 'caddy', tiers: [tier('caddy current', 'caddy', inCaddy)] },
@@ -54,25 +81,39 @@ const CHAINS = [
 ];
 
 let max;
-before(async () => { max = await startMax(); });
+before(async () => {
+  max = await startMax();
+});
 after(() => max?.stop());
 
 for (const chain of CHAINS) {
-  test(`setup ${chain.name}`, { skip: missing(chain).length > 0 && `${missing(chain)} is not here`, timeout: 90_000 }, async () => {
-    const running = await startChain(chain, max);
-    try {
-      const login = await measuredLogin(running, max);
-      assert.deepEqual([...login.faults, ...login.timing], []);
-      assert.equal(login.transport, 'websocket');
+  test(
+    `setup ${chain.name}`,
+    { skip: missing(chain).length > 0 && `${missing(chain)} is not here`, timeout: 90_000 },
+    async () => {
+      const running = await startChain(chain, max);
+      try {
+        const login = await measuredLogin(running, max);
+        assert.deepEqual([...login.faults, ...login.timing], []);
+        assert.equal(login.transport, 'websocket');
 
-      // Each event is waited for before the next is caused: what comes is live.
-      await signIn({ emulator: max, base: running.base, how: 'sse', visitor: new Visitor(running.base, { origin: running.origin }) });
+        // Each event is waited for before the next is caused: what comes is live.
+        await signIn({
+          emulator: max,
+          base: running.base,
+          how: 'sse',
+          visitor: new Visitor(running.base, { origin: running.origin }),
+        });
 
-      const asked = await run(BINARY, ['doctor', running.base, '--json', ...(chain.tls ? ['--insecure'] : [])], { env: environment({}), ms: 30_000 });
-      const { findings, transport } = JSON.parse(asked.stdout);
-      assert.deepEqual({ findings, transport, code: asked.code }, { findings: [], transport: 'websocket', code: 0 });
-    } finally {
-      await running.stop();
-    }
-  });
+        const asked = await run(BINARY, ['doctor', running.base, '--json', ...(chain.tls ? ['--insecure'] : [])], {
+          env: environment({}),
+          ms: 30_000,
+        });
+        const { findings, transport } = JSON.parse(asked.stdout);
+        assert.deepEqual({ findings, transport, code: asked.code }, { findings: [], transport: 'websocket', code: 0 });
+      } finally {
+        await running.stop();
+      }
+    },
+  );
 }

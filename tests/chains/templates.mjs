@@ -8,7 +8,18 @@ const ROOT = process.getuid?.() === 0;
 const BROTLI = '/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so';
 
 /** `location`, `server`, `http`: lines for these blocks; `pass: false` leaves out the proxy_pass to the next tier. */
-export const nginx = ({ http = '', server = '', location = '', tls = false, brotli = false, current = false, pass = true, path = '/', modules = [] } = {}) =>
+export const nginx =
+  ({
+    http = '',
+    server = '',
+    location = '',
+    tls = false,
+    brotli = false,
+    current = false,
+    pass = true,
+    path = '/',
+    modules = [],
+  } = {}) =>
   ({ listen, next, certificate }) => `
 ${brotli ? `load_module ${BROTLI};` : ''}
 ${modules.map((each) => `load_module /usr/lib/nginx/modules/${each}_module.so;`).join('\n')}
@@ -48,7 +59,9 @@ export const NGINX_RIGHT = `
             proxy_buffering off;
             proxy_read_timeout 1h;`;
 
-export const haproxy = ({ defaults = '', frontend = '', backend = '', tls = false, timeouts = 50 } = {}) => ({ listen, next, certificate }) => `
+export const haproxy =
+  ({ defaults = '', frontend = '', backend = '', tls = false, timeouts = 50 } = {}) =>
+  ({ listen, next, certificate }) => `
 global
     maxconn 256
 defaults
@@ -67,9 +80,25 @@ backend site
     server one 127.0.0.1:${next}
 `;
 
-const APACHE_MODULES = ['mpm_event', 'authz_core', 'headers', 'filter', 'deflate', 'brotli', 'proxy', 'proxy_http', 'proxy_wstunnel', 'rewrite', 'ssl', 'http2', 'setenvif'];
+const APACHE_MODULES = [
+  'mpm_event',
+  'authz_core',
+  'headers',
+  'filter',
+  'deflate',
+  'brotli',
+  'proxy',
+  'proxy_http',
+  'proxy_wstunnel',
+  'rewrite',
+  'ssl',
+  'http2',
+  'setenvif',
+];
 
-export const apache = ({ pass = '', lines = '', tls = false } = {}) => ({ listen, next, certificate }) => `
+export const apache =
+  ({ pass = '', lines = '', tls = false } = {}) =>
+  ({ listen, next, certificate }) => `
 ServerRoot %FOLDER%
 DefaultRuntimeDir %FOLDER%
 PidFile %FOLDER%/apache.pid
@@ -87,7 +116,9 @@ LogLevel warn
 </VirtualHost>
 `;
 
-export const caddy = ({ site = '', proxy = '', tls = false } = {}) => ({ listen, next, certificate }) => `
+export const caddy =
+  ({ site = '', proxy = '', tls = false } = {}) =>
+  ({ listen, next, certificate }) => `
 {
 	admin off
 	auto_https off
@@ -107,7 +138,9 @@ ${tls ? '' : 'http://'}:${listen} {
 `;
 
 /** `middlewares`: a name to its YAML in one line. */
-export const traefik = ({ middlewares = {}, tls = false } = {}) => ({ next, certificate }) => `
+export const traefik =
+  ({ middlewares = {}, tls = false } = {}) =>
+  ({ next, certificate }) => `
 http:
   routers:
     site:
@@ -117,23 +150,37 @@ http:
       ${Object.keys(middlewares).length > 0 ? `middlewares: [${Object.keys(middlewares).join(', ')}]` : ''}
       ${tls ? 'tls: {}' : ''}
       #fix
-  ${Object.keys(middlewares).length > 0 ? `middlewares:\n${Object.entries(middlewares).map(([name, yaml]) => `    ${name}: ${yaml}`).join('\n')}` : ''}
+  ${
+    Object.keys(middlewares).length > 0
+      ? `middlewares:\n${Object.entries(middlewares)
+          .map(([name, yaml]) => `    ${name}: ${yaml}`)
+          .join('\n')}`
+      : ''
+  }
   services:
     site:
       loadBalancer:
         servers: [{ url: "http://127.0.0.1:${next}" }]
-${tls ? `tls:
-  stores: { default: { defaultCertificate: { certFile: "${certificate.certificate}", keyFile: "${certificate.key}" } } }` : ''}
+${
+  tls
+    ? `tls:
+  stores: { default: { defaultCertificate: { certFile: "${certificate.certificate}", keyFile: "${certificate.key}" } } }`
+    : ''
+}
 `;
 
 /** `hcm`, `route`: YAML lines for the connection manager and the route. */
-export const envoy = ({ hcm = [], route = [], filters = [], tls = false } = {}) => ({ listen, next, certificate }) => `
+export const envoy =
+  ({ hcm = [], route = [], filters = [], tls = false } = {}) =>
+  ({ listen, next, certificate }) => `
 static_resources:
   listeners:
   - name: web
     address: { socket_address: { address: 127.0.0.1, port_value: ${listen} } }
     filter_chains:
-    - ${tls ? `transport_socket:
+    - ${
+      tls
+        ? `transport_socket:
         name: tls
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
@@ -142,7 +189,9 @@ static_resources:
             tls_certificates:
             - certificate_chain: { filename: "${certificate.certificate}" }
               private_key: { filename: "${certificate.key}" }
-      ` : ''}filters:
+      `
+        : ''
+    }filters:
       - name: hcm
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
@@ -181,7 +230,9 @@ export const ENVOY_COMPRESSOR = [
   '      typed_config: { "@type": type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip }',
 ];
 
-export const varnish = ({ recv = '', pipe = '', response = '' } = {}) => ({ next }) => `
+export const varnish =
+  ({ recv = '', pipe = '', response = '' } = {}) =>
+  ({ next }) => `
 vcl 4.1;
 backend default { .host = "127.0.0.1"; .port = "${next}"; }
 sub vcl_recv {
@@ -198,7 +249,9 @@ sub vcl_backend_response {
 }
 `;
 
-export const lighttpd = ({ modules = [], lines = '', upgrade = '' } = {}) => ({ listen, next }) => `
+export const lighttpd =
+  ({ modules = [], lines = '', upgrade = '' } = {}) =>
+  ({ listen, next }) => `
 server.document-root = "%FOLDER%"
 server.bind = "127.0.0.1"
 server.port = ${listen}
@@ -210,7 +263,9 @@ ${lines}
 #fix
 `;
 
-export const squid = ({ lines = '' } = {}) => ({ listen, next }) => `
+export const squid =
+  ({ lines = '' } = {}) =>
+  ({ listen, next }) => `
 http_port 127.0.0.1:${listen} accel no-vhost defaultsite=localhost
 cache_peer 127.0.0.1 parent ${next} 0 no-query originserver name=site
 http_access allow all
@@ -226,7 +281,9 @@ ${lines}
 #fix
 `;
 
-export const nghttpx = ({ tls = false, lines = '' } = {}) => ({ listen, next, certificate }) => `
+export const nghttpx =
+  ({ tls = false, lines = '' } = {}) =>
+  ({ listen, next, certificate }) => `
 frontend=127.0.0.1,${listen}${tls ? '' : ';no-tls'}
 backend=127.0.0.1,${next}
 ${tls ? `private-key-file=${certificate.key}\ncertificate-file=${certificate.certificate}` : ''}
@@ -234,7 +291,9 @@ ${lines}
 #fix
 `;
 
-export const h2o = ({ path = '', lines = '', tls = false } = {}) => ({ listen, next, certificate }) => `
+export const h2o =
+  ({ path = '', lines = '', tls = false } = {}) =>
+  ({ listen, next, certificate }) => `
 listen:
   host: 127.0.0.1
   port: ${listen}
@@ -253,7 +312,9 @@ hosts:
         #fix
 `;
 
-export const hitch = () => ({ listen, next, certificate }) => `
+export const hitch =
+  () =>
+  ({ listen, next, certificate }) => `
 frontend = "[127.0.0.1]:${listen}"
 backend = "[127.0.0.1]:${next}"
 pem-file = "${certificate.both}"
@@ -264,7 +325,9 @@ quiet = on
 ${ROOT ? 'user = "nobody"' : ''}
 `;
 
-export const trafficserver = ({ records = [], remap = '' } = {}) => ({ next }) => `
+export const trafficserver =
+  ({ records = [], remap = '' } = {}) =>
+  ({ next }) => `
 ${records.map((each) => `#records ${each}`).join('\n')}
 map / http://127.0.0.1:${next}/ ${remap}
 #fix

@@ -27,7 +27,12 @@ before(async () => {
 
 const visitor = () => new Visitor(server.base);
 const post = (body, { headers = {}, ...rest } = {}) =>
-  visitor().request('', { method: 'POST', body, headers: { 'content-type': 'application/json', accept: 'application/json', ...headers }, ...rest });
+  visitor().request('', {
+    method: 'POST',
+    body,
+    headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
+    ...rest,
+  });
 
 /** What every group of insults ends with. */
 const stillWorks = async () => {
@@ -46,9 +51,11 @@ describe('the first message of a WebSocket', () => {
     assert.deepEqual(stream.events, []);
   };
 
-  test('a text that is too big', () => closes(JSON.stringify({ userAgent: { deviceName: 'x'.repeat(1 << 20) } }), [1003, 1009]));
+  test('a text that is too big', () =>
+    closes(JSON.stringify({ userAgent: { deviceName: 'x'.repeat(1 << 20) } }), [1003, 1009]));
   test('a little too big', () => closes(JSON.stringify({ userAgent: { deviceName: 'x'.repeat(5000) } }), [1003, 1009]));
-  test('a binary message', () => closes(Buffer.from(JSON.stringify({ userAgent: USER_AGENT })), [1003], { binary: true }));
+  test('a binary message', () =>
+    closes(Buffer.from(JSON.stringify({ userAgent: USER_AGENT })), [1003], { binary: true }));
   test('nothing in it', () => closes('', [1003]));
   test('deep nesting', () => closes('['.repeat(2000) + ']'.repeat(2000), [1003]));
   test('a login of the wrong type', () => closes('{"login":{"$gt":""},"after":1}', [1003]));
@@ -78,7 +85,8 @@ describe('the first message of a WebSocket', () => {
   test('in many small pieces it is still a first message', async () => {
     const stream = await visitor().ws('');
     const text = JSON.stringify({ userAgent: USER_AGENT });
-    for (let at = 0; at < text.length; at += 50) stream.socket.send(text.slice(at, at + 50), { fin: at + 50 >= text.length, binary: false });
+    for (let at = 0; at < text.length; at += 50)
+      stream.socket.send(text.slice(at, at + 50), { fin: at + 50 >= text.length, binary: false });
     await untilCode(stream);
     await stream.cut();
   });
@@ -103,9 +111,21 @@ describe('what a browser says of itself', () => {
   const ABSURD = {
     'no object': [1, 'x', null, [], true],
     'long texts': [{ deviceName: 'x'.repeat(6000), headerUserAgent: 'y'.repeat(1000) }],
-    'the wrong types': [{ deviceName: 5, osVersion: { a: { b: [1] } }, locale: [], screen: null, timezone: true, headerUserAgent: 1e308 }],
-    'control characters': [{ headerUserAgent: 'a\r\nX-Injected: yes', deviceName: '\u0000\u0007\u001b[31m', osVersion: '\u202e\u2066', timezone: '../../etc/passwd' }],
-    'unknown keys': [Object.fromEntries(Array.from({ length: 300 }, (_, at) => [`k${at}`, at])), { __proto__x: 1, constructor: {}, appVersion: '0.0.1', deviceType: 'ANDROID' }],
+    'the wrong types': [
+      { deviceName: 5, osVersion: { a: { b: [1] } }, locale: [], screen: null, timezone: true, headerUserAgent: 1e308 },
+    ],
+    'control characters': [
+      {
+        headerUserAgent: 'a\r\nX-Injected: yes',
+        deviceName: '\u0000\u0007\u001b[31m',
+        osVersion: '\u202e\u2066',
+        timezone: '../../etc/passwd',
+      },
+    ],
+    'unknown keys': [
+      Object.fromEntries(Array.from({ length: 300 }, (_, at) => [`k${at}`, at])),
+      { __proto__x: 1, constructor: {}, appVersion: '0.0.1', deviceType: 'ANDROID' },
+    ],
     'lone surrogates': [{ deviceName: 'REPLACED' }],
   };
   for (const [name, each] of Object.entries(ABSURD)) {
@@ -123,7 +143,11 @@ describe('what a browser says of itself', () => {
     const own = cleanup.add(await startServer({ upstream: [[double.url, 'json']] }));
     for (const userAgent of Object.values(ABSURD).flat()) {
       const one = new Visitor(own.base, { userAgent });
-      const answer = await one.request('', { method: 'POST', json: { userAgent }, headers: { accept: 'application/json' } });
+      const answer = await one.request('', {
+        method: 'POST',
+        json: { userAgent },
+        headers: { accept: 'application/json' },
+      });
       if (answer.status !== 200) continue;
       assert.equal((await one.pages(answer.json.login).outcome()).event, 'success');
     }
@@ -135,7 +159,10 @@ describe('what a browser says of itself', () => {
       for (const [key, value] of Object.entries(payload.userAgent)) {
         if (key === 'isPwa') continue;
         assert.equal(typeof value, 'string', `${key}: ${JSON.stringify(value)}`);
-        assert.ok(value.length <= 512 && !/[\u0000-\u001f\u007f\u202e\u2066]/.test(value), `${key}: ${JSON.stringify(value)}`);
+        assert.ok(
+          value.length <= 512 && !/[\u0000-\u001f\u007f\u202e\u2066]/.test(value),
+          `${key}: ${JSON.stringify(value)}`,
+        );
       }
     }
     for (const { headers } of double.frames().filter(({ ev }) => ev === 'open')) {
@@ -148,13 +175,36 @@ describe('the origin', () => {
   afterEach(stillWorks);
   const wrong = (own) => {
     const { port } = new URL(own);
-    return ['https://evil.example', 'null', '', undefined, own.replace('http:', 'https:'), `${own}.evil.example`, `${own}0`, `http://evil.example:${port}`,
-      `http://x.127.0.0.1:${port}`, own.slice(0, -1), `${own}/`, `${own}/path`, `${own}@evil.example`, `http://evil.example/${own}`, `${own}, https://evil.example`, '*', 'file://', 'http://127.0.0.1'];
+    return [
+      'https://evil.example',
+      'null',
+      '',
+      undefined,
+      own.replace('http:', 'https:'),
+      `${own}.evil.example`,
+      `${own}0`,
+      `http://evil.example:${port}`,
+      `http://x.127.0.0.1:${port}`,
+      own.slice(0, -1),
+      `${own}/`,
+      `${own}/path`,
+      `${own}@evil.example`,
+      `http://evil.example/${own}`,
+      `${own}, https://evil.example`,
+      '*',
+      'file://',
+      'http://127.0.0.1',
+    ];
   };
 
   test('an upgrade from anywhere else is refused before it happens', async () => {
     for (const origin of wrong(server.address)) {
-      const refused = await visitor().ws('', { headers: { origin } }).then(() => assert.fail(`${origin} was let in`), (error) => error);
+      const refused = await visitor()
+        .ws('', { headers: { origin } })
+        .then(
+          () => assert.fail(`${origin} was let in`),
+          (error) => error,
+        );
       const problem = isProblem(refused, 403, 'origin-refused');
       assert.ok(problem.detail, 'the refusal says why');
     }
@@ -167,14 +217,21 @@ describe('the origin', () => {
   });
 
   test('a listed origin gets CORS with credentials, others get none', async () => {
-    const open = cleanup.add(await startServer({ upstream: [[emulator.url, 'json']], settings: { SERVER_ALLOWED_ORIGINS: '["https://shop.example"]' } }));
-    const ask = (origin, method = 'GET', headers = {}) => new Visitor(open.base, { origin }).request('/session', { method, headers });
+    const open = cleanup.add(
+      await startServer({
+        upstream: [[emulator.url, 'json']],
+        settings: { SERVER_ALLOWED_ORIGINS: '["https://shop.example"]' },
+      }),
+    );
+    const ask = (origin, method = 'GET', headers = {}) =>
+      new Visitor(open.base, { origin }).request('/session', { method, headers });
     const listed = await ask('https://shop.example');
     assert.equal(listed.headers['access-control-allow-origin'], 'https://shop.example');
     assert.equal(listed.headers['access-control-allow-credentials'], 'true');
     assert.match(listed.headers.vary ?? '', /origin/i);
     const preflight = await new Visitor(open.base, { origin: 'https://shop.example' }).request('', {
-      method: 'OPTIONS', headers: { 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
+      method: 'OPTIONS',
+      headers: { 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
     });
     assert.ok(preflight.status === 204 || preflight.status === 200, preflight.text);
     assert.equal(preflight.headers['access-control-allow-origin'], 'https://shop.example');
@@ -199,14 +256,33 @@ describe('requests', () => {
   });
 
   test('the wrong content type: 415', async () => {
-    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/jsonx', '']) {
+    for (const type of [
+      'text/plain',
+      'application/x-www-form-urlencoded',
+      'multipart/form-data; boundary=x',
+      'application/jsonx',
+      '',
+    ]) {
       isProblem(await post(start, { headers: { 'content-type': type } }), 415);
     }
     assert.equal((await post(start, { headers: { 'content-type': 'application/json; charset=utf-8' } })).status, 200);
   });
 
   test('bad JSON: 400', async () => {
-    for (const body of ['', '{', 'null', '[]', '"x"', '1', '{"userAgent":', `${start}x`, '{}', "{'userAgent':{}}", '\ufeff{}', '['.repeat(3000)]) {
+    for (const body of [
+      '',
+      '{',
+      'null',
+      '[]',
+      '"x"',
+      '1',
+      '{"userAgent":',
+      `${start}x`,
+      '{}',
+      "{'userAgent':{}}",
+      '\ufeff{}',
+      '['.repeat(3000),
+    ]) {
       isProblem(await post(body), 400);
     }
   });
@@ -219,7 +295,17 @@ describe('requests', () => {
   });
 
   test('unknown logins: 404 login-not-found', async () => {
-    for (const login of ['x', 'A'.repeat(22), 'A'.repeat(4000), '%00', '%2e%2e', '..%2f..', '00000000-0000-0000-0000-000000000000', '%F0%9F%98%80', '%ff']) {
+    for (const login of [
+      'x',
+      'A'.repeat(22),
+      'A'.repeat(4000),
+      '%00',
+      '%2e%2e',
+      '..%2f..',
+      '00000000-0000-0000-0000-000000000000',
+      '%F0%9F%98%80',
+      '%ff',
+    ]) {
       const answer = await visitor().page(login, undefined, 0);
       isProblem(answer, 404);
     }
@@ -241,18 +327,40 @@ describe('requests', () => {
   });
 
   test('a callback without, with a bad, with a huge token', async () => {
-    for (const query of ['', '?token=', '?token=x', `?token=${'x'.repeat(5000)}`, '?token=%00', '?token=a&token=b', '?token[]=x']) {
+    for (const query of [
+      '',
+      '?token=',
+      '?token=x',
+      `?token=${'x'.repeat(5000)}`,
+      '?token=%00',
+      '?token=a&token=b',
+      '?token[]=x',
+    ]) {
       const { status, headers } = await visitor().request(`/callback${query}`);
       assert.ok(status >= 400 && status < 500, `${query}: ${status}`);
-      assert.equal(headers['set-cookie']?.some((line) => !/flow/.test(line) && !/max-age=0/i.test(line)) ?? false, false, 'no session cookie');
+      assert.equal(
+        headers['set-cookie']?.some((line) => !/flow/.test(line) && !/max-age=0/i.test(line)) ?? false,
+        false,
+        'no session cookie',
+      );
     }
   });
 
   test('a password for nobody, of the wrong type, too long', async () => {
     const one = visitor();
     const login = await loginOf(await one.startWs());
-    for (const body of ['{}', '{"password":1}', '{"password":null}', JSON.stringify({ password: 'x'.repeat(5000) }), 'x']) {
-      const answer = await one.request(`/${login}/password`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    for (const body of [
+      '{}',
+      '{"password":1}',
+      '{"password":null}',
+      JSON.stringify({ password: 'x'.repeat(5000) }),
+      'x',
+    ]) {
+      const answer = await one.request(`/${login}/password`, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'application/json' },
+      });
       assert.ok(answer.status >= 400 && answer.status < 500, `${body.slice(0, 40)}: ${answer.status}`);
       isProblem(answer, answer.status);
     }
@@ -260,7 +368,16 @@ describe('requests', () => {
   });
 
   test('unknown paths: 404; not the operator’s either', async () => {
-    for (const path of ['/nothing', '/verify/x', '/../../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/client.js/x', '/CLIENT.JS', '/.env', '/x/events/y']) {
+    for (const path of [
+      '/nothing',
+      '/verify/x',
+      '/../../etc/passwd',
+      '/%2e%2e/%2e%2e/etc/passwd',
+      '/client.js/x',
+      '/CLIENT.JS',
+      '/.env',
+      '/x/events/y',
+    ]) {
       const answer = await visitor().request(path);
       // One step below the base path could be a login, which can be deleted and not be read.
       isProblem(answer, path.lastIndexOf('/') === 0 ? 405 : 404);
@@ -272,7 +389,17 @@ describe('requests', () => {
   });
 
   test('the wrong method: 405 with Allow', async () => {
-    for (const [method, path] of [['PUT', ''], ['DELETE', ''], ['PATCH', ''], ['POST', '/session'], ['GET', '/logout'], ['POST', '/client.js'], ['DELETE', '/callback'], ['PUT', '/x/events'], ['GET', '/x/password']]) {
+    for (const [method, path] of [
+      ['PUT', ''],
+      ['DELETE', ''],
+      ['PATCH', ''],
+      ['POST', '/session'],
+      ['GET', '/logout'],
+      ['POST', '/client.js'],
+      ['DELETE', '/callback'],
+      ['PUT', '/x/events'],
+      ['GET', '/x/password'],
+    ]) {
       const answer = await visitor().request(path, { method });
       isProblem(answer, 405);
       assert.ok(answer.headers.allow, `${method} ${path} says no Allow`);
@@ -282,21 +409,39 @@ describe('requests', () => {
   test('heads that are too big: 431', async () => {
     const head = (more) => `GET ${BASE_PATH}/session HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${more}\r\n`;
     assert.equal((await raw(server.port, [head(`Cookie: ${'x'.repeat(60_000)}\r\n`)])).status, 431);
-    assert.equal((await raw(server.port, [head(Array.from({ length: 300 }, (_, at) => `X-${at}: y\r\n`).join(''))])).status, 431);
+    assert.equal(
+      (await raw(server.port, [head(Array.from({ length: 300 }, (_, at) => `X-${at}: y\r\n`).join(''))])).status,
+      431,
+    );
     const long = await raw(server.port, [`GET ${BASE_PATH}/session?${'x'.repeat(60_000)} HTTP/1.1\r\nHost: x\r\n\r\n`]);
     assert.ok([414, 431].includes(long.status), `${long.status}`);
   });
 
   test('bytes that are no HTTP: 400 or closed', async () => {
-    for (const bytes of ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 'GET\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n', '\r\n\r\n\r\n\r\nx\r\n\r\n', 'SSH-2.0-x\r\n\r\n', `GET / HTTP/1.1\r\nHost: x\r\nX\x00: y\r\n\r\n`]) {
+    for (const bytes of [
+      '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
+      'GET\r\n\r\n',
+      'GET / HTTP/9.9\r\n\r\n',
+      '\r\n\r\n\r\n\r\nx\r\n\r\n',
+      'SSH-2.0-x\r\n\r\n',
+      `GET / HTTP/1.1\r\nHost: x\r\nX\x00: y\r\n\r\n`,
+    ]) {
       const { text, status } = await raw(server.port, [bytes], { ms: 20_000 });
       assert.ok(text === '' || status === 400 || status === 505, JSON.stringify(text.slice(0, 200)));
     }
   });
 
   test('request smuggling: two lengths, a length and chunks', async () => {
-    for (const lines of ['Content-Length: 5\r\nContent-Length: 6', 'Content-Length: -1', 'Content-Length: 5x', 'Transfer-Encoding: chunked, identity', 'Transfer-Encoding: x']) {
-      const { status, text } = await raw(server.port, [`POST ${BASE_PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n${lines}\r\n\r\n{}   GET /x HTTP/1.1\r\n\r\n`]);
+    for (const lines of [
+      'Content-Length: 5\r\nContent-Length: 6',
+      'Content-Length: -1',
+      'Content-Length: 5x',
+      'Transfer-Encoding: chunked, identity',
+      'Transfer-Encoding: x',
+    ]) {
+      const { status, text } = await raw(server.port, [
+        `POST ${BASE_PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n${lines}\r\n\r\n{}   GET /x HTTP/1.1\r\n\r\n`,
+      ]);
       assert.ok(Number.isNaN(status) || (status >= 400 && status < 500), `${lines}: ${text.slice(0, 200)}`);
       assert.equal(text.match(/HTTP\/1\.1 /g)?.length ?? 0, Number.isNaN(status) ? 0 : 1, `${lines}: answered twice`);
     }
@@ -304,7 +449,11 @@ describe('requests', () => {
 
   test('a body that never ends is not waited for', { timeout: 90_000 }, async () => {
     const began = performance.now();
-    await raw(server.port, [`POST ${BASE_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`], { ms: 60_000 });
+    await raw(
+      server.port,
+      [`POST ${BASE_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`],
+      { ms: 60_000 },
+    );
     assert.ok(performance.now() - began < 60_000);
   });
 });
@@ -313,7 +462,9 @@ describe('MAX refuses', () => {
   // Of its own: a login that somebody else left waiting would take the fault upon itself.
   let emulator;
   let server;
-  before(async () => { ({ emulator, server } = await startPair(cleanup, { settings: { LOGIN_GRACE: '300ms' } })); });
+  before(async () => {
+    ({ emulator, server } = await startPair(cleanup, { settings: { LOGIN_GRACE: '300ms' } }));
+  });
   const visitor = () => new Visitor(server.base);
   afterEach(async () => {
     await emulator.fault();
@@ -375,7 +526,12 @@ describe('MAX refuses', () => {
 
   test('a MAX that is not there: the visitor is told, in time', { timeout: 60_000 }, async () => {
     const port = await freePort();
-    const lost = cleanup.add(await startServer({ upstream: [[`ws://127.0.0.1:${port}/websocket`, 'json']], settings: { UPSTREAM_GIVE_UP_AFTER: '3s' } }));
+    const lost = cleanup.add(
+      await startServer({
+        upstream: [[`ws://127.0.0.1:${port}/websocket`, 'json']],
+        settings: { UPSTREAM_GIVE_UP_AFTER: '3s' },
+      }),
+    );
     const stream = await new Visitor(lost.base).startWs();
     const { event, data } = await stream.outcome(20_000);
     assert.equal(event, 'error');
@@ -390,7 +546,9 @@ describe('MAX refuses', () => {
     await once(mute, 'listening');
     cleanup.add({ stop: () => mute.close() });
     const settings = { UPSTREAM_GIVE_UP_AFTER: '3s', UPSTREAM_ANSWER_TIMEOUT: '1s' };
-    const lost = cleanup.add(await startServer({ upstream: [[`ws://127.0.0.1:${mute.address().port}/websocket`, 'binary']], settings }));
+    const lost = cleanup.add(
+      await startServer({ upstream: [[`ws://127.0.0.1:${mute.address().port}/websocket`, 'binary']], settings }),
+    );
     const { data } = await (await new Visitor(lost.base).startWs()).outcome(25_000);
     assert.equal(data.code, 'upstream-unreachable');
   });
@@ -398,11 +556,17 @@ describe('MAX refuses', () => {
 
 describe('too many', () => {
   test('more logins than max_active: a clear "busy", and room again afterwards', async () => {
-    const small = cleanup.add(await startServer({ upstream: [[emulator.url, 'json']], settings: { LOGIN_MAX_ACTIVE: '2' } }));
+    const small = cleanup.add(
+      await startServer({ upstream: [[emulator.url, 'json']], settings: { LOGIN_MAX_ACTIVE: '2' } }),
+    );
     const [one, two] = [new Visitor(small.base), new Visitor(small.base)];
     const first = await one.startPage();
     await two.startPage();
-    const refused = await new Visitor(small.base).request('', { method: 'POST', json: { userAgent: USER_AGENT }, headers: { accept: 'application/json' } });
+    const refused = await new Visitor(small.base).request('', {
+      method: 'POST',
+      json: { userAgent: USER_AGENT },
+      headers: { accept: 'application/json' },
+    });
     isProblem(refused, 503, 'busy');
     assert.ok(refused.headers['retry-after']);
     const socket = await new Visitor(small.base).startWs().catch((error) => error);
@@ -422,7 +586,8 @@ describe('starting it wrongly', () => {
     writeFileSync(file, text);
     return file;
   };
-  const maxAuth = (args, settings = {}) => run(BINARY, args, { env: environment({ STORE_PATH: join(folder(), 'state'), ...settings }) });
+  const maxAuth = (args, settings = {}) =>
+    run(BINARY, args, { env: environment({ STORE_PATH: join(folder(), 'state'), ...settings }) });
   const says = async (args, code, ...patterns) => {
     const { args: list, settings } = Array.isArray(args) ? { args, settings: {} } : args;
     const ended = await maxAuth(list, settings);
@@ -440,19 +605,45 @@ describe('starting it wrongly', () => {
   });
 
   test('unknown keys, with the nearest known one and the line', async () => {
-    await says(['config', 'check', '--config', write('[server]\nlistne = "127.0.0.1:1"\n')], 1, /listne/, /\blisten\b/, /line 2/);
-    await says(['config', 'check', '--config', write('[serverr]\nlisten = "127.0.0.1:1"\n')], 1, /serverr/, /\bserver\b/);
-    await says(['config', 'check', '--config', write('# x\n\n[login]\ntll = "5s"\n')], 1, /tll/, /login\.ttl|\bttl\b/, /line 4/);
+    await says(
+      ['config', 'check', '--config', write('[server]\nlistne = "127.0.0.1:1"\n')],
+      1,
+      /listne/,
+      /\blisten\b/,
+      /line 2/,
+    );
+    await says(
+      ['config', 'check', '--config', write('[serverr]\nlisten = "127.0.0.1:1"\n')],
+      1,
+      /serverr/,
+      /\bserver\b/,
+    );
+    await says(
+      ['config', 'check', '--config', write('# x\n\n[login]\ntll = "5s"\n')],
+      1,
+      /tll/,
+      /login\.ttl|\bttl\b/,
+      /line 4/,
+    );
     await says({ args: ['config', 'check'], settings: { LOGIN_TTLL: '5s' } }, 1, /MAX_AUTH_LOGIN_TTLL/, /ttl/i);
   });
 
   test('bad values, with file and line or the variable', async () => {
     for (const [text, pattern] of [
-      ['[server]\nlisten = "nowhere"\n', /listen/], ['[login]\nttl = "soon"\n', /ttl/], ['[login]\nttl = -5\n', /ttl/], ['[login]\nmax_active = "many"\n', /max_active/],
-      ['[login]\npassword = "maybe"\n', /refuse.*ask|ask.*refuse/s], ['[server]\ntrusted_proxies = ["10.0.0.0/99"]\n', /10\.0\.0\.0\/99/],
-      ['[server]\nallowed_origins = ["example.ru"]\n', /example\.ru/], ['[server]\npublic_url = "ftp://x"\n', /public_url/], ['[server]\nbase_path = "api"\n', /base_path/],
-      ['[upstream]\nendpoints = [{ url = "http://x", dialect = "json" }]\n', /ws:\/\/|wss:\/\//], ['[upstream]\nendpoints = [{ url = "wss://x", dialect = "xml" }]\n', /binary|json/],
-      ['[upstream]\nendpoints = []\n', /endpoint/], ['[log]\nlevel = "loud"\n', /level/], ['[store]\nkind = "paper"\n', /memory/],
+      ['[server]\nlisten = "nowhere"\n', /listen/],
+      ['[login]\nttl = "soon"\n', /ttl/],
+      ['[login]\nttl = -5\n', /ttl/],
+      ['[login]\nmax_active = "many"\n', /max_active/],
+      ['[login]\npassword = "maybe"\n', /refuse.*ask|ask.*refuse/s],
+      ['[server]\ntrusted_proxies = ["10.0.0.0/99"]\n', /10\.0\.0\.0\/99/],
+      ['[server]\nallowed_origins = ["example.ru"]\n', /example\.ru/],
+      ['[server]\npublic_url = "ftp://x"\n', /public_url/],
+      ['[server]\nbase_path = "api"\n', /base_path/],
+      ['[upstream]\nendpoints = [{ url = "http://x", dialect = "json" }]\n', /ws:\/\/|wss:\/\//],
+      ['[upstream]\nendpoints = [{ url = "wss://x", dialect = "xml" }]\n', /binary|json/],
+      ['[upstream]\nendpoints = []\n', /endpoint/],
+      ['[log]\nlevel = "loud"\n', /level/],
+      ['[store]\nkind = "paper"\n', /memory/],
     ]) {
       await says(['config', 'check', '--config', write(text)], 1, pattern, /max-auth\.toml.*line 2|line 2/);
     }
@@ -468,8 +659,23 @@ describe('starting it wrongly', () => {
   });
 
   test('a port that is taken', async () => {
-    await says({ args: ['serve'], settings: { SERVER_LISTEN: `127.0.0.1:${server.port}`, SERVER_OPS_LISTEN: `127.0.0.1:${await freePort()}` } }, 2, new RegExp(`127\\.0\\.0\\.1:${server.port}`), /in use/i);
-    await says({ args: ['serve'], settings: { SERVER_LISTEN: `127.0.0.1:${await freePort()}`, SERVER_OPS_LISTEN: new URL(server.ops).host } }, 2, new RegExp(new URL(server.ops).host.replaceAll('.', '\\.')));
+    await says(
+      {
+        args: ['serve'],
+        settings: { SERVER_LISTEN: `127.0.0.1:${server.port}`, SERVER_OPS_LISTEN: `127.0.0.1:${await freePort()}` },
+      },
+      2,
+      new RegExp(`127\\.0\\.0\\.1:${server.port}`),
+      /in use/i,
+    );
+    await says(
+      {
+        args: ['serve'],
+        settings: { SERVER_LISTEN: `127.0.0.1:${await freePort()}`, SERVER_OPS_LISTEN: new URL(server.ops).host },
+      },
+      2,
+      new RegExp(new URL(server.ops).host.replaceAll('.', '\\.')),
+    );
     await says(['emulate', '--listen', `127.0.0.1:${server.port}`], 2, new RegExp(`127\\.0\\.0\\.1:${server.port}`));
   });
 
@@ -480,7 +686,10 @@ describe('starting it wrongly', () => {
   test('a state directory that cannot be one', async () => {
     const file = join(folder(), 'file');
     writeFileSync(file, '');
-    const ports = { SERVER_LISTEN: `127.0.0.1:${await freePort()}`, SERVER_OPS_LISTEN: `127.0.0.1:${await freePort()}` };
+    const ports = {
+      SERVER_LISTEN: `127.0.0.1:${await freePort()}`,
+      SERVER_OPS_LISTEN: `127.0.0.1:${await freePort()}`,
+    };
     await says({ args: ['serve'], settings: { ...ports, STORE_PATH: join(file, 'state') } }, 2, /file\/state/);
     await says({ args: ['serve'], settings: { ...ports, STORE_PATH: file } }, 2, /file/);
     if (process.getuid() !== 0) {
@@ -515,7 +724,12 @@ function beginSlow() {
   };
   const head = `GET ${BASE_PATH}/session HTTP/1.1\r\nHost: x\r\n`;
   const drip = Array.from({ length: SLOWEST_MS / 1000 }, (_, at) => [`X-${at}: y\r\n`, 1000]).flat();
-  const all = { 'says nothing': timed([]), 'stops in the head': timed([head]), 'sends a head line by line': timed([head, ...drip]), 'begins like HTTP/2': timed(['PRI * HT']) };
+  const all = {
+    'says nothing': timed([]),
+    'stops in the head': timed([head]),
+    'sends a head line by line': timed([head, ...drip]),
+    'begins like HTTP/2': timed(['PRI * HT']),
+  };
   for (const each of Object.values(all)) each.catch(() => {});
   return all;
 }

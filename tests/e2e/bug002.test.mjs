@@ -46,18 +46,26 @@ after(() => cleanup.run());
 
 describe('with the shipped files', () => {
   let shipped;
-  before(async () => { shipped = await stack('shipped'); });
+  before(async () => {
+    shipped = await stack('shipped');
+  });
 
   test('a sign-in over WebSocket', async () => {
     const { stream, visitor, session } = await signIn({ emulator, base: shipped.base, how: 'ws' });
     assert.deepEqual(await stream.ends(), { code: 1000, reason: stream.ended.reason });
     assert.ok(session.sub);
     const flow = visitor.jar.seen.find((line) => line.startsWith('__Host-maxauth-flow='));
-    for (const attribute of ['Path=/', 'Secure', 'HttpOnly', 'SameSite=Lax']) assert.match(flow, new RegExp(`; ${attribute}(;|$)`), flow);
+    for (const attribute of ['Path=/', 'Secure', 'HttpOnly', 'SameSite=Lax'])
+      assert.match(flow, new RegExp(`; ${attribute}(;|$)`), flow);
   });
 
   test('a sign-in over server-sent events on HTTP/2', async () => {
-    const { stream } = await signIn({ emulator, base: shipped.base, how: 'sse', options: { version: 2, headers: { 'accept-encoding': 'gzip, deflate, br' } } });
+    const { stream } = await signIn({
+      emulator,
+      base: shipped.base,
+      how: 'sse',
+      options: { version: 2, headers: { 'accept-encoding': 'gzip, deflate, br' } },
+    });
     assert.equal(stream.httpVersion, '2.0');
   });
 
@@ -81,9 +89,18 @@ describe('with the shipped files', () => {
     const answers = [];
     for (let i = 0; i < 4; i++) {
       const visitor = new Visitor(limited.base);
-      answers.push(await visitor.request('', { method: 'POST', json: { userAgent: visitor.userAgent }, headers: { accept: 'application/json', 'x-forwarded-for': `203.0.113.${i}` } }));
+      answers.push(
+        await visitor.request('', {
+          method: 'POST',
+          json: { userAgent: visitor.userAgent },
+          headers: { accept: 'application/json', 'x-forwarded-for': `203.0.113.${i}` },
+        }),
+      );
     }
-    assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200, 429]);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, 200, 200, 429],
+    );
     isProblem(answers[3], 429, 'rate-limited');
     assert.ok(Number(answers[3].headers['retry-after']) > 0);
   });
@@ -92,7 +109,11 @@ describe('with the shipped files', () => {
 // ---- failure 1: server-sent events through HTTP/2 and a compressor ------------------------------------------------------------
 
 describe('failure 1: event by event through HTTP/2 and compression', () => {
-  for (const [variant, encoding] of [['shipped', 'gzip, deflate, br'], ['compressAll', 'br'], ['compressAll', 'gzip']]) {
+  for (const [variant, encoding] of [
+    ['shipped', 'gzip, deflate, br'],
+    ['compressAll', 'br'],
+    ['compressAll', 'gzip'],
+  ]) {
     test(`${variant}, a client that takes ${encoding}`, async () => {
       const { base } = await stack(variant);
       const visitor = new Visitor(base);
@@ -118,12 +139,17 @@ describe('failure 1: event by event through HTTP/2 and compression', () => {
 
 describe('failure 2: without the Upgrade lines', () => {
   let bare;
-  before(async () => { bare = await stack('noUpgrade'); });
+  before(async () => {
+    bare = await stack('noUpgrade');
+  });
 
   test('a GET is told what is missing, never 404; the operator is told once', async () => {
     const visitor = new Visitor(bare.base);
     for (let i = 0; i < 3; i++) {
-      const refused = await visitor.ws('').then(() => assert.fail('upgraded without the Upgrade header'), (error) => error);
+      const refused = await visitor.ws('').then(
+        () => assert.fail('upgraded without the Upgrade header'),
+        (error) => error,
+      );
       assert.equal(refused.status, 426, String(refused));
       const problem = isProblem(refused, 426, 'upgrade-required');
       assert.match(JSON.stringify(problem), /proxy_set_header Upgrade/, 'the answer names the fix');
@@ -150,7 +176,17 @@ test('with no streaming line at all and everything compressed, a browser signs i
 describe('failure 3: the first message', () => {
   test('something that is no first message: 1003 Invalid initial message', async () => {
     const { base } = await stack('shipped');
-    for (const message of ['garbage', '', 'null', '[]', '{}', '"x"', '{"userAgent":1}', '{"login":5}', '{"userAgent":']) {
+    for (const message of [
+      'garbage',
+      '',
+      'null',
+      '[]',
+      '{}',
+      '"x"',
+      '{"userAgent":1}',
+      '{"login":5}',
+      '{"userAgent":',
+    ]) {
       const stream = await new Visitor(base).ws('');
       stream.send(message);
       assert.deepEqual(await stream.ends(), { code: 1003, reason: 'Invalid initial message' }, `after ${message}`);
@@ -165,7 +201,10 @@ describe('failure 3: the first message', () => {
   });
 
   test('late, but in time, and then quiet far longer than the timer', async () => {
-    const { base } = await stack('shipped', { settings: { LOGIN_FIRST_MESSAGE_TIMEOUT: '1s' }, upstream: quiet.emulator });
+    const { base } = await stack('shipped', {
+      settings: { LOGIN_FIRST_MESSAGE_TIMEOUT: '1s' },
+      upstream: quiet.emulator,
+    });
     const visitor = new Visitor(base);
     const stream = await visitor.ws('');
     await pause(700);
@@ -190,7 +229,12 @@ async function beginQuiet() {
 
   const silent = await new Visitor(base).ws('');
   silent.openedAt = performance.now();
-  silent.closed.then(() => { silent.endedAt = performance.now(); }, () => {});
+  silent.closed.then(
+    () => {
+      silent.endedAt = performance.now();
+    },
+    () => {},
+  );
 
   const each = async (how, open) => {
     const visitor = new Visitor(base);
@@ -205,20 +249,24 @@ async function beginQuiet() {
   return { emulator: slow, started, silent, logins };
 }
 
-test(`a login in which nothing happens for ${QUIET_MS / 1000} s lives through nginx's default timeouts of 60 s`, { timeout: 180_000 }, async () => {
-  await pause(Math.max(0, QUIET_MS - (performance.now() - quiet.started)));
-  for (const { how, visitor, stream, login, track } of quiet.logins) {
-    assert.equal(stream.ended, null, `${how} was cut: ${JSON.stringify(stream.ended)}`);
-    const events = stream.events.length;
-    await quiet.emulator.approve(track);
-    if (stream.send) stream.send({ wake: true });
-    else await (await visitor.resume('sse-after', login, stream.events.at(-1).id)).until('success'); // coming back wakes it
-    const success = await stream.outcome();
-    assert.equal(success.event, 'success', `${how}: ${JSON.stringify(success)}`);
-    assert.ok(stream.events.length > events);
-    assert.ok(stream.beats > 0, `${how}: what kept it alive?`);
-  }
-});
+test(
+  `a login in which nothing happens for ${QUIET_MS / 1000} s lives through nginx's default timeouts of 60 s`,
+  { timeout: 180_000 },
+  async () => {
+    await pause(Math.max(0, QUIET_MS - (performance.now() - quiet.started)));
+    for (const { how, visitor, stream, login, track } of quiet.logins) {
+      assert.equal(stream.ended, null, `${how} was cut: ${JSON.stringify(stream.ended)}`);
+      const events = stream.events.length;
+      await quiet.emulator.approve(track);
+      if (stream.send) stream.send({ wake: true });
+      else await (await visitor.resume('sse-after', login, stream.events.at(-1).id)).until('success'); // coming back wakes it
+      const success = await stream.outcome();
+      assert.equal(success.event, 'success', `${how}: ${JSON.stringify(success)}`);
+      assert.ok(stream.events.length > events);
+      assert.ok(stream.beats > 0, `${how}: what kept it alive?`);
+    }
+  },
+);
 
 test('and every sign-in at MAX was ended there', async () => {
   await everyLoginEnded(emulator, 1);
@@ -232,21 +280,31 @@ async function browserSignIn({ origin, base }) {
   const page = await profile.page();
   page.on('websocket', (socket) => {
     socket.received = 0;
-    socket.on('framereceived', () => { socket.received += 1; });
+    socket.on('framereceived', () => {
+      socket.received += 1;
+    });
   });
   const before = new Set((await emulator.codes()).map(trackIn));
   await page.goto(origin);
   await page.locator('max-auth-button').getByRole('button').first().click();
-  const track = await eventually(async () => (await emulator.codes()).map(trackIn).find((each) => !before.has(each)), 'a code for the page');
+  const track = await eventually(
+    async () => (await emulator.codes()).map(trackIn).find((each) => !before.has(each)),
+    'a code for the page',
+  );
   await page.locator('max-auth-button svg:visible').last().waitFor();
   await screenshot(page, `bug002-${new URL(origin).port}`);
   // The page may be moving from one transport to another; approving is done once, as by a person.
   await pause(300);
   await emulator.approve(track);
-  const session = await eventually(async () => {
-    const answer = await profile.context.request.get(`${base}/session`);
-    return answer.status() === 200 && answer.json();
-  }, 'the page to be signed in', 20_000, 200);
+  const session = await eventually(
+    async () => {
+      const answer = await profile.context.request.get(`${base}/session`);
+      return answer.status() === 200 && answer.json();
+    },
+    'the page to be signed in',
+    20_000,
+    200,
+  );
   assert.ok(session.sub && session.name, JSON.stringify(session));
   return { profile, page, session };
 }

@@ -23,7 +23,14 @@ let emulator;
 let relay;
 const servers = [];
 const visitors = [];
-const secrets = { token: new Set([CANARY]), track: new Set(), cookie: new Set(), grant: new Set(), phone: new Set(), password: new Set([PASSWORD]) };
+const secrets = {
+  token: new Set([CANARY]),
+  track: new Set(),
+  cookie: new Set(),
+  grant: new Set(),
+  phone: new Set(),
+  password: new Set([PASSWORD]),
+};
 
 before(async () => {
   emulator = cleanup.add(await startEmulator({ token: CANARY }));
@@ -35,7 +42,14 @@ async function start({ settings = {}, upstream = relay.port } = {}) {
     await startServer({
       upstream: [[`ws://127.0.0.1:${upstream}/websocket`, servers.length % 2 ? 'json' : 'binary']],
       publicUrl: ORIGIN,
-      settings: { LOGIN_GRACE: '1s', LOGIN_GRACE_PHONE: '1s', SESSION_PHONE: 'true', LOG_FORMAT: servers.length % 2 ? 'json' : 'text', UPSTREAM_ANSWER_TIMEOUT: '3s', ...settings },
+      settings: {
+        LOGIN_GRACE: '1s',
+        LOGIN_GRACE_PHONE: '1s',
+        SESSION_PHONE: 'true',
+        LOG_FORMAT: servers.length % 2 ? 'json' : 'text',
+        UPSTREAM_ANSWER_TIMEOUT: '3s',
+        ...settings,
+      },
     }),
   );
   servers.push(server);
@@ -60,17 +74,23 @@ function note(visitor, ...streams) {
 
 /** MAX holds no session and no connection of ours. */
 async function nothingLeftAtMax(at = emulator) {
-  await eventually(async () => {
-    const stats = await at.stats();
-    assert.equal(stats.logins, stats.logouts);
-    assert.equal(stats.connections, 0);
-    return true;
-  }, 'nothing to be left at MAX', 12_000);
+  await eventually(
+    async () => {
+      const stats = await at.stats();
+      assert.equal(stats.logins, stats.logouts);
+      assert.equal(stats.connections, 0);
+      return true;
+    },
+    'nothing to be left at MAX',
+    12_000,
+  );
 }
 
 describe('every way a login can go', () => {
   let server;
-  before(async () => { server = await start(); });
+  before(async () => {
+    server = await start();
+  });
 
   for (const how of ['ws', 'sse', 'page']) {
     test(`success over ${how}`, async () => {
@@ -229,7 +249,10 @@ test('a cloud password: refused, wrong, right', async () => {
       secrets.password.add(wrong);
       await visitor.password(login, wrong);
       await pause(200);
-      await eventually(async () => (await visitor.password(login, PASSWORD)).status < 300, 'the right password to be taken');
+      await eventually(
+        async () => (await visitor.password(login, PASSWORD)).status < 300,
+        'the right password to be taken',
+      );
     }
     const { event } = await stream.outcome();
     assert.equal(event, policy === 'ask' ? 'success' : 'error');
@@ -271,7 +294,9 @@ describe('the server is stopped in the middle of a login', () => {
 
 describe('and afterwards nothing of it is found', () => {
   const found = (text, kinds) =>
-    kinds.flatMap((kind) => [...secrets[kind]].filter((secret) => text.includes(secret)).map((secret) => `${kind} ${secret}`));
+    kinds.flatMap((kind) =>
+      [...secrets[kind]].filter((secret) => text.includes(secret)).map((secret) => `${kind} ${secret}`),
+    );
 
   test('the collection is not empty', () => {
     for (const [kind, values] of Object.entries(secrets)) {
@@ -279,9 +304,18 @@ describe('and afterwards nothing of it is found', () => {
       for (const value of values) assert.ok(value.length >= 8, `${kind} ${value} is too short to look for`);
     }
     assert.ok(secrets.track.size > 10);
-    assert.ok(visitors.some(({ heard }) => heard.join().includes([...secrets.grant][0])), 'what was heard is kept');
-    assert.ok(servers.every(({ output }) => output.length > 200), 'the servers were talkative');
-    assert.ok(servers.some(({ output }) => /TRACE/.test(output)), 'and at trace level');
+    assert.ok(
+      visitors.some(({ heard }) => heard.join().includes([...secrets.grant][0])),
+      'what was heard is kept',
+    );
+    assert.ok(
+      servers.every(({ output }) => output.length > 200),
+      'the servers were talkative',
+    );
+    assert.ok(
+      servers.some(({ output }) => /TRACE/.test(output)),
+      'and at trace level',
+    );
   });
 
   test('in no log line', () => {
@@ -292,7 +326,8 @@ describe('and afterwards nothing of it is found', () => {
 
   test('the token and the password in no answer', () => {
     for (const { heard, jar } of visitors) {
-      for (const text of [...heard, ...jar.seen]) assert.deepEqual(found(text, ['token', 'password']), [], text.slice(0, 500));
+      for (const text of [...heard, ...jar.seen])
+        assert.deepEqual(found(text, ['token', 'password']), [], text.slice(0, 500));
     }
   });
 

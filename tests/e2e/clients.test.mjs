@@ -31,7 +31,8 @@ describe('real client libraries sign in to the emulator', { skip }, () => {
 
   const client = ({ script, environment }, emulator, env = {}) =>
     run(python(environment), [join(TOOLS, 'max-clients', script)], {
-      env: { MAX_WS_URL: emulator.url, PYTHONUNBUFFERED: '1', PYTHONDONTWRITEBYTECODE: '1', ...env }, ms: 70_000,
+      env: { MAX_WS_URL: emulator.url, PYTHONUNBUFFERED: '1', PYTHONDONTWRITEBYTECODE: '1', ...env },
+      ms: 70_000,
     });
 
   for (const each of CLIENTS) {
@@ -79,7 +80,19 @@ describe('real client libraries sign in to the emulator', { skip }, () => {
 
 const ALLOWED = {
   6: ['userAgent', 'deviceId'],
-  userAgent: ['deviceType', 'pushDeviceType', 'locale', 'deviceLocale', 'osVersion', 'deviceName', 'headerUserAgent', 'isPwa', 'appVersion', 'screen', 'timezone'],
+  userAgent: [
+    'deviceType',
+    'pushDeviceType',
+    'locale',
+    'deviceLocale',
+    'osVersion',
+    'deviceName',
+    'headerUserAgent',
+    'isPwa',
+    'appVersion',
+    'screen',
+    'timezone',
+  ],
   1: ['interactive'],
   288: [],
   289: ['trackId'],
@@ -98,14 +111,20 @@ function behavesAsMaxExpects(double) {
     assert.deepEqual(header('cookie'), []);
   }
   // A connection that we closed while the double was answering is no mistake of ours.
-  assert.deepEqual(frames.filter(({ ev, error }) => ev === 'exc' && !error.startsWith('ConnectionClosed')), [], 'the double could not read something');
+  assert.deepEqual(
+    frames.filter(({ ev, error }) => ev === 'exc' && !error.startsWith('ConnectionClosed')),
+    [],
+    'the double could not read something',
+  );
   const sent = double.received();
   for (const { opcode, cmd, payload } of sent) {
     if (cmd !== 0) continue;
     assert.ok(ALLOWED[opcode], `opcode ${opcode} was sent`);
-    for (const key of Object.keys(payload ?? {})) assert.ok(ALLOWED[opcode].includes(key), `opcode ${opcode} carried ${key}`);
+    for (const key of Object.keys(payload ?? {}))
+      assert.ok(ALLOWED[opcode].includes(key), `opcode ${opcode} carried ${key}`);
     if (opcode !== 6) continue;
-    for (const key of Object.keys(payload.userAgent)) assert.ok(ALLOWED.userAgent.includes(key), `userAgent carried ${key}`);
+    for (const key of Object.keys(payload.userAgent))
+      assert.ok(ALLOWED.userAgent.includes(key), `userAgent carried ${key}`);
     assert.equal(payload.userAgent.headerUserAgent, USER_AGENT.headerUserAgent);
     assert.equal(payload.userAgent.deviceType, 'WEB');
     assert.match(payload.deviceId, /^[0-9a-f-]{16,36}$/);
@@ -115,14 +134,18 @@ function behavesAsMaxExpects(double) {
 
 /** Who was let in was also logged out, on the same connection and after it. */
 function everyLoginIsEnded(double) {
-  const ok = (opcode) => double.frames().filter(({ ev, raw, decoded }) => {
-    if (ev !== 'out') return false;
-    const frame = decoded ?? JSON.parse(raw);
-    return frame.opcode === opcode && frame.cmd === 1 && frame.payload?.tokenAttrs?.LOGIN;
-  });
+  const ok = (opcode) =>
+    double.frames().filter(({ ev, raw, decoded }) => {
+      if (ev !== 'out') return false;
+      const frame = decoded ?? JSON.parse(raw);
+      return frame.opcode === opcode && frame.cmd === 1 && frame.payload?.tokenAttrs?.LOGIN;
+    });
   const logins = [...ok(291), ...ok(115)];
   for (const { conn } of logins) {
-    const opcodes = double.frames().filter((line) => line.ev === 'in' && line.conn === conn).map((line) => (line.decoded ?? JSON.parse(line.raw)).opcode);
+    const opcodes = double
+      .frames()
+      .filter((line) => line.ev === 'in' && line.conn === conn)
+      .map((line) => (line.decoded ?? JSON.parse(line.raw)).opcode);
     assert.equal(opcodes.at(-1), 20, `on ${conn} came ${opcodes}`);
     assert.ok(opcodes.indexOf(20) > opcodes.indexOf(291));
     assert.ok(!opcodes.includes(97), 'the other sessions of the person were closed');
@@ -159,11 +182,18 @@ for (const dialect of ['json', 'binary']) {
       assert.deepEqual(opcodes.slice(0, 2), [6, 288]);
       assert.deepEqual(opcodes.slice(-2), [291, 20]);
       assert.deepEqual([...new Set(opcodes.slice(2, -2))], [289]);
-      assert.deepEqual(all.double.received().map(({ seq }) => seq), opcodes.map((_, index) => index));
+      assert.deepEqual(
+        all.double.received().map(({ seq }) => seq),
+        opcodes.map((_, index) => index),
+      );
       assert.deepEqual([...new Set(all.double.received().map(({ ver }) => ver))], [dialect === 'json' ? 11 : 10]);
     });
 
-    for (const [name, args] of [['every integer wrapped', ['--wrap-all']], ['no extension types', ['--no-ext']], ['nothing compressed', ['--no-compress']]]) {
+    for (const [name, args] of [
+      ['every integer wrapped', ['--wrap-all']],
+      ['no extension types', ['--no-ext']],
+      ['nothing compressed', ['--no-compress']],
+    ]) {
       if (dialect === 'binary') test(name, async () => succeeds(await pair({ args })));
     }
 
@@ -182,10 +212,19 @@ for (const dialect of ['json', 'binary']) {
       assert.equal(asked.data.hint, 'pet name');
       const wrong = await visitor.password(login, 'incorrect horse');
       assert.ok(wrong.status < 500, wrong.text);
-      await eventually(() => double.received().filter(({ opcode }) => opcode === 115).length === 1, 'the wrong password at MAX');
-      await eventually(async () => (await visitor.password(login, 'correct horse')).status < 300, 'the right password to be taken');
+      await eventually(
+        () => double.received().filter(({ opcode }) => opcode === 115).length === 1,
+        'the wrong password at MAX',
+      );
+      await eventually(
+        async () => (await visitor.password(login, 'correct horse')).status < 300,
+        'the right password to be taken',
+      );
       await succeeds(all);
-      const tries = double.received().filter(({ opcode }) => opcode === 115).map(({ payload }) => payload.password);
+      const tries = double
+        .received()
+        .filter(({ opcode }) => opcode === 115)
+        .map(({ payload }) => payload.password);
       assert.equal(tries[0], 'incorrect horse');
       assert.equal(tries.at(-1), 'correct horse');
       assert.doesNotMatch(server.output, /correct horse/);
@@ -248,7 +287,14 @@ describe('two endpoints', { skip }, () => {
   test('the second takes over when the first refuses', async () => {
     const [first, second] = [cleanup.add(await startDouble({ scenario: 'ok' })), cleanup.add(await startDouble())];
     await first.stop();
-    const server = cleanup.add(await startServer({ upstream: [[first.url, 'binary'], [second.url, 'json']] }));
+    const server = cleanup.add(
+      await startServer({
+        upstream: [
+          [first.url, 'binary'],
+          [second.url, 'json'],
+        ],
+      }),
+    );
     const stream = await new Visitor(server.base).startWs();
     assert.equal((await stream.outcome()).event, 'success');
     behavesAsMaxExpects(second);

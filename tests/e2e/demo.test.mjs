@@ -37,14 +37,18 @@ const LOOKS = {
   narrow: { locale: 'ru-RU', viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, hasTouch: true },
 };
 
-const sessionOf = (page) => page.evaluate(async () => {
-  const answer = await fetch('/api/auth/max/session');
-  return answer.ok ? answer.json() : { status: answer.status };
-});
+const sessionOf = (page) =>
+  page.evaluate(async () => {
+    const answer = await fetch('/api/auth/max/session');
+    return answer.ok ? answer.json() : { status: answer.status };
+  });
 
 /** "Who is signed in?" is answered with 401 when nobody is, and Chromium logs every 401. Nothing else may be said. */
 function nothingToComplainOf(profile) {
-  assert.deepEqual(profile.complaints.filter((text) => !/status of 401.*\/session\)$/.test(text)), []);
+  assert.deepEqual(
+    profile.complaints.filter((text) => !/status of 401.*\/session\)$/.test(text)),
+    [],
+  );
 }
 
 async function openDialog(page) {
@@ -74,16 +78,29 @@ for (const [look, options] of Object.entries(LOOKS)) {
     await screenshot(phone, `demo-${look}-3-phone`);
     await approve.click();
 
-    const session = await eventually(async () => {
-      const answer = await sessionOf(page).catch(() => ({})); // the page may be on its way
-      return answer.name && answer;
-    }, 'the page to be signed in', 15_000, 100);
+    const session = await eventually(
+      async () => {
+        const answer = await sessionOf(page).catch(() => ({})); // the page may be on its way
+        return answer.name && answer;
+      },
+      'the page to be signed in',
+      15_000,
+      100,
+    );
     await page.getByText(session.name).first().waitFor();
     await screenshot(page, `demo-${look}-4-signed-in`);
 
     // Signing out is something a person can do on the page.
-    await page.getByRole('button', { name: /log ?out|sign ?out|выйти/i }).first().click();
-    await eventually(async () => (await sessionOf(page).catch(() => ({}))).status === 401, 'the page to be signed out', 10_000, 100);
+    await page
+      .getByRole('button', { name: /log ?out|sign ?out|выйти/i })
+      .first()
+      .click();
+    await eventually(
+      async () => (await sessionOf(page).catch(() => ({}))).status === 401,
+      'the page to be signed out',
+      10_000,
+      100,
+    );
     await page.locator('max-auth-button').getByRole('button').first().waitFor();
 
     nothingToComplainOf(profile);
@@ -110,7 +127,8 @@ describe('the dialog', () => {
     await page.goto(`${home}/`);
     const open = page.locator('max-auth-button').getByRole('button').first();
     await open.waitFor();
-    for (let steps = 0; steps < 20 && !(await open.evaluate((one) => one.matches(':focus'))); steps++) await page.keyboard.press('Tab');
+    for (let steps = 0; steps < 20 && !(await open.evaluate((one) => one.matches(':focus'))); steps++)
+      await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
     await page.locator('max-auth-button .card svg[role=img]').waitFor();
     await profile.stop();
@@ -123,12 +141,24 @@ describe('the dialog', () => {
     const phone = await profile.page();
     await phone.goto(`${home}/phone`);
     const before = await page.locator('max-auth-button a[href^="https://max.ru/:auth/"]').first().getAttribute('href');
-    await phone.getByRole('button', { name: /decline|отклонить|отказать|отмен/i }).first().click();
-    await eventually(async () => {
-      const link = await page.locator('max-auth-button a[href^="https://max.ru/:auth/"]').first().getAttribute('href', { timeout: 200 }).catch(() => null);
-      const again = await page.locator('max-auth-button button.again:visible').count();
-      return again > 0 || (link && link !== before);
-    }, 'another code, or a button to try again', 15_000, 100);
+    await phone
+      .getByRole('button', { name: /decline|отклонить|отказать|отмен/i })
+      .first()
+      .click();
+    await eventually(
+      async () => {
+        const link = await page
+          .locator('max-auth-button a[href^="https://max.ru/:auth/"]')
+          .first()
+          .getAttribute('href', { timeout: 200 })
+          .catch(() => null);
+        const again = await page.locator('max-auth-button button.again:visible').count();
+        return again > 0 || (link && link !== before);
+      },
+      'another code, or a button to try again',
+      15_000,
+      100,
+    );
     await profile.stop();
   });
 });

@@ -18,7 +18,8 @@ after(() => cleanup.run());
 const folder = tempFolder('doctor-cli');
 const file = (name) => `${folder}/${name}`;
 const openssl = (...args) => execFileSync('openssl', args, { stdio: 'ignore', cwd: folder });
-const doctor = (...args) => run(BINARY, ['doctor', ...args], { env: { LANG: 'C', LC_ALL: '', SSL_CERT_FILE: '' }, ms: 60_000 });
+const doctor = (...args) =>
+  run(BINARY, ['doctor', ...args], { env: { LANG: 'C', LC_ALL: '', SSL_CERT_FILE: '' }, ms: 60_000 });
 
 const EC = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
@@ -26,42 +27,104 @@ const EC = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes
 function issue(name, { from, until, host = 'localhost' }) {
   writeFileSync(file(`${name}.ext`), `subjectAltName=DNS:${host}\nbasicConstraints=CA:FALSE\n`);
   openssl('req', ...EC, '-subj', `/CN=${host}`, '-keyout', file(`${name}.key`), '-out', file(`${name}.csr`));
-  openssl('ca', '-batch', '-config', file('ca.cnf'), '-startdate', `${from}000000Z`, '-enddate', `${until}000000Z`,
-    '-extfile', file(`${name}.ext`), '-in', file(`${name}.csr`), '-out', file(`${name}.pem`), '-notext');
+  openssl(
+    'ca',
+    '-batch',
+    '-config',
+    file('ca.cnf'),
+    '-startdate',
+    `${from}000000Z`,
+    '-enddate',
+    `${until}000000Z`,
+    '-extfile',
+    file(`${name}.ext`),
+    '-in',
+    file(`${name}.csr`),
+    '-out',
+    file(`${name}.pem`),
+    '-notext',
+  );
 }
 
 before(() => {
-  openssl('req', '-x509', ...EC, '-days', '2', '-subj', '/CN=A test root', '-keyout', file('root.key'), '-out', file('root.pem'));
+  openssl(
+    'req',
+    '-x509',
+    ...EC,
+    '-days',
+    '2',
+    '-subj',
+    '/CN=A test root',
+    '-keyout',
+    file('root.key'),
+    '-out',
+    file('root.pem'),
+  );
   writeFileSync(file('index.txt'), '');
-  writeFileSync(file('ca.cnf'), `[ca]\ndefault_ca=c\n[c]\ndatabase=${file('index.txt')}\nnew_certs_dir=${folder}\nrand_serial=yes
-default_md=sha256\npolicy=p\nprivate_key=${file('root.key')}\ncertificate=${file('root.pem')}\nunique_subject=no\n[p]\ncommonName=supplied\n`);
+  writeFileSync(
+    file('ca.cnf'),
+    `[ca]\ndefault_ca=c\n[c]\ndatabase=${file('index.txt')}\nnew_certs_dir=${folder}\nrand_serial=yes
+default_md=sha256\npolicy=p\nprivate_key=${file('root.key')}\ncertificate=${file('root.pem')}\nunique_subject=no\n[p]\ncommonName=supplied\n`,
+  );
   const [year] = new Date().toISOString().split('-').map(Number);
   issue('good', { from: `${year - 1}0101`, until: `${year + 2}0101` });
   issue('expired', { from: `${year - 3}0101`, until: `${year - 1}0101` });
   issue('future', { from: `${year + 1}0101`, until: `${year + 2}0101` });
   issue('other', { from: `${year - 1}0101`, until: `${year + 2}0101`, host: 'other.example' });
-  for (const [name, authority] of [['self', 'FALSE'], ['self-ca', 'TRUE']]) {
-    writeFileSync(file('req.cnf'), `[req]\ndistinguished_name=d\nx509_extensions=e\n[d]\n[e]\nsubjectAltName=DNS:localhost\nbasicConstraints=CA:${authority}\n`);
-    openssl('req', '-x509', ...EC, '-config', file('req.cnf'), '-days', '2', '-subj', '/CN=localhost', '-keyout', file(`${name}.key`), '-out', file(`${name}.pem`));
+  for (const [name, authority] of [
+    ['self', 'FALSE'],
+    ['self-ca', 'TRUE'],
+  ]) {
+    writeFileSync(
+      file('req.cnf'),
+      `[req]\ndistinguished_name=d\nx509_extensions=e\n[d]\n[e]\nsubjectAltName=DNS:localhost\nbasicConstraints=CA:${authority}\n`,
+    );
+    openssl(
+      'req',
+      '-x509',
+      ...EC,
+      '-config',
+      file('req.cnf'),
+      '-days',
+      '2',
+      '-subj',
+      '/CN=localhost',
+      '-keyout',
+      file(`${name}.key`),
+      '-out',
+      file(`${name}.pem`),
+    );
   }
 });
 
 function listen(server) {
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => resolve(server.address().port));
-    cleanup.add({ stop: () => { server.closeAllConnections(); server.close(); } });
+    cleanup.add({
+      stop: () => {
+        server.closeAllConnections();
+        server.close();
+      },
+    });
   });
 }
 
 /** A site over TLS that knows no max-auth. */
-const site = (name) => listen(httpsServer({ key: readFileSync(file(`${name}.key`)), cert: readFileSync(file(`${name}.pem`)) },
-  (_, answer) => { answer.statusCode = 404; answer.end('nothing here'); }));
+const site = (name) =>
+  listen(
+    httpsServer({ key: readFileSync(file(`${name}.key`)), cert: readFileSync(file(`${name}.pem`)) }, (_, answer) => {
+      answer.statusCode = 404;
+      answer.end('nothing here');
+    }),
+  );
 
 const found = ({ stdout }) => JSON.parse(stdout).findings[0];
 
 for (const [name, words] of [
-  ['good', /nobody knows who issued.*--ca-file.*--insecure/], ['expired', /certificate expired \d+ days ago.*--insecure/],
-  ['future', /not yet valid, for \d+ more days.*--insecure/], ['self', /is self-signed.*--ca-file.*--insecure/],
+  ['good', /nobody knows who issued.*--ca-file.*--insecure/],
+  ['expired', /certificate expired \d+ days ago.*--insecure/],
+  ['future', /not yet valid, for \d+ more days.*--insecure/],
+  ['self', /is self-signed.*--ca-file.*--insecure/],
   ['self-ca', /is self-signed.*--ca-file.*--insecure/],
 ]) {
   test(`certificate ${name}: in plain words`, async () => {
@@ -83,12 +146,19 @@ test('a certificate for another name tells both', async () => {
 
 test('a private authority is accepted when it is named', async () => {
   const port = await site('good');
-  assert.equal(found(await doctor('--json', '--ca-file', file('root.pem'), `https://localhost:${port}`)).code, 'not-routed');
+  assert.equal(
+    found(await doctor('--json', '--ca-file', file('root.pem'), `https://localhost:${port}`)).code,
+    'not-routed',
+  );
   const env = { LANG: 'C', SSL_CERT_FILE: file('root.pem') };
   assert.equal(found(await run(BINARY, ['doctor', '--json', `https://localhost:${port}`], { env })).code, 'not-routed');
   for (const name of ['self', 'self-ca']) {
     const own = await site(name);
-    assert.equal(found(await doctor('--json', '--ca-file', file(`${name}.pem`), `https://localhost:${own}`)).code, 'not-routed', name);
+    assert.equal(
+      found(await doctor('--json', '--ca-file', file(`${name}.pem`), `https://localhost:${own}`)).code,
+      'not-routed',
+      name,
+    );
   }
 });
 
@@ -104,10 +174,12 @@ test('a port that speaks something else than its address says', async () => {
 });
 
 test('a redirect to itself is told as such', async () => {
-  const port = await listen(httpServer((request, answer) => {
-    answer.writeHead(301, { location: `http://${request.headers.host}${request.url}` });
-    answer.end();
-  }));
+  const port = await listen(
+    httpServer((request, answer) => {
+      answer.writeHead(301, { location: `http://${request.headers.host}${request.url}` });
+      answer.end();
+    }),
+  );
   const told = await doctor('--json', `http://127.0.0.1:${port}`);
   assert.equal(told.code, 2);
   assert.equal(found(told).code, 'redirect-loop');
@@ -117,9 +189,14 @@ test('a redirect to itself is told as such', async () => {
 test('what cannot be asked is 3, with the reason', async () => {
   writeFileSync(file('empty.pem'), '');
   for (const [args, words] of [
-    [[], /required/], [['http://'], /empty host/], [['ftp://example.ru'], /begins with http/], [['http://127.0.0.1:99999'], /port/],
-    [['http://127.0.0.1:1', '--hop', 'ftp://x'], /begins with http/], [['--nonsense'], /unexpected argument/],
-    [['http://127.0.0.1:1', '--ca-file', file('none.pem')], /none\.pem/], [['http://127.0.0.1:1', '--ca-file', file('empty.pem')], /no certificate/],
+    [[], /required/],
+    [['http://'], /empty host/],
+    [['ftp://example.ru'], /begins with http/],
+    [['http://127.0.0.1:99999'], /port/],
+    [['http://127.0.0.1:1', '--hop', 'ftp://x'], /begins with http/],
+    [['--nonsense'], /unexpected argument/],
+    [['http://127.0.0.1:1', '--ca-file', file('none.pem')], /none\.pem/],
+    [['http://127.0.0.1:1', '--ca-file', file('empty.pem')], /no certificate/],
     [['http://127.0.0.1:1', '--nginx', file('none.conf')], /none\.conf/],
   ]) {
     const told = await doctor(...args);
@@ -140,12 +217,18 @@ test('a network that is down here is 3', { skip: !alone && 'no namespaces here' 
 
 test('MAX alone: nothing is said of a line that was not asked', async () => {
   const emulator = cleanup.add(await startEmulator({ pollMs: 20 }));
-  const asked = (url) => run(BINARY, ['doctor', '--upstream', '--json'], {
-    env: { LANG: 'C', MAX_AUTH_UPSTREAM_ENDPOINTS: `[{ url = "${url}", dialect = "binary" }]` }, ms: 60_000,
-  });
+  const asked = (url) =>
+    run(BINARY, ['doctor', '--upstream', '--json'], {
+      env: { LANG: 'C', MAX_AUTH_UPSTREAM_ENDPOINTS: `[{ url = "${url}", dialect = "binary" }]` },
+      ms: 60_000,
+    });
   const fine = await asked(emulator.url);
   const report = JSON.parse(fine.stdout);
-  assert.deepEqual([fine.code, report.delivered, report.transport, report.url, report.upstream.reachable], [0, null, null, null, true], fine.output);
+  assert.deepEqual(
+    [fine.code, report.delivered, report.transport, report.url, report.upstream.reachable],
+    [0, null, null, null, true],
+    fine.output,
+  );
   assert.match(report.upstream.endpoints[0], /a code after/);
   const none = await asked(`ws://127.0.0.1:${await freePort()}/websocket`);
   assert.deepEqual([none.code, JSON.parse(none.stdout).upstream.reachable], [2, false], none.output);
@@ -170,15 +253,30 @@ async function line() {
   const open = new Set();
   const middle = tcpServer((visitor) => {
     const inner = connect(Number(port), hostname);
-    for (const [from, to] of [[visitor, inner], [inner, visitor]]) {
+    for (const [from, to] of [
+      [visitor, inner],
+      [inner, visitor],
+    ]) {
       open.add(from);
-      from.on('error', () => to.destroy()).on('close', () => { open.delete(from); to.destroy(); });
+      from
+        .on('error', () => to.destroy())
+        .on('close', () => {
+          open.delete(from);
+          to.destroy();
+        });
     }
-    visitor.on('data', (bytes) => inner.write(state.sockets ? bytes : bytes.toString('latin1').replace(/^upgrade:.*\r\n/im, ''), 'latin1'));
+    visitor.on('data', (bytes) =>
+      inner.write(state.sockets ? bytes : bytes.toString('latin1').replace(/^upgrade:.*\r\n/im, ''), 'latin1'),
+    );
     inner.pipe(visitor);
   });
   await new Promise((resolve) => middle.listen(0, '127.0.0.1', resolve));
-  cleanup.add({ stop: () => { for (const socket of open) socket.destroy(); middle.close(); } });
+  cleanup.add({
+    stop: () => {
+      for (const socket of open) socket.destroy();
+      middle.close();
+    },
+  });
   return { url: `http://127.0.0.1:${middle.address().port}`, state };
 }
 
@@ -192,7 +290,10 @@ test('--save and --against tell what changed since it worked', async () => {
   const worse = await doctor(url, '--json', '--against', file('saved.json'));
   const { changes, findings } = JSON.parse(worse.stdout);
   assert.deepEqual(changes.transport, { was: 'websocket', is: 'sse' });
-  assert.ok(changes.appeared.some((name) => name.startsWith('fault ws-upgrade-not-passed')), worse.stdout);
+  assert.ok(
+    changes.appeared.some((name) => name.startsWith('fault ws-upgrade-not-passed')),
+    worse.stdout,
+  );
   assert.equal(worse.code, 1);
   for (const finding of findings) assert.match(finding.who, /^(you|your hoster|nobody)\b/);
 
@@ -212,10 +313,13 @@ test('--save and --against tell what changed since it worked', async () => {
 
 test('the report speaks the language that LANG or --lang names; a file gets no colours and no progress', async () => {
   const url = `http://127.0.0.1:${await freePort()}`;
-  const with_ = (env, ...args) => run(BINARY, ['doctor', url, ...args], { env: { LC_ALL: '', LC_MESSAGES: '', ...env } });
+  const with_ = (env, ...args) =>
+    run(BINARY, ['doctor', url, ...args], { env: { LC_ALL: '', LC_MESSAGES: '', ...env } });
   for (const [told, words] of [
-    [await with_({ LANG: 'ru_RU.UTF-8' }), /Посетители не могут войти/], [await with_({ LANG: 'C' }), /Visitors cannot sign in/],
-    [await with_({ LANG: 'C' }, '--lang', 'ru'), /доставка: никак/], [await with_({ LANG: 'ru' }, '--lang', 'en'), /delivered by: none/],
+    [await with_({ LANG: 'ru_RU.UTF-8' }), /Посетители не могут войти/],
+    [await with_({ LANG: 'C' }), /Visitors cannot sign in/],
+    [await with_({ LANG: 'C' }, '--lang', 'ru'), /доставка: никак/],
+    [await with_({ LANG: 'ru' }, '--lang', 'en'), /delivered by: none/],
   ]) {
     assert.match(told.stdout, words);
     assert.equal(told.stderr, '');
@@ -225,7 +329,11 @@ test('the report speaks the language that LANG or --lang names; a file gets no c
 
 // Whatever the machine that runs the tests says of colours.
 const terminals = spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0;
-const onTerminal = (command, env = {}) => run('script', ['-qec', command, '/dev/null'], { env: { LANG: 'C', LC_ALL: '', NO_COLOR: undefined, TERM: 'xterm', ...env }, ms: 60_000 });
+const onTerminal = (command, env = {}) =>
+  run('script', ['-qec', command, '/dev/null'], {
+    env: { LANG: 'C', LC_ALL: '', NO_COLOR: undefined, TERM: 'xterm', ...env },
+    ms: 60_000,
+  });
 
 test('on a terminal it shows what has answered', { skip: !terminals && 'no script(1) here' }, async () => {
   const { url } = await line();
@@ -247,7 +355,8 @@ test('--slow says how long still', { skip: !terminals && 'no script(1) here' }, 
 test('--watch marks the first change, until Ctrl-C', async () => {
   const { url, state } = await line();
   const watching = await launch('max-auth doctor', BINARY, ['doctor', '--watch', url], {
-    env: { LANG: 'C', LC_ALL: '' }, ready: (self) => self.printed(/long-poll +\d+ ms/, 20_000),
+    env: { LANG: 'C', LC_ALL: '' },
+    ready: (self) => self.printed(/long-poll +\d+ ms/, 20_000),
   });
   cleanup.add(watching);
   assert.match(watching.output, /websocket +\d+ ms\nsse +\d+ ms\n/);

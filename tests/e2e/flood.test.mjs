@@ -29,19 +29,22 @@ let idle;
 let memory;
 before(async () => {
   emulator = cleanup.add(await startEmulator());
-  server = cleanup.add(await startServer({
-    upstream: [[emulator.url, 'json']],
-    shell: `ulimit -n ${FILES}`,
-    // So that addresses are counted at all.
-    settings: { SERVER_TRUSTED_PROXIES: '[]', LOG_LEVEL: 'info' },
-  }));
+  server = cleanup.add(
+    await startServer({
+      upstream: [[emulator.url, 'json']],
+      shell: `ulimit -n ${FILES}`,
+      // So that addresses are counted at all.
+      settings: { SERVER_TRUSTED_PROXIES: '[]', LOG_LEVEL: 'info' },
+    }),
+  );
   await signInTime(server);
   usual = Math.max(...(await Promise.all([signInTime(server), signInTime(server)])));
   idle = idleHttp2(server.port);
   memory = residentKiB(server);
 });
 
-const residentKiB = ({ child }) => Number(readFileSync(`/proc/${child.pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+)/m)[1]);
+const residentKiB = ({ child }) =>
+  Number(readFileSync(`/proc/${child.pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+)/m)[1]);
 
 async function signInTime(at) {
   const began = performance.now();
@@ -77,7 +80,9 @@ class Flood {
 
   /** For one test; nothing of it outlives that, whatever becomes of it. */
   constructor(test) {
-    test.after(() => { for (const socket of this.sockets) socket.destroy(); });
+    test.after(() => {
+      for (const socket of this.sockets) socket.destroy();
+    });
   }
 
   async connect(count, port, { reads = true, begin = () => {} } = {}) {
@@ -91,8 +96,14 @@ class Flood {
       const socket = net.connect({ port, host: '127.0.0.1', localAddress: FLOOD });
       this.sockets.add(socket);
       socket.on('error', () => {});
-      socket.on('close', () => { this.sockets.delete(socket); resolve(); });
-      if (reads) socket.on('data', (data) => { if (this.text.length < 1e6) this.text += data.toString('latin1'); });
+      socket.on('close', () => {
+        this.sockets.delete(socket);
+        resolve();
+      });
+      if (reads)
+        socket.on('data', (data) => {
+          if (this.text.length < 1e6) this.text += data.toString('latin1');
+        });
       socket.once('connect', () => {
         begin(socket);
         // Whoever has no place is told at once.
@@ -119,7 +130,8 @@ class Flood {
   }
 }
 
-const POST = (path, cookie) => `POST ${BASE_PATH}${path} HTTP/1.1\r\nHost: x\r\nCookie: ${cookie}\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n`;
+const POST = (path, cookie) =>
+  `POST ${BASE_PATH}${path} HTTP/1.1\r\nHost: x\r\nCookie: ${cookie}\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n`;
 
 /** A connection that asks once, then answers pings for ever. */
 function idleHttp2(port) {
@@ -152,7 +164,9 @@ describe(`with ${FILES} file descriptors`, { concurrency: false }, () => {
 
   test('slow heads', async (t) => {
     const flood = new Flood(t);
-    await flood.connect(ONE_ADDRESS, server.port, { begin: (socket) => socket.write(`GET ${BASE_PATH}/session HTTP/1.1\r\n`) });
+    await flood.connect(ONE_ADDRESS, server.port, {
+      begin: (socket) => socket.write(`GET ${BASE_PATH}/session HTTP/1.1\r\n`),
+    });
     assert.ok(flood.open > ONE_ADDRESS / 2);
     const drip = setInterval(() => flood.write('X-A: b\r\n'), 1000);
     try {
@@ -190,7 +204,12 @@ describe(`with ${FILES} file descriptors`, { concurrency: false }, () => {
     await othersNoticeNothing();
     assert.ok(flood.open > 0);
     // A socket that is not read does not see its end: the server's count does.
-    await eventually(async () => (await openConnections(server)) <= 3, 'connections that nobody reads to be closed', 40_000, 500);
+    await eventually(
+      async () => (await openConnections(server)) <= 3,
+      'connections that nobody reads to be closed',
+      40_000,
+      500,
+    );
     await flood.end();
     assert.ok((await metric(server, /^max_auth_connections_ended_total\{why="not-read"\} (\d+)/m)) >= 20);
   });
@@ -198,18 +217,25 @@ describe(`with ${FILES} file descriptors`, { concurrency: false }, () => {
   test('HTTP/2 streams without a window', async () => {
     const before = residentKiB(server);
     const sessions = Array.from({ length: 40 }, () => {
-      const session = http2.connect(`http://127.0.0.1:${server.port}`, { localAddress: FLOOD, settings: { initialWindowSize: 0 } });
+      const session = http2.connect(`http://127.0.0.1:${server.port}`, {
+        localAddress: FLOOD,
+        settings: { initialWindowSize: 0 },
+      });
       session.on('error', () => {});
       return session;
     });
     let closed = 0;
     for (const session of sessions) {
-      session.on('close', () => { closed += 1; });
-      for (let stream = 0; stream < 64; stream++) session.request({ ':path': `${BASE_PATH}/widget.js` }).on('error', () => {});
+      session.on('close', () => {
+        closed += 1;
+      });
+      for (let stream = 0; stream < 64; stream++)
+        session.request({ ':path': `${BASE_PATH}/widget.js` }).on('error', () => {});
     }
     try {
       // Asking so often is work; the rest of this is about what stays.
-      const asked = () => metric(server, /^max_auth_requests_total\{method="GET",route="[^"]*\/widget\.js",status="200"\} (\d+)/m);
+      const asked = () =>
+        metric(server, /^max_auth_requests_total\{method="GET",route="[^"]*\/widget\.js",status="200"\} (\d+)/m);
       await eventually(async () => (await asked()) >= 64 * sessions.length, 'all of it to be asked', 20_000);
       await othersNoticeNothing();
       const each = (residentKiB(server) - before) / sessions.length;
@@ -237,13 +263,17 @@ describe(`with ${FILES} file descriptors`, { concurrency: false }, () => {
 
 describe('a log that nobody reads', () => {
   test('stops nothing, and says so once somebody reads it', async () => {
-    const quiet = cleanup.add(await startServer({ upstream: [[emulator.url, 'json']], settings: { LOG_LEVEL: 'debug' } }));
+    const quiet = cleanup.add(
+      await startServer({ upstream: [[emulator.url, 'json']], settings: { LOG_LEVEL: 'debug' } }),
+    );
     quiet.child.stderr.pause();
     // A line each: what fits into the pipe, into Node and into the queue, and as much again.
     const asks = `GET ${BASE_PATH}/session HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(30_000);
     const socket = net.connect({ port: quiet.port, host: '127.0.0.1' });
     let answers = 0;
-    socket.on('data', (data) => { answers += data.toString('latin1').split('HTTP/1.1 401').length - 1; });
+    socket.on('data', (data) => {
+      answers += data.toString('latin1').split('HTTP/1.1 401').length - 1;
+    });
     socket.write(asks);
     await eventually(() => answers > 29_000, 'all answers', 60_000);
     socket.destroy();
@@ -261,7 +291,11 @@ describe('a log that nobody reads', () => {
   test('a thousand refused pages are one warning', async () => {
     const own = cleanup.add(await startServer({ upstream: [[emulator.url, 'json']], settings: { LOG_LEVEL: 'info' } }));
     for (let round = 0; round < 10; round++) {
-      const answers = await Promise.all(Array.from({ length: 100 }, () => fetchWhole(`${own.direct}/logout`, { method: 'POST', headers: { origin: 'https://evil.example' } })));
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, () =>
+          fetchWhole(`${own.direct}/logout`, { method: 'POST', headers: { origin: 'https://evil.example' } }),
+        ),
+      );
       assert.ok(answers.every(({ status }) => status === 403));
     }
     await othersNoticeNothing(own);

@@ -14,27 +14,41 @@ const cleanup = new Cleanup();
 after(() => cleanup.run());
 
 let emulator;
-before(async () => { emulator = cleanup.add(await startEmulator({ pollMs: 20 })); });
+before(async () => {
+  emulator = cleanup.add(await startEmulator({ pollMs: 20 }));
+});
 
 test('on all interfaces without public_url: this machine signs in, the log says what is missing', async () => {
   const port = await freePort();
-  const server = cleanup.add(await startServer({
-    upstream: [[emulator.url, 'binary']], port,
-    settings: { SERVER_LISTEN: `0.0.0.0:${port}`, SERVER_PUBLIC_URL: '' },
-  }));
+  const server = cleanup.add(
+    await startServer({
+      upstream: [[emulator.url, 'binary']],
+      port,
+      settings: { SERVER_LISTEN: `0.0.0.0:${port}`, SERVER_PUBLIC_URL: '' },
+    }),
+  );
   for (const origin of [`http://127.0.0.1:${port}`, `http://localhost:${port}`]) {
     await signIn({ emulator, base: server.direct, visitor: new Visitor(server.direct, { origin }) });
   }
-  await assert.rejects(new Visitor(server.direct, { origin: `http://evil.example:${port}` }).startWs(), ({ status }) => status === 403);
+  await assert.rejects(
+    new Visitor(server.direct, { origin: `http://evil.example:${port}` }).startWs(),
+    ({ status }) => status === 403,
+  );
   assert.match(server.output, /server\.public_url is not set.*MAX_AUTH_SERVER_PUBLIC_URL=/);
 });
 
 test('a port of its own is one that people can use', async () => {
   const state = tempFolder('state');
-  const server = cleanup.add(await launch('max-auth serve', BINARY, ['serve', '--listen', '127.0.0.1:0'], {
-    env: environment({ SERVER_OPS_LISTEN: '127.0.0.1:0', STORE_PATH: state, UPSTREAM_ENDPOINTS: `[{ url = "${emulator.url}", dialect = "json" }]` }),
-    ready: (self) => self.printed(/max-auth is ready/),
-  }));
+  const server = cleanup.add(
+    await launch('max-auth serve', BINARY, ['serve', '--listen', '127.0.0.1:0'], {
+      env: environment({
+        SERVER_OPS_LISTEN: '127.0.0.1:0',
+        STORE_PATH: state,
+        UPSTREAM_ENDPOINTS: `[{ url = "${emulator.url}", dialect = "json" }]`,
+      }),
+      ready: (self) => self.printed(/max-auth is ready/),
+    }),
+  );
   const [, base] = server.output.match(/public_url="?(http:\/\/127\.0\.0\.1:\d+)"?/);
   await signIn({ emulator, base: `${base}/api/auth/max` });
 });
@@ -54,9 +68,12 @@ test('a second demo finds ports of its own', async () => {
   const demos = [];
   for (let n = 0; n < 2; n++) {
     // As `make demo`: the usual ports, which another test or program may hold as well.
-    const demo = cleanup.add(await launch('max-auth serve --demo', BINARY, ['serve', '--demo'], {
-      env: environment({}), ready: (self) => self.printed(/open (http\S+)/),
-    }));
+    const demo = cleanup.add(
+      await launch('max-auth serve --demo', BINARY, ['serve', '--demo'], {
+        env: environment({}),
+        ready: (self) => self.printed(/open (http\S+)/),
+      }),
+    );
     demos.push(demo.output.match(/open (http\S+)/)[1]);
   }
   assert.notEqual(demos[0], demos[1]);

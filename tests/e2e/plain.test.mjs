@@ -11,7 +11,11 @@ const cleanup = new Cleanup();
 let pair;
 let browser;
 before(async () => {
-  pair = await startPair(cleanup, { dialect: 'binary', settings: { LOGIN_PASSWORD: 'ask' }, emulator: { args: ['--password', 'correct horse'] } });
+  pair = await startPair(cleanup, {
+    dialect: 'binary',
+    settings: { LOGIN_PASSWORD: 'ask' },
+    emulator: { args: ['--password', 'correct horse'] },
+  });
   browser = cleanup.add(await startBrowser());
 });
 after(() => cleanup.run());
@@ -56,17 +60,27 @@ test('from the code to the session, with a cloud password', async () => {
 
   await page.waitForURL((url) => url.pathname === `${BASE_PATH}/session`);
   const url = new URL(page.url());
-  assert.equal(decodeURIComponent(url.searchParams.get('from')), 'a"b<c>', 'the return address came through the form unharmed');
+  assert.equal(
+    decodeURIComponent(url.searchParams.get('from')),
+    'a"b<c>',
+    'the return address came through the form unharmed',
+  );
   assert.match(await page.locator('body').innerText(), /"sub":"401041669"/);
   // The last page is JSON, for which the browser wants an icon.
-  assert.deepEqual(profile.complaints.filter((text) => !text.includes('favicon.ico')), []);
+  assert.deepEqual(
+    profile.complaints.filter((text) => !text.includes('favicon.ico')),
+    [],
+  );
   await profile.stop();
   const { logins, logouts } = await pair.emulator.stats();
   assert.equal(logins, logouts);
 });
 
-test('in the visitor\'s language, with the site\'s name and the time left, in the middle; and to the account page', async () => {
-  for (const [locale, scan, left] of [['ru-RU', 'Отсканируйте код в MAX', /^Код действует ещё \d:\d\d$/], ['en-GB', 'Scan the code in MAX', /^This code is valid for \d:\d\d$/]]) {
+test("in the visitor's language, with the site's name and the time left, in the middle; and to the account page", async () => {
+  for (const [locale, scan, left] of [
+    ['ru-RU', 'Отсканируйте код в MAX', /^Код действует ещё \d:\d\d$/],
+    ['en-GB', 'Scan the code in MAX', /^This code is valid for \d:\d\d$/],
+  ]) {
     const { profile, page } = await begin(undefined, { locale });
     await page.getByText(scan, { exact: true }).waitFor();
     await page.getByText(left).waitFor();
@@ -96,12 +110,20 @@ test('the form in which the login begins is in the middle, too', async () => {
   await page.goto(`${pair.server.address}${BASE_PATH}/login`);
   const { x, y, width, height } = await page.locator('form').boundingBox();
   const { width: all, height: tall } = page.viewportSize();
-  assert.ok(Math.abs(x + width / 2 - all / 2) <= 1 && Math.abs(y + height / 2 - tall / 2) <= 1, JSON.stringify({ x, y, width, height }));
+  assert.ok(
+    Math.abs(x + width / 2 - all / 2) <= 1 && Math.abs(y + height / 2 - tall / 2) <= 1,
+    JSON.stringify({ x, y, width, height }),
+  );
   await profile.stop();
 });
 
 test('the login waits for who types a password for longer than it waits for who has left', async () => {
-  const server = cleanup.add(await startServer({ upstream: [[pair.emulator.url, 'binary']], settings: { LOGIN_PASSWORD: 'ask', LOGIN_GRACE: '6s', LOGIN_GRACE_PHONE: '6s' } }));
+  const server = cleanup.add(
+    await startServer({
+      upstream: [[pair.emulator.url, 'binary']],
+      settings: { LOGIN_PASSWORD: 'ask', LOGIN_GRACE: '6s', LOGIN_GRACE_PHONE: '6s' },
+    }),
+  );
   const { profile, page } = await begin(undefined, { server });
   const field = await upToPassword(page);
   await field.pressSequentially('correct', { delay: 1200 }); // 8 s
@@ -117,7 +139,9 @@ test('a password that is too long is not passed on and costs no try', async () =
   const { pathname } = new URL(page.url());
   const cookies = (await profile.context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
   const answer = await fetchWhole(`${pair.server.address}${pathname}`, {
-    method: 'POST', headers: { cookie: cookies, origin: pair.server.address, 'content-type': 'application/x-www-form-urlencoded' }, body: `password=${'x'.repeat(7000)}`,
+    method: 'POST',
+    headers: { cookie: cookies, origin: pair.server.address, 'content-type': 'application/x-www-form-urlencoded' },
+    body: `password=${'x'.repeat(7000)}`,
   });
   assert.equal(answer.status, 200);
   assert.match(answer.text, /Такой длинный пароль не подойдёт/);

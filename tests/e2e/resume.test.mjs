@@ -10,14 +10,18 @@ import { Visitor, WAYS_BACK, loginOf, trackOf } from './harness/visitor.mjs';
 const cleanup = new Cleanup();
 let emulator;
 let server;
-before(async () => { ({ emulator, server } = await startPair(cleanup)); });
+before(async () => {
+  ({ emulator, server } = await startPair(cleanup));
+});
 after(() => cleanup.run());
 
 const ids = (events) => events.map(({ id }) => id);
 
 /** Offsets go up by one, in one epoch: nothing lost, nothing twice, in order. */
 function isWhole(events) {
-  const parsed = events.map(({ id }) => id.match(/^(.+)-(\d+)$/)).map(([, epoch, offset]) => ({ epoch, offset: Number(offset) }));
+  const parsed = events
+    .map(({ id }) => id.match(/^(.+)-(\d+)$/))
+    .map(([, epoch, offset]) => ({ epoch, offset: Number(offset) }));
   assert.equal(new Set(parsed.map(({ epoch }) => epoch)).size, 1, ids(events).join());
   parsed.forEach(({ offset }, index) => assert.equal(offset, parsed[0].offset + index, ids(events).join()));
 }
@@ -95,7 +99,11 @@ describe('cut at every event, back over every transport', () => {
       const again = await visitor.resume(way, login);
       await again.outcome();
       assert.deepEqual(ids(again.events), ids(stream.events), way);
-      assert.deepEqual(again.events.map(({ event }) => event), stream.events.map(({ event }) => event), way);
+      assert.deepEqual(
+        again.events.map(({ event }) => event),
+        stream.events.map(({ event }) => event),
+        way,
+      );
     }
   });
 
@@ -167,12 +175,18 @@ describe('the wrong browser', () => {
     await other.startPage(); // has a flow cookie, but of another login
     for (const [who, wrong] of Object.entries({ nobody, other })) {
       for (const way of ['ws-url', 'sse-after', 'sse-last-event-id']) {
-        const refused = await wrong.resume(way, login, stream.events[0].id).then(() => assert.fail(`${who} got in by ${way}`), (error) => error);
+        const refused = await wrong.resume(way, login, stream.events[0].id).then(
+          () => assert.fail(`${who} got in by ${way}`),
+          (error) => error,
+        );
         isProblem(refused, 404, 'login-not-found');
       }
       const viaMessage = await wrong.resume('ws-message', login, stream.events[0].id);
       await viaMessage.ends();
-      assert.ok(viaMessage.events.every(({ event, data }) => event === 'error' && data.code === 'login-not-found'), `${who}: ${JSON.stringify(viaMessage.events)}`);
+      assert.ok(
+        viaMessage.events.every(({ event, data }) => event === 'error' && data.code === 'login-not-found'),
+        `${who}: ${JSON.stringify(viaMessage.events)}`,
+      );
       isProblem(await wrong.page(login, undefined, 0), 404, 'login-not-found');
       isProblem(await wrong.password(login, 'x'), 404, 'login-not-found');
       isProblem(await wrong.giveUp(login), 404, 'login-not-found');
@@ -227,13 +241,33 @@ describe('positions', () => {
     const visitor = new Visitor(server.base);
     const stream = await visitor.startWs();
     const { login, qr } = await untilCode(stream);
-    for (const bad of ['x', '1', '-', 'zz-1', `${qr.id}x`, '%00', '0-0-0-0', '-1', '9'.repeat(100), `${qr.id.split('-')[0]}--1`]) {
-      isProblem(await visitor.request(`/${login}/events?wait=0&after=${encodeURIComponent(bad)}`, { headers: { accept: 'application/json' } }), 400, 'position-invalid');
+    for (const bad of [
+      'x',
+      '1',
+      '-',
+      'zz-1',
+      `${qr.id}x`,
+      '%00',
+      '0-0-0-0',
+      '-1',
+      '9'.repeat(100),
+      `${qr.id.split('-')[0]}--1`,
+    ]) {
+      isProblem(
+        await visitor.request(`/${login}/events?wait=0&after=${encodeURIComponent(bad)}`, {
+          headers: { accept: 'application/json' },
+        }),
+        400,
+        'position-invalid',
+      );
     }
     const epoch = qr.id.slice(0, qr.id.lastIndexOf('-'));
     const foreign = epoch.replace(/./g, (digit) => (digit === '0' ? '1' : '0')) + '-1';
     isProblem(await visitor.page(login, foreign, 0), 410, 'position-gone');
-    const refused = await visitor.resume('sse-after', login, foreign).then(() => assert.fail(), (error) => error);
+    const refused = await visitor.resume('sse-after', login, foreign).then(
+      () => assert.fail(),
+      (error) => error,
+    );
     isProblem(refused, 410, 'position-gone');
     await visitor.giveUp(login);
   });

@@ -37,8 +37,13 @@ async function start(options = {}) {
 }
 
 const visitorOf = (at, origin = ORIGIN) => new Visitor(at.address + BASE_PATH, { origin });
-const signInAt = (at, options = {}) => signIn({ emulator, base: at.address + BASE_PATH, visitor: visitorOf(at), how: 'page', ...options });
-const sessionCookie = (visitor) => visitor.jar.names().filter((name) => !name.includes('flow')).map((name) => ({ name, ...visitor.jar.get(name) }))[0];
+const signInAt = (at, options = {}) =>
+  signIn({ emulator, base: at.address + BASE_PATH, visitor: visitorOf(at), how: 'page', ...options });
+const sessionCookie = (visitor) =>
+  visitor.jar
+    .names()
+    .filter((name) => !name.includes('flow'))
+    .map((name) => ({ name, ...visitor.jar.get(name) }))[0];
 
 describe('the session', () => {
   test('a __Host- cookie, 303 to where the visitor came from, and no token in the address', async () => {
@@ -67,7 +72,8 @@ describe('the session', () => {
 
   test('who it is', async () => {
     const { visitor, session } = await signInAt(server);
-    for (const key of ['sub', 'name', 'first_name', 'last_name', 'picture']) assert.ok(session[key], `${key} in ${JSON.stringify(session)}`);
+    for (const key of ['sub', 'name', 'first_name', 'last_name', 'picture'])
+      assert.ok(session[key], `${key} in ${JSON.stringify(session)}`);
     const verify = await visitor.request('/verify');
     assert.equal(verify.status, 200);
     assert.equal(verify.headers['x-auth-user'], session.sub);
@@ -117,7 +123,8 @@ describe('without leaving the page: POST /callback', () => {
     const success = await stream.outcome();
     return { visitor, token: success.data.token };
   }
-  const redeem = (visitor, json) => visitor.request('/callback', { method: 'POST', json, headers: { accept: 'application/json' } });
+  const redeem = (visitor, json) =>
+    visitor.request('/callback', { method: 'POST', json, headers: { accept: 'application/json' } });
 
   test('answers with the session, and its cookie', async () => {
     const { visitor, token } = await approved();
@@ -133,7 +140,8 @@ describe('without leaving the page: POST /callback', () => {
   test('a page of another listed origin, with credentials', async () => {
     const { visitor, token } = await approved(server, SHOP);
     const preflight = await visitor.request('/callback', {
-      method: 'OPTIONS', headers: { 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
+      method: 'OPTIONS',
+      headers: { 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },
     });
     assert.equal(preflight.status, 204);
     assert.equal(preflight.headers['access-control-allow-origin'], SHOP);
@@ -166,7 +174,10 @@ describe('the account page', () => {
     const page = await visitor.request('/account', { headers: html });
     assert.equal(page.status, 200);
     assert.match(page.headers['content-type'], /^text\/html/);
-    assert.ok(page.text.includes('You are signed in') && page.text.includes(session.name) && page.text.includes('example.ru'), page.text);
+    assert.ok(
+      page.text.includes('You are signed in') && page.text.includes(session.name) && page.text.includes('example.ru'),
+      page.text,
+    );
     const out = await visitor.request('/logout', { method: 'POST', headers: html });
     assert.equal(out.status, 303);
     assert.equal(out.headers.location, `${BASE_PATH}/account`);
@@ -194,26 +205,46 @@ describe('the key of a login', () => {
     assert.equal(page.status, 200, page.text);
     assert.equal(page.json.events[0].data.login, login);
     assert.ok(!('key' in page.json), 'told once');
-    for (const headers of [{}, { 'x-max-auth-key': '' }, { 'x-max-auth-key': `${key}x` }, { 'x-max-auth-key': (await visitorOf(server).startPage()).key }]) {
+    for (const headers of [
+      {},
+      { 'x-max-auth-key': '' },
+      { 'x-max-auth-key': `${key}x` },
+      { 'x-max-auth-key': (await visitorOf(server).startPage()).key },
+    ]) {
       isProblem(await read(headers), 404, 'login-not-found');
     }
-    isProblem(await read({ 'x-max-auth-key': key, accept: 'text/event-stream' }, `/${login}/events`), 404, 'login-not-found');
-    isProblem(await bare.request(`/${login}`, { method: 'DELETE', headers: { 'x-max-auth-key': key } }), 404, 'login-not-found');
+    isProblem(
+      await read({ 'x-max-auth-key': key, accept: 'text/event-stream' }, `/${login}/events`),
+      404,
+      'login-not-found',
+    );
+    isProblem(
+      await bare.request(`/${login}`, { method: 'DELETE', headers: { 'x-max-auth-key': key } }),
+      404,
+      'login-not-found',
+    );
     const foreign = visitorOf(server, 'https://evil.example');
-    isProblem(await foreign.request(`/${login}/events?wait=0`, { headers: { 'x-max-auth-key': key } }), 403, 'origin-refused');
+    isProblem(
+      await foreign.request(`/${login}/events?wait=0`, { headers: { 'x-max-auth-key': key } }),
+      403,
+      'origin-refused',
+    );
   });
 });
 
 describe('how streams ended', () => {
   const ended = async (at) => (await fetchWhole(`${at.ops}/streams`)).json;
-  const count = (rows, transport) => rows.filter((row) => row.transport === transport).reduce((sum, row) => sum + row.ended, 0);
+  const count = (rows, transport) =>
+    rows.filter((row) => row.transport === transport).reduce((sum, row) => sum + row.ended, 0);
 
   test('only what was a stream is counted: no start that is answered whole, no trial, nothing that was refused', async () => {
     const fresh = await start();
     const visitor = visitorOf(fresh);
     const page = await visitor.startPage();
     await visitor.request(`/${page.login}/events?wait=0`);
-    const trial = await visitor.request(`/${page.login}/events?trial=100`, { headers: { accept: 'text/event-stream' } });
+    const trial = await visitor.request(`/${page.login}/events?trial=100`, {
+      headers: { accept: 'text/event-stream' },
+    });
     assert.match(trial.text, /^: \d+ 25\n\n(: \d+ 25\n\n){4}$/);
     await visitor.ws(`/${page.login}/events?after=x`).catch(() => {});
     await visitor.request('/nobody/events', { headers: { accept: 'text/event-stream' } });
@@ -240,7 +271,9 @@ describe('how streams ended', () => {
     const last = stream.events.at(-1);
     const login = stream.events[0].data.login;
     const before = count(await ended(fresh), 'sse');
-    const answer = await visitor.request(`/${login}/events?after=${last.id}`, { headers: { accept: 'text/event-stream' } });
+    const answer = await visitor.request(`/${login}/events?after=${last.id}`, {
+      headers: { accept: 'text/event-stream' },
+    });
     assert.equal(answer.status, 204);
     await pause(50);
     assert.equal(count(await ended(fresh), 'sse'), before);
@@ -253,7 +286,9 @@ describe('what it survives', () => {
     const first = await start({ state });
     const { visitor, session } = await signInAt(first);
     await first.stop();
-    const files = readdirSync(state, { recursive: true }).map((name) => join(state, name)).filter((path) => statSync(path).isFile());
+    const files = readdirSync(state, { recursive: true })
+      .map((name) => join(state, name))
+      .filter((path) => statSync(path).isFile());
     assert.ok(files.length > 0);
     for (const path of files) assert.equal(statSync(path).mode & 0o777, 0o600, path);
 
@@ -292,7 +327,10 @@ describe('what it survives', () => {
 
   test('a foreign site can log nobody out', async () => {
     const { visitor } = await signInAt(server);
-    const answer = await visitor.request('/logout', { method: 'POST', headers: { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' } });
+    const answer = await visitor.request('/logout', {
+      method: 'POST',
+      headers: { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
+    });
     assert.equal(answer.status, 403, answer.text);
     assert.equal((await visitor.request('/logout')).status, 405, 'and a link cannot either');
     assert.equal((await visitor.session()).status, 200);
@@ -302,8 +340,22 @@ describe('what it survives', () => {
     const { visitor } = await signInAt(server);
     const { name, value } = sessionCookie(visitor);
     const forged = [
-      '', 'x', 'null', '{}', value.slice(1), value.slice(0, -1), `${value}A`, value + value, value.toUpperCase(), [...value].reverse().join(''),
-      visitor.jar.find(/flow/)?.value ?? 'flow', `${value.split('.')[0]}.`, 'A'.repeat(4000), '%00', '../../key', `${value}%00`,
+      '',
+      'x',
+      'null',
+      '{}',
+      value.slice(1),
+      value.slice(0, -1),
+      `${value}A`,
+      value + value,
+      value.toUpperCase(),
+      [...value].reverse().join(''),
+      visitor.jar.find(/flow/)?.value ?? 'flow',
+      `${value.split('.')[0]}.`,
+      'A'.repeat(4000),
+      '%00',
+      '../../key',
+      `${value}%00`,
     ];
     for (let at = 0; at < value.length; at += Math.max(1, Math.floor(value.length / 24))) {
       const other = value[at] === 'A' ? 'B' : 'A';
@@ -333,23 +385,75 @@ describe('what it survives', () => {
 // ---- open redirects ------------------------------------------------------------------------------------------------------------
 
 const EVIL = [
-  'https://evil.example', 'http://evil.example/', 'HTTPS://EVIL.EXAMPLE', '//evil.example', '///evil.example', '////evil.example/x',
-  '/\\evil.example', '\\\\evil.example', '\\/evil.example', '/\\/evil.example', '/\t/evil.example', '/\n/evil.example', '/\r/evil.example',
-  '\t//evil.example', ' //evil.example', '\u0000//evil.example', '/\u0000/evil.example', '/ /evil.example', '//evil.example/%2f..',
-  '/%5cevil.example', '/%2f/evil.example', '/%09/evil.example', '//evil%E3%80%82example', '//evil。example', '/．/evil.example',
-  'javascript:alert(1)', 'JaVaScRiPt:alert(1)', 'java\nscript:alert(1)', 'data:text/html,x', 'vbscript:x', 'file:///etc/passwd', 'blob:https://evil.example/x',
-  'https:evil.example', 'https:/evil.example', 'http:\\\\evil.example', 'https://example.ru@evil.example', 'https://example.ru.evil.example',
-  'https://evil.example/https://example.ru', 'https://evil.example?https://example.ru', 'https://evil.example#@example.ru',
-  'https://example.ru:444/', 'http://example.ru/', 'https://shop.example.evil.example/', 'https://shop.example@evil.example/', 'https://xn--e1awd7f.example/',
-  '@evil.example', '.evil.example', ':80', '?//evil.example', '/..//evil.example', '/./\\evil.example', '/x/../..//evil.example', '//0x7f000001/', '//[::1]/', '/\u2028/evil.example',
-  '/x\r\nSet-Cookie: a=b', '/x\r\nLocation: https://evil.example', `/${'x'.repeat(5000)}`,
+  'https://evil.example',
+  'http://evil.example/',
+  'HTTPS://EVIL.EXAMPLE',
+  '//evil.example',
+  '///evil.example',
+  '////evil.example/x',
+  '/\\evil.example',
+  '\\\\evil.example',
+  '\\/evil.example',
+  '/\\/evil.example',
+  '/\t/evil.example',
+  '/\n/evil.example',
+  '/\r/evil.example',
+  '\t//evil.example',
+  ' //evil.example',
+  '\u0000//evil.example',
+  '/\u0000/evil.example',
+  '/ /evil.example',
+  '//evil.example/%2f..',
+  '/%5cevil.example',
+  '/%2f/evil.example',
+  '/%09/evil.example',
+  '//evil%E3%80%82example',
+  '//evil。example',
+  '/．/evil.example',
+  'javascript:alert(1)',
+  'JaVaScRiPt:alert(1)',
+  'java\nscript:alert(1)',
+  'data:text/html,x',
+  'vbscript:x',
+  'file:///etc/passwd',
+  'blob:https://evil.example/x',
+  'https:evil.example',
+  'https:/evil.example',
+  'http:\\\\evil.example',
+  'https://example.ru@evil.example',
+  'https://example.ru.evil.example',
+  'https://evil.example/https://example.ru',
+  'https://evil.example?https://example.ru',
+  'https://evil.example#@example.ru',
+  'https://example.ru:444/',
+  'http://example.ru/',
+  'https://shop.example.evil.example/',
+  'https://shop.example@evil.example/',
+  'https://xn--e1awd7f.example/',
+  '@evil.example',
+  '.evil.example',
+  ':80',
+  '?//evil.example',
+  '/..//evil.example',
+  '/./\\evil.example',
+  '/x/../..//evil.example',
+  '//0x7f000001/',
+  '//[::1]/',
+  '/\u2028/evil.example',
+  '/x\r\nSet-Cookie: a=b',
+  '/x\r\nLocation: https://evil.example',
+  `/${'x'.repeat(5000)}`,
 ];
 
 describe('returnTo leads nowhere else', () => {
   test(`${EVIL.length} payloads`, async () => {
     const judge = async (returnTo) => {
       const visitor = visitorOf(server);
-      const start = await visitor.request('', { method: 'POST', json: { userAgent: visitor.userAgent, returnTo }, headers: { accept: 'application/json' } });
+      const start = await visitor.request('', {
+        method: 'POST',
+        json: { userAgent: visitor.userAgent, returnTo },
+        headers: { accept: 'application/json' },
+      });
       if (start.status !== 200) {
         isProblem(start, 400);
         return;
@@ -357,28 +461,44 @@ describe('returnTo leads nowhere else', () => {
       await visitor.giveUp(start.json.login);
       const { callback } = await signInAt(server, { start: { returnTo } });
       const { location, 'set-cookie': cookies } = callback.headers;
-      assert.match(location, /^[\x21-\x7e]+$/, `${JSON.stringify(returnTo)} gave the header ${JSON.stringify(location)}`);
+      assert.match(
+        location,
+        /^[\x21-\x7e]+$/,
+        `${JSON.stringify(returnTo)} gave the header ${JSON.stringify(location)}`,
+      );
       const target = new URL(location, `${ORIGIN}${BASE_PATH}/callback`);
       assert.equal(target.origin, ORIGIN, `${JSON.stringify(returnTo)} led to ${location}`);
       assert.ok([cookies].flat().every((line) => !line.startsWith('a=b')));
     };
     // A few at a time: each is a whole sign-in.
     const queue = [...EVIL];
-    await Promise.all(Array.from({ length: 6 }, async () => {
-      while (queue.length > 0) await judge(queue.shift());
-    }));
+    await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        while (queue.length > 0) await judge(queue.shift());
+      }),
+    );
   });
 
   test('and not from what is no text at all', async () => {
     for (const returnTo of [1, true, null, [], {}, ['/x'], { path: '/x' }]) {
       const visitor = visitorOf(server);
-      const { status, text } = await visitor.request('', { method: 'POST', json: { userAgent: visitor.userAgent, returnTo }, headers: { accept: 'application/json' } });
+      const { status, text } = await visitor.request('', {
+        method: 'POST',
+        json: { userAgent: visitor.userAgent, returnTo },
+        headers: { accept: 'application/json' },
+      });
       assert.ok(status === 400 || status === 200, `${JSON.stringify(returnTo)}: ${status} ${text}`);
     }
   });
 
   test('good places stay what they are', async () => {
-    for (const returnTo of ['/', '/inside', '/a/b?c=d&e=f#g', '/%D0%BF%D1%83%D1%82%D1%8C', '/x?next=https://other.example/']) {
+    for (const returnTo of [
+      '/',
+      '/inside',
+      '/a/b?c=d&e=f#g',
+      '/%D0%BF%D1%83%D1%82%D1%8C',
+      '/x?next=https://other.example/',
+    ]) {
       const { callback } = await signInAt(server, { start: { returnTo } });
       assert.equal(callback.headers.location.replace(ORIGIN, ''), returnTo);
     }

@@ -15,11 +15,15 @@ const cleanup = new Cleanup();
 after(() => cleanup.run());
 
 let emulator;
-before(async () => { emulator = cleanup.add(await startEmulator({ pollMs: 20 })); });
+before(async () => {
+  emulator = cleanup.add(await startEmulator({ pollMs: 20 }));
+});
 
 /** A server with one login that MAX is opening: its answer to LOGIN_BY_QR takes `ms`. */
 async function inFlight(ms, { settings = {}, state = tempFolder('state') } = {}) {
-  const server = cleanup.add(await startServer({ upstream: [[emulator.url, 'binary']], state, settings: { LOG_LEVEL: 'info', ...settings } }));
+  const server = cleanup.add(
+    await startServer({ upstream: [[emulator.url, 'binary']], state, settings: { LOG_LEVEL: 'info', ...settings } }),
+  );
   const visitor = new Visitor(server.base);
   const stream = await visitor.startWs();
   const { track } = await untilCode(stream);
@@ -56,7 +60,9 @@ test('server.stop_timeout over: what is left is counted and told, then and at th
   assert.match(server.output, /stopped while.* 1 may be left open at MAX.*Devices/);
   assert.equal(await left(), open + 1);
   assert.equal(mark(state), 1);
-  const again = cleanup.add(await startServer({ upstream: [[emulator.url, 'binary']], state, settings: { LOG_LEVEL: 'info' } }));
+  const again = cleanup.add(
+    await startServer({ upstream: [[emulator.url, 'binary']], state, settings: { LOG_LEVEL: 'info' } }),
+  );
   assert.match(again.output, /the last run was stopped.* 1 may be left open/);
   assert.match(await again.metrics(), /max_auth_logins_left_open 1/);
   assert.equal(mark(state), 0, 'told once');
@@ -76,7 +82,9 @@ for (const signal of ['SIGKILL', 'SIGABRT']) {
   test(`${signal}: the next start tells`, async () => {
     const { server, state } = await inFlight(3000);
     await server.stop(signal);
-    const again = cleanup.add(await startServer({ upstream: [[emulator.url, 'binary']], state, settings: { LOG_LEVEL: 'info' } }));
+    const again = cleanup.add(
+      await startServer({ upstream: [[emulator.url, 'binary']], state, settings: { LOG_LEVEL: 'info' } }),
+    );
     assert.match(again.output, /the last run was stopped.* 1 may be left open/);
     for (const line of again.lines) assert.doesNotMatch(line, /An_/);
   });
@@ -92,7 +100,10 @@ test('MAX hangs up behind each code: the connections get fewer, and the visitor 
   const rude = cleanup.add(await startEmulator({ pollMs: 20 }));
   await rude.fault({ on: 289, do: 'cut', times: 1000 });
   const server = cleanup.add(
-    await startServer({ upstream: [[rude.url, 'binary']], settings: { UPSTREAM_GIVE_UP_AFTER: '8s', LOG_LEVEL: 'info' } }),
+    await startServer({
+      upstream: [[rude.url, 'binary']],
+      settings: { UPSTREAM_GIVE_UP_AFTER: '8s', LOG_LEVEL: 'info' },
+    }),
   );
   const stream = await new Visitor(server.base).startWs();
   assert.equal((await stream.outcome(30_000)).data.code, 'upstream-unreachable');
@@ -100,4 +111,3 @@ test('MAX hangs up behind each code: the connections get fewer, and the visitor 
   const { codes } = await rude.stats();
   assert.ok(codes >= 3 && codes <= 9, `${codes} codes`);
 });
-

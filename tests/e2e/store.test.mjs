@@ -15,7 +15,9 @@ import { Visitor } from './harness/visitor.mjs';
 const cleanup = new Cleanup();
 const servers = new Cleanup();
 let emulator;
-before(async () => { emulator = cleanup.add(await startEmulator()); });
+before(async () => {
+  emulator = cleanup.add(await startEmulator());
+});
 after(() => cleanup.run());
 afterEach(() => servers.run());
 
@@ -72,7 +74,11 @@ describe('a state folder', () => {
     const state = tempFolder('state');
     const first = await start({ state });
     const visitor = await visitorAt(first);
-    const settings = { STORE_PATH: state, SERVER_LISTEN: `127.0.0.1:${await freePort()}`, SERVER_OPS_LISTEN: `127.0.0.1:${await freePort()}` };
+    const settings = {
+      STORE_PATH: state,
+      SERVER_LISTEN: `127.0.0.1:${await freePort()}`,
+      SERVER_OPS_LISTEN: `127.0.0.1:${await freePort()}`,
+    };
     const second = await run(BINARY, ['serve'], { env: environment(settings), ms: 5000 });
     assert.equal(second.code, 2, second.output);
     assert.equal(second.output.match(/^max-auth: /gm)?.length, 1, second.output);
@@ -99,7 +105,12 @@ test('a cookie of somebody else that is not ASCII hides ours from nobody', async
   const theirs = ['city', Buffer.from('Москва').toString('latin1')];
   const jar = new Jar();
   jar.set(...theirs);
-  const { visitor } = await signIn({ emulator, base: server.base, how: 'page', visitor: new Visitor(server.base, { jar }) });
+  const { visitor } = await signIn({
+    emulator,
+    base: server.base,
+    how: 'page',
+    visitor: new Visitor(server.base, { jar }),
+  });
   visitor.jar.delete('city');
   visitor.jar.set(...theirs);
   assert.equal((await visitor.session()).status, 200, 'behind ours as well');

@@ -30,11 +30,38 @@ function authority(folder) {
   const file = (name) => join(folder, name);
   const openssl = (...args) => execFileSync('openssl', args, { stdio: 'ignore' });
   const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  openssl('req', '-x509', ...ec, '-days', '2', '-subj', '/CN=A test root', '-keyout', file('ca.key'), '-out', file('ca.pem'));
+  openssl(
+    'req',
+    '-x509',
+    ...ec,
+    '-days',
+    '2',
+    '-subj',
+    '/CN=A test root',
+    '-keyout',
+    file('ca.key'),
+    '-out',
+    file('ca.pem'),
+  );
   openssl('req', ...ec, '-subj', '/CN=localhost', '-keyout', file('key.pem'), '-out', file('request.pem'));
   writeFileSync(file('extensions'), 'subjectAltName=DNS:localhost\n');
-  openssl('x509', '-req', '-in', file('request.pem'), '-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-CAcreateserial', '-days', '2',
-    '-extfile', file('extensions'), '-out', file('cert.pem'));
+  openssl(
+    'x509',
+    '-req',
+    '-in',
+    file('request.pem'),
+    '-CA',
+    file('ca.pem'),
+    '-CAkey',
+    file('ca.key'),
+    '-CAcreateserial',
+    '-days',
+    '2',
+    '-extfile',
+    file('extensions'),
+    '-out',
+    file('cert.pem'),
+  );
   return { root: file('ca.pem'), key: readFileSync(file('key.pem')), cert: readFileSync(file('cert.pem')), folder };
 }
 
@@ -42,7 +69,10 @@ async function startTls(port, { key, cert }) {
   const sockets = new Set();
   const server = createServer({ key, cert }, (outer) => {
     const inner = connect(port, '127.0.0.1');
-    for (const [one, other] of [[outer, inner], [inner, outer]]) {
+    for (const [one, other] of [
+      [outer, inner],
+      [inner, outer],
+    ]) {
       sockets.add(one);
       one.on('error', () => other.destroy());
       one.on('close', () => other.destroy());
@@ -92,7 +122,11 @@ test('a second address takes over, and the first is left alone for a while', asy
   const server = cleanup.add(await startServer({ upstream: [dead, [emulator.url, 'binary']] }));
   await signIn({ emulator, base: server.base });
   await signIn({ emulator, base: server.base });
-  assert.equal(server.stderr.match(/MAX cannot be reached: TCP: /g)?.length, 1, 'the second visitor did not pay for it');
+  assert.equal(
+    server.stderr.match(/MAX cannot be reached: TCP: /g)?.length,
+    1,
+    'the second visitor did not pay for it',
+  );
 });
 
 test('an address that refuses the upgrade is named with its status', async () => {
@@ -102,7 +136,7 @@ test('an address that refuses the upgrade is named with its status', async () =>
   assert.match(server.stderr, /MAX cannot be reached: WebSocket upgrade: answered with status 403/);
 });
 
-test('a name that is nobody\'s is a matter of DNS', async () => {
+test("a name that is nobody's is a matter of DNS", async () => {
   const server = await refused([['ws://nobody.invalid/websocket', 'json']], {});
   assert.match(server.stderr, /MAX cannot be reached: DNS: nobody\.invalid/);
 });
@@ -110,9 +144,15 @@ test('a name that is nobody\'s is a matter of DNS', async () => {
 test('roots that cannot be read stop the start, with the reason', async () => {
   const empty = join(ca.folder, 'empty.pem');
   writeFileSync(empty, 'no certificate\n');
-  for (const [file, why] of [[empty, /holds no certificate in PEM form/], [join(ca.folder, 'missing.pem'), /upstream\.ca_file .*missing\.pem/]]) {
+  for (const [file, why] of [
+    [empty, /holds no certificate in PEM form/],
+    [join(ca.folder, 'missing.pem'), /upstream\.ca_file .*missing\.pem/],
+  ]) {
     const env = environment({
-      UPSTREAM_CA_FILE: file, STORE_PATH: tempFolder('state'), SERVER_LISTEN: `127.0.0.1:${await freePort()}`, SERVER_OPS_LISTEN: `127.0.0.1:${await freePort()}`,
+      UPSTREAM_CA_FILE: file,
+      STORE_PATH: tempFolder('state'),
+      SERVER_LISTEN: `127.0.0.1:${await freePort()}`,
+      SERVER_OPS_LISTEN: `127.0.0.1:${await freePort()}`,
     });
     const { code, stderr } = await run(BINARY, ['serve'], { env });
     assert.equal(code, 2);

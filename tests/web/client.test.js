@@ -86,7 +86,11 @@ test('what failed is told to the server once, with the next request', async () =
   world.sse = 'held';
   world.start();
   await world.clock.advance(20_000);
-  const told = world.asked.map(({ query }) => query.get('failed')).filter(Boolean).join(',').split(',');
+  const told = world.asked
+    .map(({ query }) => query.get('failed'))
+    .filter(Boolean)
+    .join(',')
+    .split(',');
   assert.deepEqual(told, ['ws.hang', 'sse.late', 'sse.late']);
 });
 
@@ -96,7 +100,11 @@ test('a WebSocket closed twice gives way to SSE', async () => {
   world.start();
   await world.clock.advance(1000);
   assert.equal(world.sockets.length, 2);
-  assert.deepEqual(world.kinds('sse').map(({ query }) => query.has('trial')), [true, false], 'a trial, and then in earnest');
+  assert.deepEqual(
+    world.kinds('sse').map(({ query }) => query.has('trial')),
+    [true, false],
+    'a trial, and then in earnest',
+  );
   const polls = world.kinds('poll').length;
   await world.clock.advance(30_000);
   assert.equal(world.kinds('poll').length, polls, 'SSE delivered: no more pages');
@@ -729,7 +737,11 @@ for (const [kind, prepare] of ALONE.slice(0, 2)) {
     await world.clock.advance(10_500);
     assert.ok(world.kinds('poll').length > 0);
     await world.clock.advance(10_000);
-    assert.equal(world.liveSockets.length + world.streams.size, 0, `reopened, late again, closed: ${JSON.stringify(stop.report)}`);
+    assert.equal(
+      world.liveSockets.length + world.streams.size,
+      0,
+      `reopened, late again, closed: ${JSON.stringify(stop.report)}`,
+    );
     await storyAtOnce(world);
   });
 }
@@ -804,14 +816,25 @@ test('redeem: success is told with the session, when there is one', async () => 
   /** @type {(response: Response) => void} */
   let answer = () => {};
   const { fetch } = world;
-  world.fetch = /** @type {any} */ ((/** @type {string} */ url, /** @type {any} */ init) => (url.endsWith('/callback') ? (world.asked.push(/** @type {any} */ ({ url, init })), new Promise((resolve) => (answer = resolve))) : fetch(url, init)));
+  world.fetch = /** @type {any} */ (
+    (/** @type {string} */ url, /** @type {any} */ init) =>
+      url.endsWith('/callback')
+        ? (world.asked.push(/** @type {any} */ ({ url, init })), new Promise((resolve) => (answer = resolve)))
+        : fetch(url, init)
+  );
   await upToSuccess(world);
   assert.ok(!world.events.includes('success'), 'not before');
   const { init } = world.asked.at(-1) ?? {};
-  assert.deepEqual([init.method, JSON.parse(init.body), init.credentials, init.headers.Accept], ['POST', { token: 'T' }, 'include', 'application/json']);
+  assert.deepEqual(
+    [init.method, JSON.parse(init.body), init.credentials, init.headers.Accept],
+    ['POST', { token: 'T' }, 'include', 'application/json'],
+  );
   answer(json({ sub: 'max:1', name: 'И' }));
   await settle();
-  assert.deepEqual(world.told.at(-1), ['success', { token: 'T', redirect: '/x', session: { sub: 'max:1', name: 'И' } }]);
+  assert.deepEqual(world.told.at(-1), [
+    'success',
+    { token: 'T', redirect: '/x', session: { sub: 'max:1', name: 'И' } },
+  ]);
 });
 
 test('redeem: an answer lost on its way back is found in the session', async () => {
@@ -830,7 +853,8 @@ test('redeem: an answer lost on its way back is found in the session', async () 
 
 test('redeem: a token that is worth nothing is an error, not a success', async () => {
   const world = new World();
-  world.onRedeem = ({ path }) => (path.startsWith('/session') ? problem(401, 'not-signed-in') : problem(400, 'grant-invalid'));
+  world.onRedeem = ({ path }) =>
+    path.startsWith('/session') ? problem(401, 'not-signed-in') : problem(400, 'grant-invalid');
   await upToSuccess(world);
   await world.clock.advance(1000);
   assert.deepEqual([world.told.at(-1)?.[0], world.told.at(-1)?.[1].code], ['error', 'grant-invalid']);
@@ -921,7 +945,8 @@ test('where something on the way wants cookies, pages go on with them', async ()
   world.sse = 'hang';
   world.start();
   await world.clock.advance(20_000);
-  world.onPoll = (asked) => (isKeyed(asked) ? new Response('<h1>Sign in to the intranet</h1>', { status: 401 }) : undefined);
+  world.onPoll = (asked) =>
+    isKeyed(asked) ? new Response('<h1>Sign in to the intranet</h1>', { status: 401 }) : undefined;
   world.window.dispatchEvent(new Event('online'));
   await world.clock.advance(1000);
   tell(world, 'qr2');
@@ -954,7 +979,22 @@ test('positions', () => {
 
 test('the SSE parser: any cut, any line end, marks among comments', () => {
   for (const eol of ['\n', '\r\n', '\r']) {
-    const text = [': 1790000000123 10000', '', 'retry: 50', ': 12', ': 1 2 3', 'id: e-1', 'event: qr', 'data: {"a":', 'data:1}', '', ''].join(eol) + ':' + eol;
+    const text =
+      [
+        ': 1790000000123 10000',
+        '',
+        'retry: 50',
+        ': 12',
+        ': 1 2 3',
+        'id: e-1',
+        'event: qr',
+        'data: {"a":',
+        'data:1}',
+        '',
+        '',
+      ].join(eol)
+      + ':'
+      + eol;
     for (let cut = 0; cut <= text.length; cut++) {
       /** @type {any[]} */
       const seen = [];
@@ -980,13 +1020,20 @@ test('the browser as MAX will show it', () => {
     [`Mozilla/5.0 (X11; Linux x86_64) ${chrome} Safari/537.36`, 'Chrome', 'Linux'],
     [`Mozilla/5.0 (Linux; Android 15; Pixel 9) ${chrome} Mobile Safari/537.36`, 'Chrome', 'Android'],
     ['Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:145.0) Gecko/20100101 Firefox/145.0', 'Firefox', 'macOS'],
-    ['Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Safari/604.1', 'Safari', 'iOS'],
+    [
+      'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Safari/604.1',
+      'Safari',
+      'iOS',
+    ],
     ['Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605 Version/18.0 Safari/605.1', 'Safari', 'iOS', 5],
     ['curl/8', 'Browser', 'Unknown'],
   ]);
   for (const [userAgent, deviceName, osVersion, maxTouchPoints] of cases) {
     const nav = { userAgent, language: 'en-US', maxTouchPoints: maxTouchPoints ?? 0 };
-    const facts = describeBrowser(nav, /** @type {any} */ ({ screen: { width: 1920, height: 1080 }, devicePixelRatio: 2 }));
+    const facts = describeBrowser(
+      nav,
+      /** @type {any} */ ({ screen: { width: 1920, height: 1080 }, devicePixelRatio: 2 }),
+    );
     assert.deepEqual([facts.deviceName, facts.osVersion], [deviceName, osVersion], userAgent);
     assert.equal(facts.screen, '1080x1920 2.0x');
     assert.equal(facts.locale, 'en');

@@ -22,11 +22,24 @@ const FILES = {
   '/phone/phone.css': 'phone.css',
   [`${BASE}/login`]: 'login.html',
   ...Object.fromEntries(
-    ['client.js', 'transports.js', 'lateness.js', 'browser.js', 'widget.js', 'widget-look.js', 'login.js', 'page.css'].map((name) => [`${BASE}/${name}`, name]),
+    [
+      'client.js',
+      'transports.js',
+      'lateness.js',
+      'browser.js',
+      'widget.js',
+      'widget-look.js',
+      'login.js',
+      'page.css',
+    ].map((name) => [`${BASE}/${name}`, name]),
   ),
 };
 /** @type {Record<string, string>} */
-const TYPES = { html: 'text/html; charset=utf-8', js: 'text/javascript; charset=utf-8', css: 'text/css; charset=utf-8' };
+const TYPES = {
+  html: 'text/html; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+};
 const TEXT = /** @type {Record<string, string>} */ ({
   connecting: 'Подключение к серверу…',
   code: 'Получаем QR-код...',
@@ -195,8 +208,19 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
       if (stage !== 'code') setTimeout(() => login.code(ttl), codeAfter);
       if (stage === 'password') setTimeout(() => login.add('password', { hint: 'имя кота' }), codeAfter * 2);
       if (stage === 'approved') setTimeout(() => login.stage('approved'), codeAfter * 2);
-      if (stage === 'error') setTimeout(() => login.add('error', { code: fault.code, message: fault.message ?? 'Ошибка', retry: fault.retry !== '0' }), codeAfter * 2);
-      return json(response, 200, { login: login.id, events: login.events, next: login.events.at(-1)?.id, asked: Date.now(), sent: Date.now() });
+      if (stage === 'error')
+        setTimeout(
+          () =>
+            login.add('error', { code: fault.code, message: fault.message ?? 'Ошибка', retry: fault.retry !== '0' }),
+          codeAfter * 2,
+        );
+      return json(response, 200, {
+        login: login.id,
+        events: login.events,
+        next: login.events.at(-1)?.id,
+        asked: Date.now(),
+        sent: Date.now(),
+      });
     }
     if (path === '') return refuse(response, 426, 'upgrade-required');
     if (path === '/callback') {
@@ -207,7 +231,14 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
       if (!login) return refuse(response, 400, 'grant-not-found');
       login.token = '';
       const id = randomUUID();
-      sessions.set(id, { sub: 'mx_8f2c41d09b', name: 'Анна Смирнова', first_name: 'Анна', last_name: 'Смирнова', phone: '79001234567', expiresAt: Date.now() + 3600_000 });
+      sessions.set(id, {
+        sub: 'mx_8f2c41d09b',
+        name: 'Анна Смирнова',
+        first_name: 'Анна',
+        last_name: 'Смирнова',
+        phone: '79001234567',
+        expiresAt: Date.now() + 3600_000,
+      });
       seen.redeemed += Number(method === 'POST');
       const set = { 'set-cookie': `maxauth=${id}; Path=/; HttpOnly; SameSite=Lax` };
       if (method === 'POST') return json(response, 200, sessions.get(id), set);
@@ -277,7 +308,8 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
     let sent = after;
     response.write(mark(10_000));
     const pump = () => {
-      for (const e of login.events.slice(sent)) response.write(`id: ${e.id}\nevent: ${e.event}\ndata: ${JSON.stringify(e.data)}\n\n`);
+      for (const e of login.events.slice(sent))
+        response.write(`id: ${e.id}\nevent: ${e.event}\ndata: ${JSON.stringify(e.data)}\n\n`);
       sent = login.events.length;
       if (login.over) response.end();
     };
@@ -321,7 +353,12 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
         for (; sent < login.events.length; sent++) ws.send(JSON.stringify(login.events[sent]));
         if (login.over) ws.close(1000);
       };
-      for (const [at, next] of [[0, 100], [100, 100], [200, 10_000]]) setTimeout(() => ws.readyState === 1 && beat(next), at);
+      for (const [at, next] of [
+        [0, 100],
+        [100, 100],
+        [200, 10_000],
+      ])
+        setTimeout(() => ws.readyState === 1 && beat(next), at);
       const timer = setInterval(beat, 10_000);
       const cut = fault.cut ? setTimeout(() => ws.terminate(), Number(fault.cut)) : undefined;
       login.readers.add(pump);

@@ -9,13 +9,22 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { startFakeServer } from './fake-server.js';
 
-const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  (path) => path && existsSync(path),
-);
+const executablePath = [
+  process.env.CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+].find((path) => path && existsSync(path));
 const skip = executablePath || process.env.MAX_AUTH_NEED_BROWSER ? false : 'no Chromium here';
 const ARGS = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
 ];
 
 /** @type {import('playwright-core').Browser} */
@@ -135,31 +144,39 @@ test('preventDefault on success keeps the page, and the dialog closes', { skip }
   assert.equal(new URL(page.url()).pathname, '/');
 });
 
-test('redirect="false": signed in when it says so, with the session in the event, and the page stays', { skip }, async () => {
-  await page.goto(server.origin);
-  const session = page.evaluate(async () => {
-    document.querySelector('max-auth-button')?.setAttribute('redirect', 'false');
-    const detail = await new Promise((resolve) => document.addEventListener('max-auth-success', (event) => resolve(/** @type {CustomEvent} */ (event).detail)));
-    return [detail.session, await (await fetch('/api/auth/max/session')).json()];
-  });
-  await page.getByRole('button', { name: 'Sign in with MAX' }).click();
-  await page.getByRole('img', { name: /QR/ }).waitFor();
-  login().approve();
-  const [told, is] = await session;
-  assert.equal(told.name, 'Анна Смирнова');
-  assert.deepEqual(told, is);
-  assert.equal(server.seen.redeemed, 1);
-  await page.getByText('You are signed in.', { exact: true }).waitFor();
-  assert.equal(new URL(page.url()).pathname, '/');
-  assert.deepEqual(complaints, []);
-});
+test(
+  'redirect="false": signed in when it says so, with the session in the event, and the page stays',
+  { skip },
+  async () => {
+    await page.goto(server.origin);
+    const session = page.evaluate(async () => {
+      document.querySelector('max-auth-button')?.setAttribute('redirect', 'false');
+      const detail = await new Promise((resolve) =>
+        document.addEventListener('max-auth-success', (event) => resolve(/** @type {CustomEvent} */ (event).detail)),
+      );
+      return [detail.session, await (await fetch('/api/auth/max/session')).json()];
+    });
+    await page.getByRole('button', { name: 'Sign in with MAX' }).click();
+    await page.getByRole('img', { name: /QR/ }).waitFor();
+    login().approve();
+    const [told, is] = await session;
+    assert.equal(told.name, 'Анна Смирнова');
+    assert.deepEqual(told, is);
+    assert.equal(server.seen.redeemed, 1);
+    await page.getByText('You are signed in.', { exact: true }).waitFor();
+    assert.equal(new URL(page.url()).pathname, '/');
+    assert.deepEqual(complaints, []);
+  },
+);
 
 test('redirect="false": a token that is worth nothing is no success', { skip }, async () => {
   await page.goto(server.origin);
   await page.evaluate(() => document.querySelector('max-auth-button')?.setAttribute('redirect', 'false'));
   await page.getByRole('button', { name: 'Sign in with MAX' }).click();
   await page.getByRole('img', { name: /QR/ }).waitFor();
-  await page.route('**/callback', (route) => route.fulfill({ status: 400, contentType: 'application/problem+json', body: '{"code":"grant-invalid"}' }));
+  await page.route('**/callback', (route) =>
+    route.fulfill({ status: 400, contentType: 'application/problem+json', body: '{"code":"grant-invalid"}' }),
+  );
   login().approve();
   await page.getByRole('heading', { name: 'Not signed in' }).waitFor();
 });
@@ -174,28 +191,38 @@ test('the ring of a fresh code is full at once', { skip }, async () => {
   assert.ok(offset < 5, `${offset} of 100 missing`);
 });
 
-test('back and forward: the browser keeps the page, the same login goes on, the time shown is right at once', { skip }, async (t) => {
-  const keeping = await chromium.launch({ executablePath, args: ARGS, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
-  t.after(() => keeping.close());
-  const kept = await (await keeping.newContext({ locale: 'en-US' })).newPage();
-  await kept.addInitScript(() => window.addEventListener('pageshow', (event) => (document.title = event.persisted ? 'kept' : 'new')));
-  await kept.goto(`${server.base}/login?locale=en&return_to=/phone`);
-  await kept.getByText(/valid for 0:5\d/).waitFor();
-  await eventually(() => server.seen.ws === 1, 'the WebSocket');
-  await kept.waitForTimeout(500);
-  await kept.goto(`${server.origin}/phone`);
-  await eventually(() => server.seen.closeReasons.includes('4001 May come back'), 'a close that says so');
-  await kept.waitForTimeout(2500);
-  await kept.goBack({ waitUntil: 'commit' });
-  assert.equal(await kept.title(), 'kept', 'from the back/forward cache');
-  const left = (await kept.getByText(/valid for/).textContent())?.match(/0:(\d\d)/)?.[1];
-  assert.ok(Number(left) <= 57, `shows 0:${left}`);
-  assert.deepEqual([server.logins.size, server.seen.post, server.seen.delete], [1, 1, 0]);
-  await kept.goForward({ waitUntil: 'commit' });
-  await kept.goBack({ waitUntil: 'commit' });
-  login().approve();
-  await kept.waitForURL('**/phone');
-});
+test(
+  'back and forward: the browser keeps the page, the same login goes on, the time shown is right at once',
+  { skip },
+  async (t) => {
+    const keeping = await chromium.launch({
+      executablePath,
+      args: ARGS,
+      ignoreDefaultArgs: ['--disable-back-forward-cache'],
+    });
+    t.after(() => keeping.close());
+    const kept = await (await keeping.newContext({ locale: 'en-US' })).newPage();
+    await kept.addInitScript(() =>
+      window.addEventListener('pageshow', (event) => (document.title = event.persisted ? 'kept' : 'new')),
+    );
+    await kept.goto(`${server.base}/login?locale=en&return_to=/phone`);
+    await kept.getByText(/valid for 0:5\d/).waitFor();
+    await eventually(() => server.seen.ws === 1, 'the WebSocket');
+    await kept.waitForTimeout(500);
+    await kept.goto(`${server.origin}/phone`);
+    await eventually(() => server.seen.closeReasons.includes('4001 May come back'), 'a close that says so');
+    await kept.waitForTimeout(2500);
+    await kept.goBack({ waitUntil: 'commit' });
+    assert.equal(await kept.title(), 'kept', 'from the back/forward cache');
+    const left = (await kept.getByText(/valid for/).textContent())?.match(/0:(\d\d)/)?.[1];
+    assert.ok(Number(left) <= 57, `shows 0:${left}`);
+    assert.deepEqual([server.logins.size, server.seen.post, server.seen.delete], [1, 1, 0]);
+    await kept.goForward({ waitUntil: 'commit' });
+    await kept.goBack({ waitUntil: 'commit' });
+    login().approve();
+    await kept.waitForURL('**/phone');
+  },
+);
 
 test('an error says what to do, and its button begins again', { skip }, async () => {
   server.fault.stage = 'error';
@@ -219,7 +246,12 @@ test('busy counts down before it lets one try again', { skip }, async () => {
 });
 
 test('an error without retry offers none', { skip }, async () => {
-  Object.assign(server.fault, { stage: 'error', code: 'password-not-supported', retry: '0', message: 'Use another way.' });
+  Object.assign(server.fault, {
+    stage: 'error',
+    code: 'password-not-supported',
+    retry: '0',
+    message: 'Use another way.',
+  });
   await pressButton();
   await page.getByRole('dialog').getByText('Use another way.', { exact: true }).waitFor();
   assert.equal(await page.getByRole('button', { name: /Try again/ }).count(), 0);
@@ -257,7 +289,9 @@ test('on a phone the link into MAX comes first; on a desktop it is a small one',
   await openDialog();
   const phone = await page.getByRole('link', { name: 'Open in MAX' }).boundingBox();
   const code = await page.getByRole('img', { name: /QR/ }).boundingBox();
-  assert.ok(phone && code && desktop && phone.width > 240 && phone.height >= 44 && phone.y < code.y && desktop.width < 200);
+  assert.ok(
+    phone && code && desktop && phone.width > 240 && phone.height >= 44 && phone.y < code.y && desktop.width < 200,
+  );
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
   assert.equal(wide, false, 'nothing is wider than 320');
 });
@@ -280,7 +314,13 @@ test('of a drawing only shapes survive', { skip }, async () => {
   assert.deepEqual(result.slice(1), [null, null, null]);
 });
 
-for (const fault of /** @type {Record<string, string>[]} */ ([{}, { ws: 'refuse' }, { ws: 'refuse', sse: 'held' }, { ws: 'hang' }, { cut: '400' }])) {
+for (const fault of /** @type {Record<string, string>[]} */ ([
+  {},
+  { ws: 'refuse' },
+  { ws: 'refuse', sse: 'held' },
+  { ws: 'hang' },
+  { cut: '400' },
+])) {
   test(`in a browser with ${JSON.stringify(fault)}: cuts all along, the story is whole`, { skip }, async () => {
     Object.assign(server.fault, fault);
     await openDialog();
@@ -293,7 +333,10 @@ for (const fault of /** @type {Record<string, string>[]} */ ([{}, { ws: 'refuse'
     await page.getByText('Анна Смирнова').waitFor();
     const story = await page.locator('#story code').allTextContents();
     const sent = login().events.map(({ event, data }) => (event === 'status' ? `status · ${data.stage}` : event));
-    assert.deepEqual(story.map((line) => (line.startsWith('qr') ? 'qr' : line)), sent);
+    assert.deepEqual(
+      story.map((line) => (line.startsWith('qr') ? 'qr' : line)),
+      sent,
+    );
     assert.equal(server.seen.post, 1);
   });
 }

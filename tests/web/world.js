@@ -41,7 +41,9 @@ export class VirtualClock {
     const until = this.#now + ms;
     await settle();
     for (;;) {
-      const due = [...this.#timers].filter(([, t]) => t.at <= until).sort((a, b) => a[1].at - b[1].at || a[0] - b[0])[0];
+      const due = [...this.#timers]
+        .filter(([, t]) => t.at <= until)
+        .sort((a, b) => a[1].at - b[1].at || a[0] - b[0])[0];
       if (!due) break;
       this.#timers.delete(due[0]);
       this.#now = Math.max(this.#now, due[1].at);
@@ -169,7 +171,8 @@ export class World {
       const abort = () => reject(new DOMException('aborted', 'AbortError'));
       if (init.signal?.aborted) return abort();
       init.signal?.addEventListener('abort', abort);
-      const arrive = (/** @type {any} */ answer) => (this.away > 0 ? void this.clock.setTimeout(() => resolve(answer), this.away) : resolve(answer));
+      const arrive = (/** @type {any} */ answer) =>
+        this.away > 0 ? void this.clock.setTimeout(() => resolve(answer), this.away) : resolve(answer);
       this.#answer(asked, init.signal, arrive, reject);
     });
   };
@@ -206,12 +209,15 @@ export class World {
     };
     const reader = () => {
       const full = page();
-      if (full) done(), resolve(full);
+      if (full) (done(), resolve(full));
     };
-    const timer = this.clock.setTimeout(() => {
-      done();
-      resolve(json({ events: [], next: `${log.epoch}-${after}`, ...times() }));
-    }, Number(asked.query.get('wait')) * 1000);
+    const timer = this.clock.setTimeout(
+      () => {
+        done();
+        resolve(json({ events: [], next: `${log.epoch}-${after}`, ...times() }));
+      },
+      Number(asked.query.get('wait')) * 1000,
+    );
     log.readers.add(reader);
     signal?.addEventListener('abort', done);
   }
@@ -221,7 +227,14 @@ export class World {
     this.current = id;
     this.logins.set(id, { epoch: `ep-${this.#made}`, events: [], wakes: 0, readers: new Set() });
     this.emit('status', { stage: 'connecting', n: 1, login: id, ttl: this.ttl });
-    return { login: id, events: [...this.log.events], next: `${this.log.epoch}-1`, key: `key-${id}`, asked: this.clock.now(), sent: this.clock.now() };
+    return {
+      login: id,
+      events: [...this.log.events],
+      next: `${this.log.epoch}-1`,
+      key: `key-${id}`,
+      asked: this.clock.now(),
+      sent: this.clock.now(),
+    };
   }
 
   /** @param {any} log @param {number} after @param {number} trial @param {AbortSignal} signal @param {(r: any) => void} resolve */
@@ -245,7 +258,8 @@ export class World {
     const mark = (next) => say(`: ${this.clock.now()} ${next}\n\n`);
     const pump = () => {
       if (sent === log.events.length) return;
-      for (const e of log.events.slice(sent)) say(`id: ${e.id}\nevent: ${e.event}\ndata: ${JSON.stringify(e.data)}\n\n`);
+      for (const e of log.events.slice(sent))
+        say(`id: ${e.id}\nevent: ${e.event}\ndata: ${JSON.stringify(e.data)}\n\n`);
       sent = log.events.length;
       this.clock.setTimeout(() => mark(10_000), 150);
     };
@@ -269,13 +283,16 @@ export class World {
       /** @type {string[]} */
       const held = [];
       for (let i = 0; i <= 4; i++) {
-        this.clock.setTimeout(() => {
-          if (this.sse === 'held') held.push(`: ${this.clock.now()} ${Math.round(trial / 4)}\n\n`);
-          else mark(Math.round(trial / 4));
-          if (i < 4) return;
-          for (const text of held) say(text);
-          this.clock.setTimeout(handle.cut, this.sseLate);
-        }, (trial / 4) * i);
+        this.clock.setTimeout(
+          () => {
+            if (this.sse === 'held') held.push(`: ${this.clock.now()} ${Math.round(trial / 4)}\n\n`);
+            else mark(Math.round(trial / 4));
+            if (i < 4) return;
+            for (const text of held) say(text);
+            this.clock.setTimeout(handle.cut, this.sseLate);
+          },
+          (trial / 4) * i,
+        );
       }
     };
     const body = new ReadableStream({

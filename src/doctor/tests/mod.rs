@@ -6,11 +6,13 @@ use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Flags};
+use crate::drivers::{AccountQr, OpenLogins};
 use crate::login::{Grants, Registry, Settings};
 use crate::proxies::{FindingCode, Lang};
 use crate::server::{self, Parts};
 use crate::session::Sessions;
-use crate::upstream::{AccountQr, OpenLogins, Roots};
+use crate::signin::Drivers;
+use crate::upstream::Roots;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,7 +52,8 @@ async fn serve(tasks: &Tasks, public: Option<SocketAddr>) -> SocketAddr {
     let sessions =
         Sessions::open(folder.path(), clock.clone(), rng.clone(), config.session.ttl, config.session.phone).unwrap();
     let (driver, held) = (Arc::new(driver), Arc::clone(&grants));
-    let registry = Arc::new(Registry::new(settings, driver, held, clock.clone(), rng.clone(), tasks.clone()));
+    let registry =
+        Arc::new(Registry::new(settings, Drivers::only(driver), held, clock.clone(), rng.clone(), tasks.clone()));
     let ends = Arc::default();
     let parts = Parts { registry, grants, sessions, ends, tasks: tasks.clone(), clock, rng, extra: None };
     let routes = server::router(&config.server, &config.login, parts);

@@ -25,7 +25,7 @@ use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::max::frame::{Dialect, Frame, Received, Wire};
-use crate::max::session::{End, News, Now, Output, PasswordPolicy, Session, Settings};
+use crate::max::session::{End, Now, Output, PasswordPolicy, ProtocolSession, SessionEvent, Settings};
 use crate::max::tests::hello;
 use crate::max::token::MaxToken;
 
@@ -88,21 +88,21 @@ pub(super) async fn receive(socket: &mut Socket, dialect: Dialect) -> Option<Fra
 
 /// What a visitor and their phone do, and what came of it.
 pub(super) struct Run {
-    pub(super) session: Session,
+    pub(super) session: ProtocolSession,
     pub(super) passwords: Vec<&'static str>,
-    pub(super) news: Vec<News>,
+    pub(super) news: Vec<SessionEvent>,
 }
 
 impl Run {
     pub(super) fn new(emulator: &Emulator, settings: Settings) -> Self {
-        Self::of(Session::begin(settings, hello(), now(emulator)))
+        Self::of(ProtocolSession::begin(settings, hello(), now(emulator)))
     }
 
     pub(super) fn rescue(emulator: &Emulator, token: MaxToken) -> Self {
-        Self::of(Session::end_login(SETTINGS, hello(), token, now(emulator)))
+        Self::of(ProtocolSession::end_login(SETTINGS, hello(), token, now(emulator)))
     }
 
-    fn of(session: Session) -> Self {
+    fn of(session: ProtocolSession) -> Self {
         Self { session, passwords: Vec::new(), news: Vec::new() }
     }
 
@@ -122,8 +122,8 @@ impl Run {
                             self.session.on_closed(now(emulator));
                         }
                     }
-                    Output::News(news) => {
-                        if matches!(news, News::PasswordWanted { .. }) {
+                    Output::Event(news) => {
+                        if matches!(news, SessionEvent::PasswordWanted { .. }) {
                             match self.passwords.pop() {
                                 Some(password) => {
                                     let password = Zeroizing::new(password.to_owned());
@@ -148,7 +148,7 @@ impl Run {
     }
 
     pub(super) fn codes(&self) -> usize {
-        self.news.iter().filter(|news| matches!(news, News::Code { .. })).count()
+        self.news.iter().filter(|news| matches!(news, SessionEvent::Code { .. })).count()
     }
 }
 

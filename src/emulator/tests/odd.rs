@@ -14,10 +14,11 @@ use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::base::tasks::Tasks;
 use crate::config::{self, Config, Endpoint, Flags};
+use crate::drivers::{AccountQr, OpenLogins};
 use crate::emulator::odd::KINDS;
 use crate::emulator::{self, Emulator, Options};
-use crate::upstream::driver::{Driver as _, Inbox, News, Outcome, Outlet, Visitor};
-use crate::upstream::{AccountQr, OpenLogins, Roots};
+use crate::signin::{BrowserInfo, CommandSlot, Driver as _, DriverEvent, EventSink, Outcome};
+use crate::upstream::Roots;
 
 /// Long enough for a login among many at once on a slow machine; a step that hears nothing waits this long.
 const ANSWER: Duration = Duration::from_millis(1500);
@@ -29,11 +30,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 24;
 
 /// Gives the password when asked.
-struct Visiting(Inbox);
+struct Visiting(CommandSlot);
 
-impl Outlet for Visiting {
-    fn tell(&self, news: News) {
-        if let News::Password { .. } = news {
+impl EventSink for Visiting {
+    fn emit(&self, event: DriverEvent) {
+        if let DriverEvent::Password { .. } = event {
             self.0.password(Secret::new("correct horse".to_owned()));
         }
     }
@@ -75,11 +76,11 @@ async fn under(faults: Value, dialect: config::Dialect, password: bool) -> Ran {
         tasks.clone(),
         open.clone(),
     );
-    let visiting = Visiting(Inbox::default());
-    let outcome = match driver.run(Visitor::default(), &visiting, &visiting.0).await {
+    let visiting = Visiting(CommandSlot::default());
+    let outcome = match driver.run(BrowserInfo::default(), &visiting, &visiting.0).await {
         Outcome::SignedIn(_) => "signed in",
-        Outcome::Refused(_) => "refused",
-        Outcome::Unreachable => "unreachable",
+        Outcome::Failed { hint: Some(_), .. } => "refused",
+        Outcome::Failed { .. } => "unreachable",
         Outcome::Stopped => "stopped",
     };
     // What is ended on a connection of its own.

@@ -9,7 +9,7 @@ use crate::emulator::{Account, Options};
 use crate::max::frame::{Cmd, Dialect, Frame};
 use crate::max::opcode::Opcode;
 use crate::max::refusal::RefusalKind;
-use crate::max::session::{End, Logout, News, PasswordPolicy, Settings};
+use crate::max::session::{End, Logout, PasswordPolicy, SessionEvent, Settings};
 use crate::max::token::MaxToken;
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +56,10 @@ async fn cloud_passwords() {
         let hint = Some("кличка кота".to_owned());
         assert_eq!(
             run.news[3..5],
-            [News::PasswordWanted { hint: hint.clone(), wrong: false }, News::PasswordWanted { hint, wrong: true },]
+            [
+                SessionEvent::PasswordWanted { hint: hint.clone(), wrong: false },
+                SessionEvent::PasswordWanted { hint, wrong: true },
+            ]
         );
 
         let mut run = Run::new(&emulator, SETTINGS);

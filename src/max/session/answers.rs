@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::logout::Outcome;
-use super::{End, Logout, Lost, News, Now, PING_INTERVAL, PasswordPolicy, Phase, Purpose, Session, Waiting};
+use super::{
+    End, Logout, Lost, Now, PING_INTERVAL, PasswordPolicy, Phase, ProtocolSession, Purpose, SessionEvent, Waiting,
+};
 use crate::max::frame::{Cmd, Frame, Head};
 use crate::max::message::{self, Challenge, Code, LoginAnswer};
 use crate::max::opcode::Opcode;
@@ -32,7 +34,7 @@ const MAX_TROUBLES: u32 = 3;
 /// So many wrong passwords end a login, should MAX not say so itself (it does after about five).
 const MAX_WRONG_PASSWORDS: u32 = 10;
 
-impl Session {
+impl ProtocolSession {
     pub(super) fn answered(&mut self, frame: &mut Frame, now: Now) {
         let head = frame.head();
         if !self.pending.as_ref().is_some_and(|pending| pending.is_answered_by(head)) {
@@ -104,7 +106,7 @@ impl Session {
             (Purpose::EndLogin, Some(_)) => self.conclude(Outcome::Stopped, Logout::Failed),
             (Purpose::SignIn, None) => {
                 self.next_ping = Some(now.mono + PING_INTERVAL);
-                self.tell(News::Initialised);
+                self.emit(SessionEvent::Initialised);
                 self.get_code(now)
             }
             (Purpose::SignIn, Some(refusal)) => self.refused(refusal, Opcode::SESSION_INIT),
@@ -129,7 +131,7 @@ impl Session {
         let ttl = time_to_live(&code, now);
         let interval = code.interval.unwrap_or(self.settings.poll_interval).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
         let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
-        self.tell(News::Code { link: code.link, ttl, unix_expires_ms: now.unix_ms.saturating_add(ttl_ms) });
+        self.emit(SessionEvent::Code { link: code.link, ttl, unix_expires_ms: now.unix_ms.saturating_add(ttl_ms) });
         Phase::Waiting(Waiting {
             track: code.track,
             interval,
@@ -149,7 +151,7 @@ impl Session {
                     waiting.next_question = asked + waiting.interval;
                     return Phase::Waiting(waiting);
                 }
-                self.tell(News::Approved);
+                self.emit(SessionEvent::Approved);
                 self.ask_login(Opcode::LOGIN_BY_QR, message::about_track(&waiting.track), now);
                 Phase::LoggingIn { track: waiting.track }
             }
@@ -216,7 +218,7 @@ impl Session {
                 let outcome = match profile {
                     _ if self.stopping => Outcome::Stopped,
                     Some(profile) => {
-                        self.tell(News::Identified);
+                        self.emit(SessionEvent::Identified);
                         Outcome::SignedIn(profile)
                     }
                     None => Outcome::Refused(Refusal::unreadable_answer()),
@@ -232,7 +234,7 @@ impl Session {
             let refusal = Refusal::password_exhausted();
             return self.finish(End::Refused { refusal, logout: Logout::NotNeeded });
         }
-        self.tell(News::PasswordWanted { hint: challenge.hint.clone(), wrong });
+        self.emit(SessionEvent::PasswordWanted { hint: challenge.hint.clone(), wrong });
         Phase::PasswordWanted(challenge)
     }
 

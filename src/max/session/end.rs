@@ -11,14 +11,14 @@ use crate::max::refusal::Refusal;
 #[derive(Debug)]
 pub enum Output {
     Send(Frame),
-    News(News),
+    Event(SessionEvent),
     /// The last output.
     End(End),
 }
 
 /// Something the visitor may be told.
 #[derive(Clone, PartialEq, Eq)]
-pub enum News {
+pub enum SessionEvent {
     /// MAX has taken our INIT.
     Initialised,
     /// A code to show; a later one replaces it.
@@ -39,7 +39,7 @@ pub enum News {
 }
 
 /// Whoever reads a link in a log could approve the login with another account.
-impl fmt::Debug for News {
+impl fmt::Debug for SessionEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Initialised => "Initialised",
@@ -62,12 +62,12 @@ pub enum End {
         refusal: Refusal,
         logout: Logout,
     },
-    /// As asked for by `stop`; also the end of `Session::end_login`.
+    /// As asked for by `stop`; also the end of `ProtocolSession::end_login`.
     Stopped {
         logout: Logout,
     },
     /// The connection is of no more use; another one may be tried. If MAX was asked to log us in and never answered,
-    /// `Session::login_in_flight` says so.
+    /// `ProtocolSession::login_in_flight` says so.
     Lost {
         why: Lost,
     },
@@ -79,7 +79,7 @@ pub enum Logout {
     /// None was opened.
     NotNeeded,
     Confirmed,
-    /// It may still be open. `Session::take_token` has the token, where there is one.
+    /// It may still be open. `ProtocolSession::take_token` has the token, where there is one.
     Failed,
 }
 

@@ -57,7 +57,7 @@ fn stopping_ends_a_login_in_flight() {
     story.session.stop(now(story.mono));
     story.quiet().answer(login()).expect(20).answer(json!({}));
     assert_eq!(story.ended(), End::Stopped { logout: Logout::Confirmed });
-    assert_eq!(story.news.last(), Some(&News::Approved), "nobody is left to be told who it was");
+    assert_eq!(story.events.last(), Some(&SessionEvent::Approved), "nobody is left to be told who it was");
 }
 
 #[test]
@@ -91,10 +91,10 @@ fn a_lost_connection_keeps_what_was_learned() {
     assert!(is_ivan(&profile));
 
     let token = story.session.take_token().unwrap();
-    let mut rescue = Story::of(Session::end_login(SETTINGS, hello(), token, now(Duration::ZERO)));
+    let mut rescue = Story::of(ProtocolSession::end_login(SETTINGS, hello(), token, now(Duration::ZERO)));
     rescue.expect(6).answer(json!({})).expect(19).answer(json!({})).expect(20).answer(json!({}));
     assert_eq!(rescue.ended(), End::Stopped { logout: Logout::Confirmed });
-    assert_eq!(rescue.news, []);
+    assert_eq!(rescue.events, []);
 }
 
 #[test]

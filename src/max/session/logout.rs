@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{End, Logout, Lost, Now, Phase, Session};
+use super::{End, Logout, Lost, Now, Phase, ProtocolSession};
 use crate::max::message;
 use crate::max::opcode::Opcode;
 use crate::max::profile::Profile;
@@ -34,7 +34,7 @@ pub(super) enum Outcome {
     Lost(Lost),
 }
 
-impl Session {
+impl ProtocolSession {
     pub(super) fn log_out(&mut self, outcome: Outcome, now: Now) -> Phase {
         let until = now.mono + self.settings.logout_timeout;
         self.step_out(LoggingOut { outcome, step: Step::First, until })

@@ -1,11 +1,11 @@
 //! The order of things: INIT, a code, status questions, the login, perhaps a password, LOGOUT.
 //!
-//! A machine without I/O. The contract for driving it: after every input drain [`Session::poll_output`] until it gives
-//! `None`, then wait for a frame, a command, or [`Session::deadline`], and call the input that fits. After
+//! A machine without I/O. The contract for driving it: after every input drain [`ProtocolSession::poll_output`] until it gives
+//! `None`, then wait for a frame, a command, or [`ProtocolSession::deadline`], and call the input that fits. After
 //! `Output::End` nothing comes out any more and the connection is to be closed.
 //!
 //! Three promises, each held by a property test: it never panics whatever comes in which order; every MAX login that
-//! was opened is logged out, reported as `Logout::Failed`, or left in [`Session::take_token`]; until the end there is
+//! was opened is logged out, reported as `Logout::Failed`, or left in [`ProtocolSession::take_token`]; until the end there is
 //! always a deadline.
 
 mod answers;
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-pub use self::end::{End, Logout, Lost, News, Output};
+pub use self::end::{End, Logout, Lost, Output, SessionEvent};
 use self::logout::{LoggingOut, Outcome};
 use super::frame::{Cmd, Frame, Head};
 use super::message::{self, Challenge, Hello};
@@ -70,7 +70,7 @@ pub struct Settings {
 #[error("no password is wanted now")]
 pub struct NotAsked;
 
-pub struct Session {
+pub struct ProtocolSession {
     settings: Settings,
     phase: Phase,
     /// The one request in flight. Pings are not counted: nothing waits for their answers.
@@ -140,7 +140,7 @@ impl Pending {
     }
 }
 
-impl Session {
+impl ProtocolSession {
     /// A sign-in.
     pub fn begin(settings: Settings, hello: Hello, now: Now) -> Self {
         Self::greet(settings, &hello, Purpose::SignIn, None, now)
@@ -410,8 +410,8 @@ impl Session {
         self.outputs.push_back(Output::Send(frame));
     }
 
-    fn tell(&mut self, news: News) {
-        self.outputs.push_back(Output::News(news));
+    fn emit(&mut self, event: SessionEvent) {
+        self.outputs.push_back(Output::Event(event));
     }
 
     fn finish(&mut self, end: End) -> Phase {

@@ -100,7 +100,7 @@ fn friendly(opcode: Opcode) -> Value {
 
 /// Drives a session and checks after every input.
 struct Watch {
-    session: Session,
+    session: ProtocolSession,
     mono: Duration,
     asked: (u16, Opcode),
     end: Option<End>,
@@ -123,7 +123,7 @@ impl Watch {
                     }
                     self.logout_owed &= frame.opcode != Opcode::LOGOUT;
                 }
-                Output::News(_) => {}
+                Output::Event(_) => {}
                 Output::End(end) => self.end = Some(end),
             }
         }
@@ -214,7 +214,7 @@ impl Watch {
 fn watch(first_answers: usize, story: Vec<Happening>, policy: PasswordPolicy) {
     let settings = Settings { password: policy, ..SETTINGS };
     let mut watch = Watch {
-        session: Session::begin(settings, hello(), now(Duration::ZERO)),
+        session: ProtocolSession::begin(settings, hello(), now(Duration::ZERO)),
         mono: Duration::ZERO,
         asked: (0, Opcode(0)),
         end: None,
@@ -250,7 +250,7 @@ proptest! {
     fn whatever_happens_to_a_rescue(story in vec(happenings(), 0..12)) {
         let token = MaxToken::take(&mut json!("An_canary")).unwrap();
         let mut watch = Watch {
-            session: Session::end_login(SETTINGS, hello(), token, now(Duration::ZERO)),
+            session: ProtocolSession::end_login(SETTINGS, hello(), token, now(Duration::ZERO)),
             mono: Duration::ZERO,
             asked: (0, Opcode(0)),
             end: None,

@@ -19,21 +19,21 @@ pub(super) const SETTINGS: Settings = Settings {
 
 /// One session and a clock that only moves when told.
 pub(super) struct Story {
-    pub(super) session: Session,
+    pub(super) session: ProtocolSession,
     pub(super) mono: Duration,
     /// The last request that came out: what answers refer to.
     pub(super) asked: (u16, Opcode),
-    pub(super) news: Vec<News>,
+    pub(super) events: Vec<SessionEvent>,
     pub(super) end: Option<End>,
 }
 
 impl Story {
     pub(super) fn begin(settings: Settings) -> Self {
-        Self::of(Session::begin(settings, hello(), now(Duration::ZERO)))
+        Self::of(ProtocolSession::begin(settings, hello(), now(Duration::ZERO)))
     }
 
-    pub(super) fn of(session: Session) -> Self {
-        Self { session, mono: Duration::ZERO, asked: (0, Opcode(0)), news: Vec::new(), end: None }
+    pub(super) fn of(session: ProtocolSession) -> Self {
+        Self { session, mono: Duration::ZERO, asked: (0, Opcode(0)), events: Vec::new(), end: None }
     }
 
     /// Drains the outputs and gives the frames as `opcode` and payload.
@@ -47,7 +47,7 @@ impl Story {
                     }
                     sent.push((frame.opcode.0, frame.payload.take()));
                 }
-                Output::News(news) => self.news.push(news),
+                Output::Event(event) => self.events.push(event),
                 Output::End(end) => {
                     assert!(self.end.is_none());
                     self.end = Some(end);
@@ -138,10 +138,10 @@ fn a_sign_in() {
     story.expect(6).answer(json!({})).expect(288).answer(code(3000, 90_000)).quiet();
     let ttl = Duration::from_secs(90);
     assert_eq!(
-        story.news,
+        story.events,
         [
-            News::Initialised,
-            News::Code { link: "https://max.ru/:auth/t1".into(), ttl, unix_expires_ms: UNIX_MS + 90_000 },
+            SessionEvent::Initialised,
+            SessionEvent::Code { link: "https://max.ru/:auth/t1".into(), ttl, unix_expires_ms: UNIX_MS + 90_000 },
         ]
     );
     // MAX's interval, the first question after one of them.
@@ -158,7 +158,7 @@ fn a_sign_in() {
     story.answer(json!({}));
     let End::SignedIn { profile, logout: Logout::Confirmed } = story.ended() else { panic!() };
     assert!(is_ivan(&profile));
-    assert_eq!(story.news[2..], [News::Approved, News::Identified]);
+    assert_eq!(story.events[2..], [SessionEvent::Approved, SessionEvent::Identified]);
     assert!(story.session.take_token().is_none(), "wiped with the confirmation");
 }
 
@@ -167,8 +167,8 @@ fn a_password_is_asked_for() {
     let mut story = Story::approved();
     let challenge = json!({"passwordChallenge":{"trackId":"p1","hint":"кот"},"tokenAttrs":{}});
     story.answer(challenge).quiet();
-    let wanted = |wrong| News::PasswordWanted { hint: Some("кот".into()), wrong };
-    assert_eq!(story.news.last(), Some(&wanted(false)));
+    let wanted = |wrong| SessionEvent::PasswordWanted { hint: Some("кот".into()), wrong };
+    assert_eq!(story.events.last(), Some(&wanted(false)));
 
     story.session.password(Zeroizing::new("nope".into()), now(story.mono)).unwrap();
     assert_eq!(story.sent(), [(115, Some(json!({"trackId":"p1","password":"nope"})))]);
@@ -176,7 +176,7 @@ fn a_password_is_asked_for() {
     let again = story.session.password(Zeroizing::new("twice".into()), now(story.mono));
     assert_eq!(again, Err(NotAsked));
     story.refuse("password2fa.wrong").quiet();
-    assert_eq!(story.news.last(), Some(&wanted(true)));
+    assert_eq!(story.events.last(), Some(&wanted(true)));
 
     story.session.password(Zeroizing::new("correct horse".into()), now(story.mono)).unwrap();
     story.expect(115).answer(login()).expect(20).answer(json!({}));
@@ -216,7 +216,7 @@ fn an_expired_code_is_replaced() {
     });
     story.session.next_ping = None;
     story.after(115_000).expect(288).answer(code(5000, 500)).quiet();
-    assert!(matches!(story.news.last(), Some(News::Code { ttl, .. }) if *ttl == Duration::from_millis(500)));
+    assert!(matches!(story.events.last(), Some(SessionEvent::Code { ttl, .. }) if *ttl == Duration::from_millis(500)));
     story.after(500).expect(288);
 }
 
@@ -320,7 +320,7 @@ fn lifetimes_are_kept_within_reason() {
         let mut code = json!({"qrLink":"https://max.ru/:auth/t1","trackId":"t1"});
         code.as_object_mut().unwrap().extend(answer.as_object().unwrap().clone());
         story.expect(6).answer(json!({})).expect(288).answer(code).quiet();
-        let Some(News::Code { ttl, .. }) = story.news.last() else { panic!() };
+        let Some(SessionEvent::Code { ttl, .. }) = story.events.last() else { panic!() };
         assert_eq!(*ttl, Duration::from_millis(expected), "{answer}");
     }
 }

@@ -6,9 +6,11 @@ use crate::base::limits::BROWSER_MESSAGE;
 use crate::base::origin::Origin;
 use crate::base::rng::Rng;
 use crate::base::websocket::server_socket;
-use crate::login::{Grants, Locale, Settings, Start};
+use crate::login::{Grants, Locale, Purpose, Settings, StartParams};
+use crate::signin::{
+    BrowserInfo, Command, CommandSlot, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run,
+};
 use crate::transport::ends::Transport;
-use crate::upstream::driver::{Driver, Inbox, Letter, News, Outcome, Outlet, Person, Run, Visitor};
 use tokio::io::DuplexStream;
 use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
@@ -19,28 +21,36 @@ use url::Url;
 struct Phone(Duration);
 
 impl Driver for Phone {
-    fn run<'a>(&'a self, _: Visitor, outlet: &'a dyn Outlet, inbox: &'a Inbox) -> Run<'a> {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn assurance(&self) -> &'static str {
+        "a test"
+    }
+
+    fn run<'a>(&'a self, _: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
         Box::pin(async move {
-            outlet.tell(News::Connected);
+            sink.emit(DriverEvent::Connected);
             let link = "https://max.ru/:auth/x".to_owned();
-            outlet.tell(News::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 0 });
+            sink.emit(DriverEvent::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 0 });
             let approved = sleep(self.0);
             tokio::pin!(approved);
             loop {
                 tokio::select! {
                     () = &mut approved => break,
-                    letter = inbox.next() => if let Letter::Stop = letter { return Outcome::Stopped },
+                    command = commands.next() => if let Command::Stop = command { return Outcome::Stopped },
                 }
             }
             let name = "Иван".to_owned();
-            Outcome::SignedIn(Person { id: 7, first_name: None, name, last_name: None, phone: None, photo_url: None })
+            Outcome::SignedIn(Identity { id: 7, first_name: None, name, last_name: None, phone: None, photo_url: None })
         })
     }
 }
 
 struct World {
     registry: Arc<Registry>,
-    door: Arc<Door>,
+    policy: Arc<StartPolicy>,
     tasks: Tasks,
 }
 
@@ -57,11 +67,17 @@ fn world(approved_after: u64) -> World {
     };
     let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
     let driver = Arc::new(Phone(Duration::from_secs(approved_after)));
-    let registry = Arc::new(Registry::new(settings, driver, grants, clock.clone(), rng, tasks.clone()));
+    let registry = Arc::new(Registry::new(settings, Drivers::only(driver), grants, clock.clone(), rng, tasks.clone()));
     let origins = vec![Origin::parse("https://example.ru").unwrap()];
-    let door =
-        Door::new(Arc::clone(&registry), 0, Url::parse("https://example.ru").unwrap(), origins, "/".into(), clock);
-    World { registry, door: Arc::new(door), tasks }
+    let policy = StartPolicy::new(
+        Arc::clone(&registry),
+        0,
+        Url::parse("https://example.ru").unwrap(),
+        origins,
+        "/".into(),
+        clock,
+    );
+    World { registry, policy: Arc::new(policy), tasks }
 }
 
 type Browser = WebSocketStream<DuplexStream>;
@@ -69,7 +85,7 @@ type Browser = WebSocketStream<DuplexStream>;
 impl World {
     fn context(&self, flow: &[u8]) -> Context {
         Context {
-            door: Arc::clone(&self.door),
+            policy: Arc::clone(&self.policy),
             registry: Arc::clone(&self.registry),
             tasks: self.tasks.clone(),
             first_message_timeout: Duration::from_secs(10),
@@ -94,9 +110,9 @@ impl World {
 
     /// A login and a socket that resumed it by URL.
     async fn resumed(&self, after: Option<Position>, beat: bool) -> (Arc<Login>, Browser) {
-        let start = Start {
-            visitor: Visitor::default(),
-            return_to: "/".into(),
+        let start = StartParams {
+            browser: BrowserInfo::default(),
+            purpose: Purpose::Site { return_to: "/".into() },
             locale: Locale::En,
             flow: Fingerprint::of(FLOW),
             phone: false,
@@ -355,5 +371,5 @@ fn with_grace(world: &World, grace: u64, grace_phone: u64) -> Arc<Registry> {
     };
     let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
     let driver = Arc::new(Phone(Duration::from_secs(1000)));
-    Arc::new(Registry::new(settings, driver, grants, clock, rng, world.tasks.clone()))
+    Arc::new(Registry::new(settings, Drivers::only(driver), grants, clock, rng, world.tasks.clone()))
 }

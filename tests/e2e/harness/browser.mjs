@@ -5,8 +5,17 @@ import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { CHROMIUM } from './paths.mjs';
 
-const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--ignore-certificate-errors'];
+const ARGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--ignore-certificate-errors',
+];
 
 export async function startBrowser() {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGS, timeout: 30_000 });
@@ -20,7 +29,8 @@ export async function startBrowser() {
       const complaints = [];
       const allowed = home && new URL(home).host;
       context.on('console', (message) => {
-        if (['error', 'warning'].includes(message.type())) complaints.push(`console ${message.type()}: ${message.text()} (${message.location()?.url})`);
+        if (['error', 'warning'].includes(message.type()))
+          complaints.push(`console ${message.type()}: ${message.text()} (${message.location()?.url})`);
       });
       context.on('weberror', ({ error }) => complaints.push(`uncaught: ${error().stack ?? error()}`));
       context.on('request', (request) => {
@@ -28,15 +38,19 @@ export async function startBrowser() {
         if (allowed && /^(http|ws)s?:$/.test(protocol) && host !== allowed) complaints.push(`went to ${request.url()}`);
       });
       const sockets = [];
-      context.on('page', (page) => page.on('websocket', (socket) => {
-        sockets.push(socket);
-        if (allowed && new URL(socket.url()).host !== allowed) complaints.push(`went to ${socket.url()}`);
-      }));
+      context.on('page', (page) =>
+        page.on('websocket', (socket) => {
+          sockets.push(socket);
+          if (allowed && new URL(socket.url()).host !== allowed) complaints.push(`went to ${socket.url()}`);
+        }),
+      );
       // The events of the document itself; the console shows some violations and not others.
       await context.exposeBinding('reportViolation', (_source, text) => complaints.push(`policy: ${text}`));
       await context.addInitScript(() => {
         document.addEventListener('securitypolicyviolation', (event) => {
-          window.reportViolation(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
+          window.reportViolation(
+            `${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`,
+          );
         });
       });
       return { context, complaints, sockets, page: () => context.newPage(), stop: () => context.close() };

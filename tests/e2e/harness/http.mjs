@@ -91,5 +91,11 @@ export async function fetchWhole(url, options = {}) {
     throw error;
   }
   const { body: _body, ...head } = answer;
-  return { ...head, text, get json() { return JSON.parse(text); } };
+  return {
+    ...head,
+    text,
+    get json() {
+      return JSON.parse(text);
+    },
+  };
 }

@@ -12,10 +12,12 @@ export class Jar {
       const [pair, ...rest] = line.split(';').map((part) => part.trim());
       const cut = pair.indexOf('=');
       const name = pair.slice(0, cut);
-      const attributes = new Map(rest.map((part) => {
-        const [key, ...value] = part.split('=');
-        return [key.toLowerCase(), value.join('=')];
-      }));
+      const attributes = new Map(
+        rest.map((part) => {
+          const [key, ...value] = part.split('=');
+          return [key.toLowerCase(), value.join('=')];
+        }),
+      );
       const gone = attributes.get('max-age') === '0' || Date.parse(attributes.get('expires') ?? '') < Date.now();
       if (gone) this.#cookies.delete(name);
       else this.#cookies.set(name, { value: pair.slice(cut + 1), attributes });

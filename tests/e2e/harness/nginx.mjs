@@ -10,7 +10,9 @@ import { fetchWhole } from './http.mjs';
 import { networkInterfaces } from 'node:os';
 
 /** Whether this machine has IPv6 at all. */
-const IPV6 = Object.values(networkInterfaces()).flat().some(({ address }) => address === '::1');
+const IPV6 = Object.values(networkInterfaces())
+  .flat()
+  .some(({ address }) => address === '::1');
 
 const BROTLI = '/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so';
 
@@ -36,9 +38,7 @@ export const VARIANTS = {
     { tier: 'outer', find: /brotli_types [^;]*;/, put: 'brotli_types *;' },
   ],
   // nginx's default read timeout: 60 s without a byte end the connection.
-  defaultTimeouts: [
-    { tier: 'both', find: /^\s*proxy_(read|send)_timeout .*$/gm, put: '' },
-  ],
+  defaultTimeouts: [{ tier: 'both', find: /^\s*proxy_(read|send)_timeout .*$/gm, put: '' }],
 };
 
 /** Starts both tiers in front of max-auth at `server` and the site at `site` (ports). */
@@ -91,7 +91,9 @@ async function tier(folder, name, server, probe) {
   writeFileSync(join(folder, `${name}.site.conf`), server);
   const file = join(folder, `${name}.conf`);
   // What Debian's own nginx.conf says around a site, in a folder of our own.
-  writeFileSync(file, `
+  writeFileSync(
+    file,
+    `
     ${existsSync(BROTLI) ? `load_module ${BROTLI};` : ''}
     daemon off;
     master_process off;
@@ -104,7 +106,8 @@ async function tier(folder, name, server, probe) {
       default_type application/octet-stream;
       ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((each) => `${each}_temp_path ${folder}/${name}-${each};`).join('\n      ')}
       include ${folder}/${name}.site.conf;
-    }`);
+    }`,
+  );
   return launch(`nginx (${name})`, 'nginx', ['-e', 'stderr', '-p', folder, '-c', file], {
     env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
     ready: () => eventually(async () => (await fetchWhole(probe, { ms: 1000 })).status > 0, `nginx ${name} to answer`),
@@ -113,7 +116,28 @@ async function tier(folder, name, server, probe) {
 
 function selfSigned(folder) {
   const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost',
-    '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', certificate], { stdio: 'ignore' });
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=localhost',
+      '-addext',
+      'subjectAltName=DNS:localhost,IP:127.0.0.1',
+      '-keyout',
+      key,
+      '-out',
+      certificate,
+    ],
+    { stdio: 'ignore' },
+  );
   return { key, certificate };
 }

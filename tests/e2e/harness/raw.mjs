@@ -8,11 +8,17 @@ export async function raw(port, parts, { ms = 10_000 } = {}) {
   const socket = net.connect({ port, host: '127.0.0.1' });
   let text = '';
   socket.setEncoding('latin1');
-  socket.on('data', (part) => { text += part; });
+  socket.on('data', (part) => {
+    text += part;
+  });
   socket.on('error', () => {});
   const closed = new Promise((resolve) => socket.once('close', resolve));
   try {
-    await deadline(new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject)), 5000, 'a connection');
+    await deadline(
+      new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject)),
+      5000,
+      'a connection',
+    );
     for (const part of parts) {
       if (socket.destroyed) break;
       if (typeof part === 'number') await new Promise((resolve) => setTimeout(resolve, part));

@@ -36,16 +36,23 @@ export async function startRelay(target) {
       far.destroy();
       pairs.delete(pair);
     };
-    for (const [from, to] of [[near, far], [far, near]]) {
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ]) {
       from.setNoDelay(true);
       from.on('data', (chunk) => {
         if (relay.silent) return;
         if (relay.delayMs === 0) to.write(chunk);
         else setTimeout(() => to.writable && to.write(chunk), relay.delayMs);
       });
-      from.on('end', () => { if (!relay.silent) to.end(); });
+      from.on('end', () => {
+        if (!relay.silent) to.end();
+      });
       from.on('error', drop);
-      from.on('close', () => { if (!relay.silent) drop(); });
+      from.on('close', () => {
+        if (!relay.silent) drop();
+      });
     }
   });
   server.listen(0, '127.0.0.1');

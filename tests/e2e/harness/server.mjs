@@ -14,7 +14,16 @@ export const BASE_PATH = '/api/auth/max';
  * {LOGIN_TTL: '3s'}; `upstream` is a list of [url, dialect]. `shell` is run before it in the shell that becomes the server:
  * `ulimit -n 400`.
  */
-export async function startServer({ upstream, publicUrl, settings = {}, state = tempFolder('state'), port, opsPort, args = [], shell } = {}) {
+export async function startServer({
+  upstream,
+  publicUrl,
+  settings = {},
+  state = tempFolder('state'),
+  port,
+  opsPort,
+  args = [],
+  shell,
+} = {}) {
   port ??= await freePort();
   opsPort ??= await freePort();
   const address = `http://127.0.0.1:${port}`;
@@ -30,7 +39,9 @@ export async function startServer({ upstream, publicUrl, settings = {}, state = 
     ...settings,
   });
   const ops = `http://127.0.0.1:${opsPort}`;
-  const command = shell ? ['sh', ['-c', `${shell} && exec "$0" "$@"`, BINARY, 'serve', ...args]] : [BINARY, ['serve', ...args]];
+  const command = shell
+    ? ['sh', ['-c', `${shell} && exec "$0" "$@"`, BINARY, 'serve', ...args]]
+    : [BINARY, ['serve', ...args]];
   const running = await launch('max-auth serve', ...command, {
     env,
     ready: () => eventually(async () => (await fetchWhole(`${ops}/healthz`, { ms: 1000 })).status === 200, 'healthz'),
@@ -49,7 +60,11 @@ export async function startServer({ upstream, publicUrl, settings = {}, state = 
 
 /** The environment of a server: nothing of ours but what is asked for, whatever the developer's shell says. */
 export function environment(settings) {
-  const clean = Object.fromEntries(Object.keys(process.env).filter((name) => /^MAX_AUTH_/.test(name)).map((name) => [name, undefined]));
+  const clean = Object.fromEntries(
+    Object.keys(process.env)
+      .filter((name) => /^MAX_AUTH_/.test(name))
+      .map((name) => [name, undefined]),
+  );
   const ours = Object.fromEntries(Object.entries(settings).map(([key, value]) => [`MAX_AUTH_${key}`, value]));
   return { ...clean, ...ours };
 }
@@ -61,10 +76,22 @@ export async function startEmulator({ args = [], pollMs = 50, token, port } = {}
   const running = await launch(
     'max-auth emulate',
     BINARY,
-    ['emulate', '--listen', `127.0.0.1:${port}`, '--poll-ms', String(pollMs), ...(token ? ['--token', token] : []), ...args],
+    [
+      'emulate',
+      '--listen',
+      `127.0.0.1:${port}`,
+      '--poll-ms',
+      String(pollMs),
+      ...(token ? ['--token', token] : []),
+      ...args,
+    ],
     {
       env: environment({}),
-      ready: () => eventually(async () => (await fetchWhole(`${address}/phone/stats`, { ms: 1000 })).status === 200, '/phone/stats'),
+      ready: () =>
+        eventually(
+          async () => (await fetchWhole(`${address}/phone/stats`, { ms: 1000 })).status === 200,
+          '/phone/stats',
+        ),
     },
   );
   const phone = async (path, json) => {
@@ -97,8 +124,20 @@ export async function startDouble({ scenario = 'ok', args = [], pollMs = 30, app
   const running = await launch(
     'fake_max.py',
     python('.venv'),
-    [join(TOOLS, 'max-double/fake_max.py'), '--port', String(port), '--scenario', scenario, '--poll-ms', String(pollMs),
-      '--approve-after', String(approveAfter), '--log', log, ...args],
+    [
+      join(TOOLS, 'max-double/fake_max.py'),
+      '--port',
+      String(port),
+      '--scenario',
+      scenario,
+      '--poll-ms',
+      String(pollMs),
+      '--approve-after',
+      String(approveAfter),
+      '--log',
+      log,
+      ...args,
+    ],
     { env: { PYTHONUNBUFFERED: '1', PYTHONDONTWRITEBYTECODE: '1' }, ready: (self) => self.printed(/fake MAX on/) },
   );
   return Object.assign(running, {
@@ -107,7 +146,9 @@ export async function startDouble({ scenario = 'ok', args = [], pollMs = 30, app
     frames: () => (existsSync(log) ? readFileSync(log, 'utf8').split('\n').filter(Boolean).map(JSON.parse) : []),
     /** What the client sent, in order, as {opcode, cmd, seq, ver, payload}, whatever the dialect. */
     received() {
-      return this.frames().filter(({ ev }) => ev === 'in').map((line) => line.decoded ?? JSON.parse(line.raw));
+      return this.frames()
+        .filter(({ ev }) => ev === 'in')
+        .map((line) => line.decoded ?? JSON.parse(line.raw));
     },
   });
 }

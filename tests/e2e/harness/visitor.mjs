@@ -13,7 +13,8 @@ export const USER_AGENT = {
   deviceLocale: 'ru',
   osVersion: 'Linux',
   deviceName: 'Chrome',
-  headerUserAgent: 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36',
+  headerUserAgent:
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36',
   screen: '1080x1920 1.0x',
   timezone: 'Europe/Moscow',
 };
@@ -43,7 +44,11 @@ export class Visitor {
   }
 
   headers(extra = {}) {
-    const headers = { 'user-agent': USER_AGENT.headerUserAgent, ...(this.origin ? { origin: this.origin } : {}), ...extra };
+    const headers = {
+      'user-agent': USER_AGENT.headerUserAgent,
+      ...(this.origin ? { origin: this.origin } : {}),
+      ...extra,
+    };
     if (this.jar.header) headers.cookie = this.jar.header;
     for (const [name, value] of Object.entries(headers)) if (value === undefined) delete headers[name];
     return headers;
@@ -86,7 +91,10 @@ export class Visitor {
   /** Begins with a page. Gives {login, events, next}. */
   async startPage(start = {}, options = {}) {
     const answer = await this.request('', {
-      method: 'POST', json: { userAgent: this.userAgent, ...start }, ...options, headers: { accept: 'application/json', ...options.headers },
+      method: 'POST',
+      json: { userAgent: this.userAgent, ...start },
+      ...options,
+      headers: { accept: 'application/json', ...options.headers },
     });
     if (answer.status !== 200) throw Object.assign(new Error(`start: ${answer.status} ${answer.text}`), { answer });
     return answer.json;
@@ -95,10 +103,15 @@ export class Visitor {
   /** Opens a WebSocket; a refusal rejects with {status, text, headers}. */
   ws(path, { headers = {}, ms = 10_000, search = '' } = {}) {
     const url = this.url(path + search).replace(/^http/, 'ws');
-    const socket = new WebSocket(url, { headers: this.headers(headers), rejectUnauthorized: false, perMessageDeflate: false });
+    const socket = new WebSocket(url, {
+      headers: this.headers(headers),
+      rejectUnauthorized: false,
+      perMessageDeflate: false,
+    });
     const stream = new Stream('ws', () => socket.terminate());
     stream.socket = socket;
-    stream.send = (message) => socket.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message));
+    stream.send = (message) =>
+      socket.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message));
     socket.on('message', (data, binary) => {
       if (binary) return stream.fail(new Error('a binary message'));
       this.hear({}, data.toString());
@@ -122,10 +135,18 @@ export class Visitor {
         socket.once('unexpected-response', (_request, response) => {
           let text = '';
           response.setEncoding('utf8');
-          response.on('data', (part) => { text += part; });
+          response.on('data', (part) => {
+            text += part;
+          });
           response.on('end', () => {
             socket.terminate();
-            reject(Object.assign(new Error(`upgrade: ${response.statusCode} ${text}`), { status: response.statusCode, text, headers: response.headers }));
+            reject(
+              Object.assign(new Error(`upgrade: ${response.statusCode} ${text}`), {
+                status: response.statusCode,
+                text,
+                headers: response.headers,
+              }),
+            );
           });
         });
         socket.once('error', reject);
@@ -141,14 +162,22 @@ export class Visitor {
   /** Opens server-sent events; anything but 200 rejects with {status, text, headers}. */
   async sse(path, { method = 'GET', headers = {}, body, version = 1, search = '', ms } = {}) {
     const answer = await open(this.url(path + search), {
-      method, body, version, ms, headers: this.headers({ accept: 'text/event-stream', ...headers }),
+      method,
+      body,
+      version,
+      ms,
+      headers: this.headers({ accept: 'text/event-stream', ...headers }),
     });
     this.jar.take(answer.headers['set-cookie']);
     answer.body.setEncoding('utf8');
     if (answer.status !== 200) {
       let text = '';
       for await (const part of answer.body) text += part;
-      throw Object.assign(new Error(`sse: ${answer.status} ${text}`), { status: answer.status, text, headers: answer.headers });
+      throw Object.assign(new Error(`sse: ${answer.status} ${text}`), {
+        status: answer.status,
+        text,
+        headers: answer.headers,
+      });
     }
     const stream = new Stream('sse', () => answer.close());
     stream.headers = answer.headers;
@@ -199,13 +228,20 @@ export class Visitor {
   /** Long polling as a stream: asks for page after page until the end. */
   pages(login, after) {
     let going = true;
-    const stream = new Stream('page', () => { going = false; stream.end({ code: null, reason: 'cut' }); });
+    const stream = new Stream('page', () => {
+      going = false;
+      stream.end({ code: null, reason: 'cut' });
+    });
     (async () => {
       let position = after;
       while (going) {
         const answer = await this.page(login, position, 5);
         if (!going) return;
-        if (answer.status !== 200) throw Object.assign(new Error(`page: ${answer.status} ${answer.text}`), { status: answer.status, text: answer.text });
+        if (answer.status !== 200)
+          throw Object.assign(new Error(`page: ${answer.status} ${answer.text}`), {
+            status: answer.status,
+            text: answer.text,
+          });
         const { events, next } = answer.json;
         for (const event of events) stream.push(event);
         position = next;
@@ -244,7 +280,10 @@ export class Stream {
 
   constructor(kind, cut) {
     this.kind = kind;
-    this.cut = () => { cut(); return this.closed.catch(() => {}); };
+    this.cut = () => {
+      cut();
+      return this.closed.catch(() => {});
+    };
     this.closed = new Promise((resolve, reject) => {
       this.#bus.once('end', (how) => resolve(how));
       this.#bus.once('fail', (error) => reject(error));
@@ -296,20 +335,28 @@ export class Stream {
 
   /** The next event that has not been handed out. */
   next(ms = 10_000) {
-    return this.#await(() => {
-      if (this.#read < this.events.length) return this.events[this.#read++];
-    }, ms, 'the next event');
+    return this.#await(
+      () => {
+        if (this.#read < this.events.length) return this.events[this.#read++];
+      },
+      ms,
+      'the next event',
+    );
   }
 
   /** The next event that fits (a name, or a test), skipping others. */
   until(wanted, ms = 10_000) {
     const fits = typeof wanted === 'string' ? (event) => event.event === wanted : wanted;
-    return this.#await(() => {
-      while (this.#read < this.events.length) {
-        const event = this.events[this.#read++];
-        if (fits(event)) return event;
-      }
-    }, ms, typeof wanted === 'string' ? `"${wanted}"` : String(wanted));
+    return this.#await(
+      () => {
+        while (this.#read < this.events.length) {
+          const event = this.events[this.#read++];
+          if (fits(event)) return event;
+        }
+      },
+      ms,
+      typeof wanted === 'string' ? `"${wanted}"` : String(wanted),
+    );
   }
 
   /** Waits for the end of the login itself: `success` or `error`. */
@@ -331,21 +378,28 @@ export class Stream {
             this.#bus.off('event', listener); // now: a second event in the same tick must not be consumed here
             return resolve(found);
           }
-          if (this.ended) reject(new Error(`the ${this.kind} stream ended (${describe(this.ended)}) before ${what}; had ${this.#story()}`));
+          if (this.ended)
+            reject(
+              new Error(`the ${this.kind} stream ended (${describe(this.ended)}) before ${what}; had ${this.#story()}`),
+            );
         };
         this.#bus.on('event', listener);
         listener();
       }),
       ms,
       `${what} on ${this.kind}`,
-    ).catch((error) => {
-      error.message += `; had ${this.#story()}`;
-      throw error;
-    }).finally(() => this.#bus.off('event', listener));
+    )
+      .catch((error) => {
+        error.message += `; had ${this.#story()}`;
+        throw error;
+      })
+      .finally(() => this.#bus.off('event', listener));
   }
 
   #story() {
-    return this.events.map(({ event, data }) => (event === 'status' ? `status/${data.stage}` : event)).join(' ') || 'nothing';
+    return (
+      this.events.map(({ event, data }) => (event === 'status' ? `status/${data.stage}` : event)).join(' ') || 'nothing'
+    );
   }
 }
 
@@ -354,7 +408,8 @@ const describe = (ended) => ended.error?.message ?? `${ended.code} ${ended.reaso
 /** The ID of the login, from its first event. */
 export async function loginOf(stream) {
   const first = stream.events[0] ?? (await stream.next());
-  if (typeof first.data.login !== 'string') throw new Error(`the first event carries no login: ${JSON.stringify(first)}`);
+  if (typeof first.data.login !== 'string')
+    throw new Error(`the first event carries no login: ${JSON.stringify(first)}`);
   return first.data.login;
 }
 

@@ -1,14 +1,14 @@
 //! One session machine on one connection, driven to its end. Whatever happens to the task around it, a MAX login that
-//! may be open is carried to its LOGOUT: dropping a conversation hands it to a task of its own.
+//! may be open is carried to its LOGOUT: dropping a runner hands it to a task of its own.
 
-use super::account_qr::Inner;
-use super::connect::UpstreamSocket;
-use super::driver::{Inbox, Letter, News, Outlet};
+use super::connector::Connector;
 use super::open_logins::OpenLogin;
 use crate::max::frame::{Dialect, Received, Wire};
 use crate::max::message::Hello;
-use crate::max::session::{End, Logout, News as SessionNews, Output, Session};
+use crate::max::session::{End, Logout, Output, ProtocolSession, SessionEvent};
 use crate::max::token::MaxToken;
+use crate::signin::{Command, CommandSlot, DriverEvent, EventSink};
+use crate::upstream::UpstreamSocket;
 use futures_util::{SinkExt as _, StreamExt as _};
 use metrics::counter;
 use std::sync::Arc;
@@ -28,16 +28,16 @@ const CLOSE_TIME: Duration = Duration::from_millis(200);
 /// bytes in it resets the connection, and the LOGOUT could be lost with it.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-pub struct Conversation {
+pub struct SessionRunner {
     /// `None` only once it has been handed on.
     parts: Option<Parts>,
-    inner: Arc<Inner>,
+    connector: Arc<Connector>,
     hello: Arc<Hello>,
     dialect: Dialect,
 }
 
 struct Parts {
-    session: Session,
+    session: ProtocolSession,
     socket: UpstreamSocket,
     /// There while a login may be open at MAX.
     open: Option<OpenLogin>,
@@ -45,45 +45,51 @@ struct Parts {
     deaf: bool,
 }
 
-impl Conversation {
+impl SessionRunner {
     pub fn new(
-        inner: Arc<Inner>,
-        session: Session,
+        connector: Arc<Connector>,
+        session: ProtocolSession,
         socket: UpstreamSocket,
         hello: Arc<Hello>,
         dialect: Dialect,
     ) -> Self {
-        Self { parts: Some(Parts { session, socket, open: None, deaf: false }), inner, hello, dialect }
+        Self { parts: Some(Parts { session, socket, open: None, deaf: false }), connector, hello, dialect }
     }
 
-    /// Runs to the end of the session. `told` hears the news; `inbox` is read as long as it is there.
-    pub async fn run(&mut self, outlet: &dyn Outlet, inbox: Option<&Inbox>) -> Option<End> {
+    /// Runs to the end of the session. `sink` gets what happens; `commands` is read as long as it is there.
+    pub async fn run(&mut self, sink: &dyn EventSink, commands: Option<&CommandSlot>) -> Option<End> {
         let parts = self.parts.as_mut()?;
-        let end = parts.run(&self.inner, self.dialect, outlet, inbox).await;
+        let end = parts.run(&self.connector, self.dialect, sink, commands).await;
         parts.close().await;
         Some(end)
     }
 }
 
 impl Parts {
-    async fn run(&mut self, inner: &Inner, dialect: Dialect, outlet: &dyn Outlet, inbox: Option<&Inbox>) -> End {
+    async fn run(
+        &mut self,
+        connector: &Connector,
+        dialect: Dialect,
+        sink: &dyn EventSink,
+        commands: Option<&CommandSlot>,
+    ) -> End {
         loop {
-            if let Some(end) = self.drain(inner, dialect, outlet).await {
+            if let Some(end) = self.drain(connector, dialect, sink).await {
                 return end;
             }
-            let deadline = self.session.deadline().map(|at| inner.clock.instant(at));
+            let deadline = self.session.deadline().map(|at| connector.clock.instant(at));
             tokio::select! {
-                message = self.socket.next(), if !self.deaf => self.hear(message, inner, dialect),
+                message = self.socket.next(), if !self.deaf => self.hear(message, connector, dialect),
                 () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
-                    self.session.on_deadline(inner.now());
+                    self.session.on_deadline(connector.now());
                 }
-                letter = async { match inbox { Some(inbox) => inbox.next().await, None => std::future::pending().await } } => {
-                    match letter {
-                        Letter::Wake => self.session.wake(inner.now()),
-                        Letter::Stop => self.session.stop(inner.now()),
-                        Letter::Password(password) => {
+                command = async { match commands { Some(commands) => commands.next().await, None => std::future::pending().await } } => {
+                    match command {
+                        Command::Wake => self.session.wake(connector.now()),
+                        Command::Stop => self.session.stop(connector.now()),
+                        Command::Password(password) => {
                             // Not wanted any more: the log has said so to whoever sent it.
-                            let _ = self.session.password(password.into_inner(), inner.now());
+                            let _ = self.session.password(password.into_inner(), connector.now());
                         }
                     }
                 }
@@ -91,24 +97,24 @@ impl Parts {
         }
     }
 
-    async fn drain(&mut self, inner: &Inner, dialect: Dialect, outlet: &dyn Outlet) -> Option<End> {
-        self.mark_open(inner);
+    async fn drain(&mut self, connector: &Connector, dialect: Dialect, sink: &dyn EventSink) -> Option<End> {
+        self.mark_open(connector);
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::End(end) => return Some(end),
-                Output::News(news) => outlet.tell(translate(news)),
+                Output::Event(event) => sink.emit(translate(event)),
                 Output::Send(frame) => {
                     let message = match dialect.encode(&frame) {
                         Ok(Wire::Text(text)) => Message::text(text),
                         Ok(Wire::Binary(bytes)) => Message::binary(bytes),
                         Err(error) => {
                             tracing::error!(opcode = %frame.opcode, "a frame for MAX cannot be written: {error}");
-                            self.session.on_closed(inner.now());
+                            self.session.on_closed(connector.now());
                             continue;
                         }
                     };
                     if !matches!(timeout(WRITE_TIME, self.socket.send(message)).await, Ok(Ok(()))) {
-                        self.session.on_closed(inner.now());
+                        self.session.on_closed(connector.now());
                     }
                 }
             }
@@ -117,10 +123,10 @@ impl Parts {
     }
 
     /// Before the request goes out that may open a login, so that a crash behind it is told.
-    fn mark_open(&mut self, inner: &Inner) {
+    fn mark_open(&mut self, connector: &Connector) {
         let may_be_open = self.session.login_in_flight() || self.session.holds_token();
         match (&self.open, may_be_open) {
-            (None, true) => self.open = Some(inner.open_logins.begin()),
+            (None, true) => self.open = Some(connector.open_logins.begin()),
             (Some(_), false) => self.settled(),
             _ => {}
         }
@@ -141,32 +147,32 @@ impl Parts {
         }
     }
 
-    fn hear(&mut self, message: Option<Result<Message, SocketError>>, inner: &Inner, dialect: Dialect) {
+    fn hear(&mut self, message: Option<Result<Message, SocketError>>, connector: &Connector, dialect: Dialect) {
         let received = match &message {
             Some(Ok(Message::Text(text))) => Received::Text(text.as_str()),
             Some(Ok(Message::Binary(bytes))) => Received::Binary(bytes),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return,
             Some(Err(error)) if is_unreadable(error) => {
-                if let Some(times) = inner.unreadable.due("message") {
+                if let Some(times) = connector.unreadable.due("message") {
                     tracing::warn!(times, "MAX sent what cannot be read; nothing behind it can: {error}");
                 }
                 counter!("max_auth_upstream_unreadable_total").increment(1);
                 self.deaf = true;
-                return self.session.on_deaf(inner.now());
+                return self.session.on_deaf(connector.now());
             }
-            Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return self.session.on_closed(inner.now()),
+            Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return self.session.on_closed(connector.now()),
         };
         match dialect.decode(received) {
             Ok(frame) => {
                 tracing::trace!(opcode = %frame.opcode, "MAX sent a frame");
-                self.session.on_frame(frame, inner.now());
+                self.session.on_frame(frame, connector.now());
             }
             Err(error) => {
-                if let Some(times) = inner.unreadable.due("frame") {
+                if let Some(times) = connector.unreadable.due("frame") {
                     tracing::warn!(times, "MAX sent what is not a frame: {error}");
                 }
                 counter!("max_auth_upstream_unreadable_total").increment(1);
-                self.session.on_unreadable(received.head(), inner.now());
+                self.session.on_unreadable(received.head(), connector.now());
             }
         }
     }
@@ -182,21 +188,21 @@ fn is_unreadable(error: &SocketError) -> bool {
     }
 }
 
-impl Drop for Conversation {
+impl Drop for SessionRunner {
     fn drop(&mut self) {
         let Some(mut parts) = self.parts.take() else { return };
         if let Some(token) = parts.session.take_token() {
             // Ended here, but MAX has not confirmed: once more on a connection of its own.
-            let (inner, hello, open) = (Arc::clone(&self.inner), Arc::clone(&self.hello), parts.open.take());
-            self.inner.tasks.spawn("end-login", async move { end_login(&inner, hello, token, open).await });
+            let (connector, hello, open) = (Arc::clone(&self.connector), Arc::clone(&self.hello), parts.open.take());
+            self.connector.tasks.spawn("end-login", async move { end_login(&connector, hello, token, open).await });
         } else if parts.session.login_in_flight() {
             if parts.session.deadline().is_some() {
                 // The task around us died in the middle: hear MAX out, then log out.
-                let (inner, hello, dialect) = (Arc::clone(&self.inner), Arc::clone(&self.hello), self.dialect);
-                self.inner.tasks.spawn("end-login", async move {
-                    parts.session.stop(inner.now());
-                    let mut conversation = Conversation { parts: Some(parts), inner, hello, dialect };
-                    conversation.run(&Deaf, None).await;
+                let (connector, hello, dialect) = (Arc::clone(&self.connector), Arc::clone(&self.hello), self.dialect);
+                self.connector.tasks.spawn("end-login", async move {
+                    parts.session.stop(connector.now());
+                    let mut runner = SessionRunner { parts: Some(parts), connector, hello, dialect };
+                    runner.run(&NullSink, None).await;
                 });
             } else {
                 counter!("max_auth_logouts_total", "result" => "unconfirmed").increment(1);
@@ -217,16 +223,16 @@ const END_TRIES: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(4)];
 
 /// Logs out on a new connection, because the one that logged in is gone.
-async fn end_login(inner: &Arc<Inner>, hello: Arc<Hello>, token: MaxToken, mut open: Option<OpenLogin>) {
+async fn end_login(connector: &Arc<Connector>, hello: Arc<Hello>, token: MaxToken, mut open: Option<OpenLogin>) {
     let mut token = Some(token);
     for pause in END_TRIES {
         tokio::time::sleep(pause).await;
-        let Some((index, socket)) = inner.connect(&hello).await else { continue };
+        let Some((index, socket)) = connector.connect(&hello).await else { continue };
         let Some(held) = token.take() else { return };
-        let dialect = inner.dialect(index);
-        let session = Session::end_login(inner.settings, Hello::clone(&hello), held, inner.now());
+        let dialect = connector.dialect(index);
+        let session = ProtocolSession::end_login(connector.settings, Hello::clone(&hello), held, connector.now());
         let mut parts = Parts { session, socket, open: open.take(), deaf: false };
-        let end = parts.run(inner, dialect, &Deaf, None).await;
+        let end = parts.run(connector, dialect, &NullSink, None).await;
         parts.close().await;
         if matches!(end, End::Stopped { logout: Logout::Confirmed }) {
             counter!("max_auth_logouts_total", "result" => "confirmed").increment(1);
@@ -242,19 +248,21 @@ async fn end_login(inner: &Arc<Inner>, hello: Arc<Hello>, token: MaxToken, mut o
     tracing::warn!("a MAX session could not be ended: its owner sees it under Devices in MAX and can end it there");
 }
 
-fn translate(news: SessionNews) -> News {
-    match news {
-        SessionNews::Initialised => News::Connected,
-        SessionNews::Code { link, ttl, unix_expires_ms } => News::Code { link, ttl, expires_unix_ms: unix_expires_ms },
-        SessionNews::Approved => News::Approved,
-        SessionNews::PasswordWanted { hint, wrong } => News::Password { hint, wrong },
-        SessionNews::Identified => News::Finishing,
+fn translate(event: SessionEvent) -> DriverEvent {
+    match event {
+        SessionEvent::Initialised => DriverEvent::Connected,
+        SessionEvent::Code { link, ttl, unix_expires_ms } => {
+            DriverEvent::Code { link, ttl, expires_unix_ms: unix_expires_ms }
+        }
+        SessionEvent::Approved => DriverEvent::Approved,
+        SessionEvent::PasswordWanted { hint, wrong } => DriverEvent::Password { hint, wrong },
+        SessionEvent::Identified => DriverEvent::Finishing,
     }
 }
 
 /// Nobody is listening any more.
-struct Deaf;
+struct NullSink;
 
-impl Outlet for Deaf {
-    fn tell(&self, _: News) {}
+impl EventSink for NullSink {
+    fn emit(&self, _: DriverEvent) {}
 }

@@ -1,0 +1,132 @@
+//! What all sign-ins of this server by account QR share: the way to MAX, and what is known of it.
+
+use super::open_logins::OpenLogins;
+use crate::base::clock::Clock;
+use crate::base::repeat::OncePerMinuteEach;
+use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
+use crate::config;
+use crate::max::frame::Dialect;
+use crate::max::message::{Hello, UserAgent};
+use crate::max::session::{Now, PasswordPolicy, Settings};
+use crate::signin::BrowserInfo;
+use crate::upstream::{Endpoints, Roots, UpstreamSocket, connect};
+use metrics::counter;
+use std::time::Duration;
+
+/// LOGOUT with its fallback; on the way of every success, so shorter than people's patience.
+const LOGOUT_TIME: Duration = Duration::from_secs(5);
+
+/// What MAX is told when the browser did not say.
+const USUAL_USER_AGENT: &str =
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/151.0.0.0 Safari/537.36";
+
+pub struct Connector {
+    pub endpoints: Endpoints,
+    roots: Roots,
+    pub settings: Settings,
+    app_version: String,
+    pub give_up_after: Duration,
+    pub clock: Clock,
+    pub rng: Rng,
+    pub tasks: Tasks,
+    pub open_logins: OpenLogins,
+    /// When MAX is in trouble, every login meets it: one line a minute for each address and kind.
+    pub told: OncePerMinuteEach<(usize, Trouble)>,
+    pub unreadable: OncePerMinuteEach<&'static str>,
+}
+
+/// What an address of MAX can be in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    Unreachable,
+    NoCode,
+    ShortLivedCode,
+}
+
+impl Connector {
+    pub fn new(
+        upstream: &config::Upstream,
+        login: &config::Login,
+        roots: Roots,
+        clock: Clock,
+        rng: Rng,
+        tasks: Tasks,
+        open_logins: OpenLogins,
+    ) -> Self {
+        let settings = Settings {
+            password: match login.password {
+                config::PasswordPolicy::Refuse => PasswordPolicy::Refuse,
+                config::PasswordPolicy::Ask => PasswordPolicy::Ask,
+            },
+            poll_interval: login.poll_interval,
+            answer_timeout: upstream.answer_timeout,
+            logout_timeout: LOGOUT_TIME,
+        };
+        Self {
+            endpoints: Endpoints::new(upstream.endpoints.clone()),
+            roots,
+            settings,
+            app_version: upstream.app_version.clone(),
+            give_up_after: upstream.give_up_after,
+            clock,
+            rng,
+            tasks,
+            open_logins,
+            told: OncePerMinuteEach::default(),
+            unreadable: OncePerMinuteEach::default(),
+        }
+    }
+
+    pub fn now(&self) -> Now {
+        Now { mono: self.clock.monotonic(), unix_ms: self.clock.unix_ms() }
+    }
+
+    pub fn dialect(&self, index: usize) -> Dialect {
+        match self.endpoints.get(index).dialect {
+            config::Dialect::Json => Dialect::Json,
+            config::Dialect::Binary => Dialect::Binary,
+        }
+    }
+
+    /// The first endpoint that lets us in.
+    pub async fn connect(&self, hello: &Hello) -> Option<(usize, UpstreamSocket)> {
+        for index in self.endpoints.order(self.clock.monotonic()) {
+            let endpoint = self.endpoints.get(index);
+            match connect(endpoint, &self.roots, &hello.user_agent.header_user_agent, &self.rng).await {
+                Ok(socket) => {
+                    counter!("max_auth_upstream_connects_total", "result" => "ok").increment(1);
+                    return Some((index, socket));
+                }
+                Err(error) => {
+                    self.endpoints.failed(index, self.clock.monotonic());
+                    counter!("max_auth_upstream_connects_total", "result" => "failed").increment(1);
+                    if let Some(times) = self.told.due((index, Trouble::Unreachable)) {
+                        let host = endpoint.url.host_str().unwrap_or_default();
+                        tracing::warn!(endpoint = host, times, "MAX cannot be reached: {error}");
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    pub fn hello(&self, browser: BrowserInfo) -> Hello {
+        let or = |value: Option<String>, usual: &str| value.unwrap_or_else(|| usual.to_owned());
+        let locale = or(browser.locale, "ru");
+        Hello {
+            user_agent: UserAgent {
+                device_locale: locale.clone(),
+                locale,
+                os_version: or(browser.os_version, "Linux"),
+                device_name: or(browser.device_name, "Chrome"),
+                header_user_agent: or(browser.header_user_agent, USUAL_USER_AGENT),
+                is_pwa: browser.is_pwa,
+                app_version: self.app_version.clone(),
+                screen: or(browser.screen, "1080x1920 1.0x"),
+                timezone: or(browser.timezone, "Europe/Moscow"),
+            },
+            device_id: self.rng.uuid(),
+        }
+    }
+}

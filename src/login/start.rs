@@ -1,0 +1,40 @@
+//! What begins a login, and what every login of this node has in common.
+
+use super::Locale;
+use crate::base::id::Fingerprint;
+use crate::signin::BrowserInfo;
+use std::time::Duration;
+
+/// What begins a login, checked.
+pub struct StartParams {
+    pub browser: BrowserInfo,
+    pub purpose: Purpose,
+    pub locale: Locale,
+    /// Of the flow cookie of the browser that begins.
+    pub flow: Fingerprint,
+    /// A phone leaves the page to approve, so it is waited for longer.
+    pub phone: bool,
+}
+
+/// What a login is for; its grant carries it on.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Purpose {
+    /// A session of this site.
+    Site {
+        /// Where to go afterwards: a path of this site or an address on a listed origin.
+        return_to: String,
+    },
+}
+
+pub struct Settings {
+    /// `login.ttl`
+    pub ttl: Duration,
+    /// `login.grace`
+    pub grace: Duration,
+    /// `login.grace_phone`
+    pub grace_phone: Duration,
+    /// `login.max_active`
+    pub max_active: usize,
+    /// Where `success` sends the browser; the token is added behind `?token=`.
+    pub callback: String,
+}

@@ -1,0 +1,86 @@
+//! What a login needs from whoever asks MAX: a *driver*. The account QR is the first; the official bot will be another.
+//!
+//! A driver runs inside the login's task, emits what happens into an [`EventSink`] and hears the visitor through a
+//! [`CommandSlot`].
+
+use super::command::CommandSlot;
+use super::failure::Failure;
+use super::identity::{BrowserInfo, Identity};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A way to learn from MAX who somebody is.
+pub trait Driver: Send + Sync {
+    /// As in `login.drivers`: `account_qr`.
+    fn name(&self) -> &'static str;
+
+    /// For the log of a start: what it is, and what it is trusted with.
+    fn assurance(&self) -> &'static str;
+
+    /// Runs one sign-in to its end. The MAX session is ended on every way out, also when the future is dropped.
+    fn run<'a>(&'a self, browser: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a>;
+}
+
+pub type Run<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// Where a driver's events go.
+pub trait EventSink: Send + Sync {
+    fn emit(&self, event: DriverEvent);
+}
+
+pub enum DriverEvent {
+    /// MAX has answered; the code comes next.
+    Connected,
+    /// A code to show; a later one replaces it.
+    Code { link: String, ttl: Duration, expires_unix_ms: i64 },
+    /// The phone approved.
+    Approved,
+    /// The account has a cloud password and the visitor may give it.
+    Password { hint: Option<String>, wrong: bool },
+    /// It is known who it is; the MAX session is being ended.
+    Finishing,
+}
+
+/// How a sign-in ended.
+pub enum Outcome {
+    SignedIn(Identity),
+    Failed {
+        failure: Failure,
+        /// When trying again makes sense, if not at once.
+        retry_after: Option<Duration>,
+        /// For the operator's log, where MAX said no.
+        hint: Option<OperatorHint>,
+    },
+    /// The command slot said stop.
+    Stopped,
+}
+
+/// What the operator can do about a failure.
+#[derive(Clone, Debug)]
+pub struct OperatorHint {
+    /// MAX's own code, or one of ours that begins with `max-auth.`. ASCII, at most 64 bytes.
+    pub code: String,
+    /// The code, if it is one that we know: few, whatever MAX sends.
+    pub known_code: Option<&'static str>,
+    /// One line.
+    pub advice: &'static str,
+}
+
+/// The drivers of this server, the preferred first.
+pub struct Drivers {
+    preferred: Arc<dyn Driver>,
+}
+
+impl Drivers {
+    /// With one driver.
+    pub fn only(driver: Arc<dyn Driver>) -> Self {
+        Self { preferred: driver }
+    }
+
+    /// Who asks MAX for the next login.
+    pub fn pick(&self) -> &Arc<dyn Driver> {
+        &self.preferred
+    }
+}

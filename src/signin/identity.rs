@@ -1,0 +1,45 @@
+//! Who signed in, and in which browser.
+
+use std::fmt;
+
+/// Who signed in. All but `id` is for display: it can change, be missing, or be anything the person typed.
+#[derive(Clone, PartialEq)]
+pub struct Identity {
+    /// MAX's number of the account, above 0, never given to another: the key to store.
+    pub id: i64,
+    /// Never empty.
+    pub name: String,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    /// E.164 with `+`.
+    pub phone: Option<String>,
+    /// `https`; can stop working.
+    pub photo_url: Option<String>,
+}
+
+/// Names and phone are personal data and stay out of logs.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What the browser says of itself, for MAX to show on the phone: the allow-listed fields of `userAgent`, each of
+/// printable ASCII and with a bound on its length. `None` where it did not say, or said something odd.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BrowserInfo {
+    /// The `User-Agent` header.
+    pub header_user_agent: Option<String>,
+    /// The browser's name, for example `Firefox`.
+    pub device_name: Option<String>,
+    /// For example `Windows 11`.
+    pub os_version: Option<String>,
+    /// For example `1080x1920 1.0x`.
+    pub screen: Option<String>,
+    /// An IANA name, for example `Europe/Moscow`.
+    pub timezone: Option<String>,
+    /// For example `ru`.
+    pub locale: Option<String>,
+    /// Installed as an app.
+    pub is_pwa: bool,
+}
