@@ -33,7 +33,7 @@ build:
 	$(CARGO) build
 
 # Every JavaScript file of ours; .prettierrc.json says how it looks.
-PRETTIER = tests/web/node_modules/.bin/prettier --log-level warn
+PRETTIER = tests/node_modules/.bin/prettier --log-level warn
 JAVASCRIPT = 'web/**/*.js' 'tests/**/*.{js,mjs}'
 format:
 	@scripts/setup web
@@ -51,7 +51,8 @@ unit:
 
 web:
 	@scripts/setup web
-	cd tests/web && npm run check && npm test
+	tests/node_modules/.bin/tsc -p tests/web
+	cd tests/web && $(NODE) --test
 
 ONLY ?= *
 e2e: setup build

@@ -13,6 +13,7 @@ mod emulator;
 mod login;
 mod max;
 mod observe;
+mod probe;
 mod proxies;
 mod server;
 mod session;

@@ -12,6 +12,7 @@ const LONGEST: usize = 460;
 /// Each module and the modules of ours that it may use.
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
+    ("probe", &[]),
     ("config", &["base"]),
     ("observe", &["base", "config"]),
     ("max", &[]),
@@ -22,9 +23,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("emulator", &["base", "max"]),
     ("drivers", &["base", "config", "max", "signin", "upstream"]),
     ("login", &["base", "signin"]),
-    ("transport", &["base", "login", "signin"]),
-    ("server", &["base", "config", "login", "proxies", "session", "transport"]),
-    ("doctor", &["base", "config", "drivers", "proxies", "signin", "upstream"]),
+    ("transport", &["base", "login", "probe", "signin"]),
+    ("server", &["base", "config", "login", "probe", "proxies", "session", "transport"]),
+    ("doctor", &["base", "config", "drivers", "probe", "proxies", "signin", "upstream"]),
     ("setup", &["proxies"]),
     (
         "cli",
@@ -178,29 +179,69 @@ fn the_architecture_page_names_every_module_and_only_files_that_exist() {
     }
 }
 
+/// The first quoted text of each arm of a `match` in this function of a file.
+fn codes(file: &str, function: &str) -> Vec<String> {
+    let text = read(file);
+    let body = text.split(function).nth(1).unwrap().split("\n    }\n").next().unwrap();
+    body.split("Self::").skip(1).map(|arm| arm.split('"').nth(1).unwrap().to_owned()).collect()
+}
+
 #[test]
 fn every_problem_and_error_code_is_documented() {
     let text = read("docs/http.md");
-    let codes = |file: &str| -> Vec<String> {
-        let source = read(file);
-        let quoted = source.split('"').skip(1).step_by(2);
-        quoted
-            .filter(|word| word.contains('-') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'))
-            .filter(|word| !word.starts_with("x-") && !word.contains("--"))
-            .map(str::to_owned)
-            .collect()
-    };
-    for file in [
-        "src/signin/failure.rs",
-        "src/server/asked.rs",
-        "src/server/logins.rs",
-        "src/server/sign_in.rs",
-        "src/server/origin.rs",
-    ] {
-        for code in codes(file) {
-            let is_header =
-                ["last-event-id", "sec-fetch-site", "same-origin", "no-store", "cross-site"].contains(&code.as_str());
-            assert!(is_header || text.contains(&code), "{file} has the code {code}, docs/http.md does not");
+    let section = |title: &str| text.split(title).nth(1).unwrap().split("\n## ").next().unwrap().to_owned();
+    let (problems, events) = (section("\n## Codes of problems\n"), section("\n## Events\n"));
+    let codes_of_problems = codes("src/base/problem.rs", "fn row(");
+    assert!(codes_of_problems.len() > 20, "{codes_of_problems:?}");
+    for code in &codes_of_problems {
+        assert!(problems.contains(&format!("`{code}`")), "docs/http.md does not list the problem {code}");
+    }
+    for code in codes("src/signin/failure.rs", "fn code(") {
+        assert!(events.contains(&format!("`{code}`")), "docs/http.md does not list the error {code}");
+    }
+    let listed =
+        problems.lines().filter(|line| line.starts_with("| ")).flat_map(|line| line.split('`').skip(1).step_by(2));
+    for code in listed.filter(|code| *code != "Retry-After" && *code != "retryAfter") {
+        assert!(
+            codes_of_problems.iter().any(|known| known == code),
+            "docs/http.md lists {code}, which nothing answers"
+        );
+    }
+}
+
+#[test]
+fn codes_of_problems_stand_in_one_place() {
+    let codes = codes("src/base/problem.rs", "fn row(");
+    for (name, text) in source() {
+        if is_test(&name) || !["server/", "transport/", "doctor/"].iter().any(|folder| name.starts_with(folder)) {
+            continue;
+        }
+        for code in codes.iter().filter(|code| *code != "content-type") {
+            let literal = format!("\"{code}\"");
+            assert!(!production(&text).contains(&literal), "src/{name} says {literal}; ProblemCode does");
+        }
+    }
+}
+
+/// Modules whose public items are read far from where they are made.
+const DOCUMENTED: &[&str] = &["signin/", "upstream/", "config/"];
+
+#[test]
+fn what_other_modules_use_says_what_it_is() {
+    for (name, text) in source() {
+        if is_test(&name)
+            || name.starts_with("config/facts")
+            || !DOCUMENTED.iter().any(|module| name.starts_with(module))
+        {
+            continue;
+        }
+        let mut documented = false;
+        for (number, line) in production(&text).lines().enumerate() {
+            let line = line.trim_start();
+            let is_item = line.starts_with("pub ") && !line.starts_with("pub use") && !line.starts_with("pub mod");
+            let obvious = line.starts_with("pub fn new(");
+            assert!(!is_item || documented || obvious, "src/{name}, line {}: {line:?} has no words", number + 1);
+            documented = line.starts_with("///") || (documented && line.starts_with("#["));
         }
     }
 }

@@ -1,25 +1,113 @@
-//! Errors as RFC 9457 problem bodies with a stable `code`.
+//! Errors as RFC 9457 problem bodies, each with a code out of one list.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// What went wrong, for programs: every code that a problem body can have. docs/http.md lists them; they are added and
+/// never renamed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProblemCode {
+    BadScript,
+    BodyTimeout,
+    BodyTooLarge,
+    Busy,
+    ContentType,
+    GrantInvalid,
+    Internal,
+    InvalidRequest,
+    LoginNotFound,
+    LogoutFailed,
+    MethodNotAllowed,
+    NoSuchCode,
+    NotFound,
+    NotSignedIn,
+    OriginRefused,
+    PasswordNotAsked,
+    PositionGone,
+    PositionInvalid,
+    ProbesBusy,
+    RateLimited,
+    ReturnToRefused,
+    TooManyReaders,
+    UpgradeFailed,
+    UpgradeRequired,
+    WebsocketVersion,
+}
+
+impl ProblemCode {
+    /// As the body says it, the status of the answer, and a title for people.
+    const fn row(self) -> (&'static str, StatusCode, &'static str) {
+        const LATER: &str = "Try again later";
+        match self {
+            Self::BadScript => ("bad-script", StatusCode::BAD_REQUEST, "Not a fault script"),
+            Self::BodyTimeout => ("body-timeout", StatusCode::REQUEST_TIMEOUT, "The body did not arrive"),
+            Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, LATER),
+            Self::ContentType => ("content-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "JSON is expected"),
+            Self::GrantInvalid => ("grant-invalid", StatusCode::BAD_REQUEST, "This sign-in cannot be finished"),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+            Self::InvalidRequest => ("invalid-request", StatusCode::BAD_REQUEST, "The request cannot be read"),
+            Self::LoginNotFound => ("login-not-found", StatusCode::NOT_FOUND, "No such login"),
+            Self::LogoutFailed => ("logout-failed", StatusCode::INTERNAL_SERVER_ERROR, "Still signed in"),
+            Self::MethodNotAllowed => ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+            Self::NoSuchCode => ("no-such-code", StatusCode::NOT_FOUND, "No such code"),
+            Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "Nothing here"),
+            Self::NotSignedIn => ("not-signed-in", StatusCode::UNAUTHORIZED, "Nobody is signed in"),
+            Self::OriginRefused => ("origin-refused", StatusCode::FORBIDDEN, "This page may not sign in here"),
+            Self::PasswordNotAsked => ("password-not-asked", StatusCode::CONFLICT, "No password is asked for"),
+            Self::PositionGone => ("position-gone", StatusCode::GONE, "That position is gone"),
+            Self::PositionInvalid => ("position-invalid", StatusCode::BAD_REQUEST, "Not a position"),
+            Self::ProbesBusy => ("probes-busy", StatusCode::TOO_MANY_REQUESTS, "Too many probes"),
+            Self::RateLimited => ("rate-limited", StatusCode::TOO_MANY_REQUESTS, LATER),
+            Self::ReturnToRefused => ("return-to-refused", StatusCode::BAD_REQUEST, "returnTo leads off the site"),
+            Self::TooManyReaders => ("too-many-readers", StatusCode::TOO_MANY_REQUESTS, LATER),
+            Self::UpgradeFailed => ("upgrade-failed", StatusCode::BAD_REQUEST, "No upgrade"),
+            Self::UpgradeRequired => {
+                ("upgrade-required", StatusCode::UPGRADE_REQUIRED, "The Upgrade header did not arrive")
+            }
+            Self::WebsocketVersion => ("websocket-version", StatusCode::UPGRADE_REQUIRED, "Unknown WebSocket version"),
+        }
+    }
+
+    /// As the body says it.
+    pub const fn code(self) -> &'static str {
+        self.row().0
+    }
+
+    pub const fn status(self) -> StatusCode {
+        self.row().1
+    }
+}
 
 /// What a client is told when a request cannot be served. The cause that only the operator may see goes to the log.
 #[derive(Debug)]
 pub struct Problem {
-    status: StatusCode,
-    code: &'static str,
-    title: &'static str,
+    code: ProblemCode,
     detail: String,
     more: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
-    pub fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, title, detail: detail.into(), more: Map::new(), headers: Vec::new() }
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), more: Map::new(), headers: Vec::new() }
+    }
+
+    /// A request that cannot be read, and why.
+    pub fn invalid(why: impl Into<String>) -> Self {
+        Self::new(ProblemCode::InvalidRequest, why)
+    }
+
+    /// A request that may be made again after a while: `Retry-After` in seconds, `retryAfter` in milliseconds.
+    pub fn later(code: ProblemCode, detail: impl Into<String>, after: Duration) -> Self {
+        let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
+        Self::new(code, detail)
+            .with("retryAfter", after.as_millis() as u64)
+            .header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// A member of the body beside the standard ones.
@@ -36,15 +124,16 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let (code, status, title) = self.code.row();
         let mut body = Map::new();
         body.insert("type".into(), "about:blank".into());
-        body.insert("title".into(), self.title.into());
-        body.insert("status".into(), self.status.as_u16().into());
+        body.insert("title".into(), title.into());
+        body.insert("status".into(), status.as_u16().into());
         body.insert("detail".into(), self.detail.into());
-        body.insert("code".into(), self.code.into());
+        body.insert("code".into(), code.into());
         body.extend(self.more);
         let mut response = Response::new(Body::from(Value::Object(body).to_string()));
-        *response.status_mut() = self.status;
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -52,5 +141,30 @@ impl IntoResponse for Problem {
             headers.append(name, value);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+
+    #[tokio::test]
+    async fn a_problem_is_a_body_of_rfc_9457() {
+        let problem = Problem::later(ProblemCode::Busy, "full", Duration::from_millis(1500)).with("more", 7);
+        let response = problem.into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        assert_eq!(response.headers()["retry-after"], "2", "whole seconds, never too early");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let expected = serde_json::json!({
+            "type": "about:blank", "title": "Try again later", "status": 503, "detail": "full", "code": "busy",
+            "retryAfter": 1500, "more": 7,
+        });
+        assert_eq!(body, expected);
+        let soon = Problem::later(ProblemCode::Busy, "", Duration::ZERO).into_response();
+        assert_eq!(soon.headers()["retry-after"], "1");
     }
 }

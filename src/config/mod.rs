@@ -14,17 +14,27 @@ use std::time::Duration;
 use toml::Value;
 use url::Url;
 
+/// Every setting, checked. Keys, defaults and meanings: `max-auth.toml`.
 pub struct Config {
+    /// `[server]`
     pub server: Server,
+    /// `[upstream]`
     pub upstream: Upstream,
+    /// `[login]`
     pub login: Login,
+    /// `[session]`
     pub session: Session,
+    /// `[store]`
     pub store: Store,
+    /// `[log]`
     pub log: Log,
 }
 
+/// `[server]`: where it listens, and what the world calls it.
 pub struct Server {
+    /// For visitors; as bound once [`Self::listens_at`] was called.
     pub listen: SocketAddr,
+    /// For the operator: health, metrics. Never the same address as `listen`.
     pub ops_listen: SocketAddr,
     /// Scheme, host and port; no path.
     pub public_url: Url,
@@ -33,73 +43,107 @@ pub struct Server {
     allowed_origins_given: bool,
     /// Begins with `/`, does not end with one.
     pub base_path: String,
+    /// Whose `Forwarded` and `X-Forwarded-For` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whose pages may begin logins; never empty.
     pub allowed_origins: Vec<Origin>,
+    /// From the signal to the end, at most.
     pub stop_timeout: Duration,
 }
 
+/// How an address of MAX wants to be spoken to: JSON in text frames (version 11), or MessagePack in binary ones (10).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dialect {
     Json,
     Binary,
 }
 
+/// One address of MAX.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
+    /// `ws` or `wss`, with a host.
     pub url: Url,
+    /// What it speaks.
     pub dialect: Dialect,
 }
 
+/// `[upstream]`: MAX.
 pub struct Upstream {
+    /// The preferred first; never empty.
     pub endpoints: Vec<Endpoint>,
+    /// What MAX is told; it refuses old ones. Digits and dots.
     pub app_version: String,
+    /// Certificates in PEM form that are trusted besides Mozilla's.
     pub ca_file: Option<PathBuf>,
+    /// One answer of MAX.
     pub answer_timeout: Duration,
+    /// Out of reach for so long, a login fails.
     pub give_up_after: Duration,
 }
 
+/// `login.password`: what happens to an account with a cloud password.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PasswordPolicy {
     Refuse,
     Ask,
 }
 
+/// `[login]`: one attempt to sign in.
 #[derive(Clone)]
 pub struct Login {
+    /// From the WebSocket's opening to the first message.
     pub first_message_timeout: Duration,
+    /// Between questions to MAX, where MAX does not say.
     pub poll_interval: Duration,
+    /// The longest a login lives.
     pub ttl: Duration,
+    /// How long a visitor whose last connection is gone may take to come back.
     pub grace: Duration,
+    /// The same for a phone, whose browser sleeps while its owner is in MAX.
     pub grace_phone: Duration,
+    /// Logins in flight on this node.
     pub max_active: usize,
+    /// From one address; 0 is no limit.
     pub starts_per_minute: u32,
+    /// Accounts with a cloud password.
     pub password: PasswordPolicy,
 }
 
+/// `[session]`: the signed-in browser.
 pub struct Session {
+    /// How long it stays signed in.
     pub ttl: Duration,
+    /// Whether the site is told the phone number.
     pub phone: bool,
 }
 
+/// `[store]`: what must outlive the process.
 pub struct Store {
+    /// A directory that only we write.
     pub path: PathBuf,
 }
 
+/// `log.format`: lines for people, or JSON lines for programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
     Text,
     Json,
 }
 
+/// `[log]`: standard error.
 pub struct Log {
+    /// The least important line that is shown.
     pub level: tracing::Level,
+    /// How a line looks.
     pub format: LogFormat,
 }
 
 /// What the command line says over file and environment.
 #[derive(Default)]
 pub struct Flags {
+    /// `--config`: a TOML file.
     pub config: Option<PathBuf>,
+    /// `--listen`: wins over everything.
     pub listen: Option<String>,
 }
 
@@ -110,7 +154,9 @@ pub struct Invalid(pub Vec<String>);
 
 /// A configuration and the text that shows it.
 pub struct Loaded {
+    /// What is in force.
     pub config: Config,
+    /// The same as TOML, with where each value came from.
     pub shown: String,
     /// Nobody said where to listen.
     pub default_listen: bool,
@@ -140,19 +186,19 @@ impl Config {
         variables: impl Iterator<Item = (String, String)>,
         flags: &Flags,
     ) -> Result<Loaded, Invalid> {
-        let mut reader = ConfigMerger::with_defaults();
+        let mut settings = ConfigMerger::with_defaults();
         if let Some((path, text)) = file {
-            reader.add_file(&path.display().to_string(), text);
+            settings.add_file(&path.display().to_string(), text);
         }
-        reader.add_environment(variables);
-        reader.add_flag("server.listen", flags.listen.clone(), "--listen");
-        let config = build(&mut reader);
+        settings.add_environment(variables);
+        settings.add_flag("server.listen", flags.listen.clone(), "--listen");
+        let config = build(&mut settings);
         match config {
-            Some(config) if !reader.has_errors() => {
-                let default_listen = reader.source("server.listen") == Some(&Source::Default);
-                Ok(Loaded { config, shown: reader.show(), default_listen })
+            Some(config) if !settings.has_errors() => {
+                let default_listen = settings.source("server.listen") == Some(&Source::Default);
+                Ok(Loaded { config, shown: settings.show(), default_listen })
             }
-            _ => Err(Invalid(reader.into_errors())),
+            _ => Err(Invalid(settings.into_errors())),
         }
     }
 }
@@ -161,27 +207,28 @@ fn read_file(path: &Path) -> Result<String, Invalid> {
     std::fs::read_to_string(path).map_err(|error| Invalid(vec![format!("{}: cannot be read: {error}", path.display())]))
 }
 
-fn build(reader: &mut ConfigMerger) -> Option<Config> {
+fn build(settings: &mut ConfigMerger) -> Option<Config> {
     // Each section is read even when another failed: all errors are told at once.
-    let (server, upstream, login) = (server(reader), upstream(reader), login(reader));
-    let session = session(reader);
-    let store = store(reader);
-    let log = log(reader);
+    let (server, upstream, login) = (server(settings), upstream(settings), login(settings));
+    let session = session(settings);
+    let store = store(settings);
+    let log = log(settings);
     Some(Config { server: server?, upstream: upstream?, login: login?, session: session?, store: store?, log: log? })
 }
 
-fn server(reader: &mut ConfigMerger) -> Option<Server> {
-    let listen = reader.read("server.listen", value::socket);
-    let ops_listen = reader.read("server.ops_listen", value::socket);
-    let public_url = reader.read("server.public_url", |value| value::optional_text(value)?.map(public_url).transpose());
-    let base_path = reader.read("server.base_path", base_path);
-    let trusted_proxies = reader.read("server.trusted_proxies", |value| value::list(value, value::network));
-    let origins =
-        reader.read("server.allowed_origins", |value| value::list(value, |value| Origin::parse(&value::text(value)?)));
-    let stop_timeout = reader.read("server.stop_timeout", value::positive_duration);
+fn server(settings: &mut ConfigMerger) -> Option<Server> {
+    let listen = settings.read("server.listen", value::socket);
+    let ops_listen = settings.read("server.ops_listen", value::socket);
+    let public_url =
+        settings.read("server.public_url", |value| value::optional_text(value)?.map(public_url).transpose());
+    let base_path = settings.read("server.base_path", base_path);
+    let trusted_proxies = settings.read("server.trusted_proxies", |value| value::list(value, value::network));
+    let origins = settings
+        .read("server.allowed_origins", |value| value::list(value, |value| Origin::parse(&value::text(value)?)));
+    let stop_timeout = settings.read("server.stop_timeout", value::positive_duration);
     let (listen, ops_listen, public_url) = (listen?, ops_listen?, public_url?);
     if listen == ops_listen && listen.port() != 0 {
-        reader.error("server.ops_listen", "is the public listener's address; the operator's must be another");
+        settings.error("server.ops_listen", "is the public listener's address; the operator's must be another");
         return None;
     }
     let mut server = Server {
@@ -251,20 +298,20 @@ fn base_path(value: &Value) -> Result<String, String> {
     if fine { Ok(path) } else { Err(format!("{path:?} is not a path such as \"/api/auth/max\"")) }
 }
 
-fn upstream(reader: &mut ConfigMerger) -> Option<Upstream> {
-    let endpoints = reader.read("upstream.endpoints", |value| {
+fn upstream(settings: &mut ConfigMerger) -> Option<Upstream> {
+    let endpoints = settings.read("upstream.endpoints", |value| {
         let endpoints = value::list(value, endpoint)?;
         if endpoints.is_empty() { Err("needs one endpoint at least".to_owned()) } else { Ok(endpoints) }
     });
-    let app_version = reader.read("upstream.app_version", |value| {
+    let app_version = settings.read("upstream.app_version", |value| {
         let version = value::text(value)?;
         let fine =
             !version.is_empty() && version.len() <= 32 && version.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         if fine { Ok(version) } else { Err(format!("{version:?} is not a version such as \"26.10.1\"")) }
     });
-    let ca_file = reader.read("upstream.ca_file", value::optional_text);
-    let answer_timeout = reader.read("upstream.answer_timeout", value::positive_duration);
-    let give_up_after = reader.read("upstream.give_up_after", value::positive_duration);
+    let ca_file = settings.read("upstream.ca_file", value::optional_text);
+    let answer_timeout = settings.read("upstream.answer_timeout", value::positive_duration);
+    let give_up_after = settings.read("upstream.give_up_after", value::positive_duration);
     Some(Upstream {
         endpoints: endpoints?,
         app_version: app_version?,
@@ -290,15 +337,15 @@ fn endpoint(value: &Value) -> Result<Endpoint, String> {
     Ok(Endpoint { url, dialect })
 }
 
-fn login(reader: &mut ConfigMerger) -> Option<Login> {
-    let first_message_timeout = reader.read("login.first_message_timeout", value::positive_duration);
-    let poll_interval = reader.read("login.poll_interval", value::positive_duration);
-    let ttl = reader.read("login.ttl", value::positive_duration);
-    let grace = reader.read("login.grace", value::positive_duration);
-    let grace_phone = reader.read("login.grace_phone", value::positive_duration);
-    let max_active = reader.read("login.max_active", value::number);
-    let starts_per_minute = reader.read("login.starts_per_minute", value::number);
-    let password = reader.read("login.password", |value| {
+fn login(settings: &mut ConfigMerger) -> Option<Login> {
+    let first_message_timeout = settings.read("login.first_message_timeout", value::positive_duration);
+    let poll_interval = settings.read("login.poll_interval", value::positive_duration);
+    let ttl = settings.read("login.ttl", value::positive_duration);
+    let grace = settings.read("login.grace", value::positive_duration);
+    let grace_phone = settings.read("login.grace_phone", value::positive_duration);
+    let max_active = settings.read("login.max_active", value::number);
+    let starts_per_minute = settings.read("login.starts_per_minute", value::number);
+    let password = settings.read("login.password", |value| {
         value::choice(value, &[("refuse", PasswordPolicy::Refuse), ("ask", PasswordPolicy::Ask)])
     });
     Some(Login {
@@ -313,23 +360,23 @@ fn login(reader: &mut ConfigMerger) -> Option<Login> {
     })
 }
 
-fn session(reader: &mut ConfigMerger) -> Option<Session> {
-    let ttl = reader.read("session.ttl", value::positive_duration);
-    let phone = reader.read("session.phone", value::flag);
+fn session(settings: &mut ConfigMerger) -> Option<Session> {
+    let ttl = settings.read("session.ttl", value::positive_duration);
+    let phone = settings.read("session.phone", value::flag);
     Some(Session { ttl: ttl?, phone: phone? })
 }
 
-fn store(reader: &mut ConfigMerger) -> Option<Store> {
-    let kind = reader.read("store.kind", |value| value::choice(value, &[("memory", ())]));
+fn store(settings: &mut ConfigMerger) -> Option<Store> {
+    let kind = settings.read("store.kind", |value| value::choice(value, &[("memory", ())]));
     let path =
-        reader.read("store.path", |value| value::optional_text(value)?.ok_or_else(|| "needs a directory".to_owned()));
+        settings.read("store.path", |value| value::optional_text(value)?.ok_or_else(|| "needs a directory".to_owned()));
     kind?;
     Some(Store { path: path.map(PathBuf::from)? })
 }
 
-fn log(reader: &mut ConfigMerger) -> Option<Log> {
+fn log(settings: &mut ConfigMerger) -> Option<Log> {
     use tracing::Level;
-    let level = reader.read("log.level", |value| {
+    let level = settings.read("log.level", |value| {
         let words = [
             ("error", Level::ERROR),
             ("warn", Level::WARN),
@@ -339,7 +386,7 @@ fn log(reader: &mut ConfigMerger) -> Option<Log> {
         ];
         value::choice(value, &words)
     });
-    let format = reader
+    let format = settings
         .read("log.format", |value| value::choice(value, &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
     Some(Log { level: level?, format: format? })
 }

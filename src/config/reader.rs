@@ -31,8 +31,11 @@ impl fmt::Display for Source {
     }
 }
 
+/// A value and where it came from.
 pub struct Entry {
+    /// As written, not yet checked.
     pub value: Value,
+    /// Where.
     pub source: Source,
 }
 
@@ -63,19 +66,19 @@ impl Mistake {
 impl ConfigMerger {
     /// The embedded defaults.
     pub fn with_defaults() -> Self {
-        let mut reader = Self { entries: BTreeMap::new(), errors: Vec::new() };
+        let mut merged = Self { entries: BTreeMap::new(), errors: Vec::new() };
         match toml::from_str::<toml::Table>(DEFAULTS) {
             Ok(table) => {
                 for (section, keys) in table {
                     let Value::Table(keys) = keys else { continue };
                     for (key, value) in keys {
-                        reader.entries.insert(format!("{section}.{key}"), Entry { value, source: Source::Default });
+                        merged.entries.insert(format!("{section}.{key}"), Entry { value, source: Source::Default });
                     }
                 }
             }
-            Err(error) => reader.mistake(Source::Default, format!("the embedded defaults: {error}")),
+            Err(error) => merged.mistake(Source::Default, format!("the embedded defaults: {error}")),
         }
-        reader
+        merged
     }
 
     /// Lays a file over what is there.
@@ -132,6 +135,7 @@ impl ConfigMerger {
         }
     }
 
+    /// Lays a flag over what is there.
     pub fn add_flag(&mut self, path: &str, value: Option<String>, flag: &'static str) {
         if let Some(value) = value {
             self.set(path, Value::String(value), Source::Flag(flag));
@@ -180,10 +184,12 @@ impl ConfigMerger {
         }
     }
 
+    /// Where the value in force was written.
     pub fn source(&self, path: &str) -> Option<&Source> {
         self.entries.get(path).map(|entry| &entry.source)
     }
 
+    /// Remembers that the value in force does not do.
     pub fn error(&mut self, path: &str, why: &str) {
         let source = self.source(path).cloned().unwrap_or(Source::Default);
         self.mistake(source, format!("`{path}`: {why}"));
@@ -193,11 +199,13 @@ impl ConfigMerger {
         self.errors.push(Mistake { source, text });
     }
 
+    /// All that was wrong: one line each, in the order of the file.
     pub fn into_errors(mut self) -> Vec<String> {
         self.errors.sort_by_key(Mistake::place);
         self.errors.into_iter().map(|Mistake { source, text }| format!("{source}: {text}")).collect()
     }
 
+    /// Whether anything was wrong so far.
     pub fn has_errors(&self) -> bool {
         !self.errors.is_empty()
     }

@@ -122,3 +122,162 @@ fn without_a_public_address_this_machine_may_sign_in_and_nobody_else() {
     server.listens_at("127.0.0.1:4711".parse().unwrap());
     assert_eq!(server.public_url.as_str(), "https://example.ru/", "what was given stays");
 }
+
+#[test]
+fn every_key_reaches_its_field() {
+    let file = r#"
+[server]
+listen = "127.0.0.2:4001"
+ops_listen = "127.0.0.3:4002"
+public_url = "https://example.ru"
+base_path = "/a-b_c.d~1/max"
+trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
+allowed_origins = ["https://app.example.ru", "https://example.ru:8443"]
+stop_timeout = "1500ms"
+[upstream]
+endpoints = [
+  { url = "wss://a.example/ws", dialect = "json" },
+  { url = "ws://127.0.0.1:1/ws", dialect = "binary" },
+]
+app_version = "26.10.1"
+ca_file = "roots.pem"
+answer_timeout = "2s"
+give_up_after = "3m"
+[login]
+first_message_timeout = "4s"
+poll_interval = "6s"
+ttl = "7m"
+grace = "8s"
+grace_phone = "9s"
+max_active = 11
+starts_per_minute = 12
+password = "ask"
+[session]
+ttl = "13h"
+phone = false
+[store]
+path = "state"
+[log]
+level = "trace"
+format = "json"
+"#;
+    let Config { server, upstream, login, session, store, log } = load(file, &[]).unwrap();
+    let text = |list: &[Origin]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(server.listen.to_string(), "127.0.0.2:4001");
+    assert_eq!(server.ops_listen.to_string(), "127.0.0.3:4002");
+    assert_eq!((server.public_url.as_str(), server.public_url_given), ("https://example.ru/", true));
+    assert_eq!(server.base_path, "/a-b_c.d~1/max");
+    let networks: Vec<String> = server.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32"]);
+    let origins = ["https://app.example.ru", "https://example.ru:8443"];
+    assert_eq!(text(&server.allowed_origins), origins, "what is listed is all");
+    assert_eq!(server.stop_timeout, Duration::from_millis(1500));
+
+    let endpoints: Vec<_> = upstream.endpoints.iter().map(|one| (one.url.as_str(), one.dialect)).collect();
+    assert_eq!(endpoints, [("wss://a.example/ws", Dialect::Json), ("ws://127.0.0.1:1/ws", Dialect::Binary)]);
+    assert_eq!(upstream.app_version, "26.10.1");
+    assert_eq!(upstream.ca_file.as_deref(), Some(Path::new("roots.pem")));
+    assert_eq!(upstream.answer_timeout, Duration::from_secs(2));
+    assert_eq!(upstream.give_up_after, Duration::from_secs(180));
+
+    assert_eq!(login.first_message_timeout, Duration::from_secs(4));
+    assert_eq!(login.poll_interval, Duration::from_secs(6));
+    assert_eq!(login.ttl, Duration::from_secs(420));
+    assert_eq!((login.grace, login.grace_phone), (Duration::from_secs(8), Duration::from_secs(9)));
+    assert_eq!((login.max_active, login.starts_per_minute), (11, 12));
+    assert_eq!(login.password, PasswordPolicy::Ask);
+
+    assert_eq!((session.ttl, session.phone), (Duration::from_secs(13 * 3600), false));
+    assert_eq!(store.path, Path::new("state"));
+    assert_eq!((log.level, log.format), (tracing::Level::TRACE, LogFormat::Json));
+}
+
+#[test]
+fn what_is_shown_says_where_each_value_came_from() {
+    let flags = Flags { config: None, listen: Some("127.0.0.1:9".to_owned()) };
+    let variables = [("MAX_AUTH_LOG_LEVEL".to_owned(), "debug".to_owned())];
+    let file = Some((Path::new("site.toml"), "[login]\n\nttl = \"5m\""));
+    let loaded = Config::from_sources(file, variables.into_iter(), &flags).unwrap();
+    assert!(!loaded.default_listen);
+    let shown = loaded.shown;
+    for line in [
+        "listen = \"127.0.0.1:9\"  # flag --listen",
+        "ttl = \"5m\"  # site.toml, line 3",
+        "level = \"debug\"  # environment variable MAX_AUTH_LOG_LEVEL",
+        "format = \"text\"  # default",
+    ] {
+        assert_eq!(shown.lines().filter(|shown| *shown == line).count(), 1, "{line} in\n{shown}");
+    }
+    assert!(shown.starts_with("[log]\nformat = "), "{shown}");
+    let sections: Vec<&str> = shown.split("\n\n").map(|section| section.lines().next().unwrap()).collect();
+    assert_eq!(sections, ["[log]", "[login]", "[server]", "[session]", "[store]", "[upstream]"]);
+    let again = Config::from_sources(None, std::iter::empty(), &Flags::default()).unwrap();
+    assert!(again.default_listen);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let flags = Flags { config: Some("/nowhere/site.toml".into()), listen: None };
+    let error = Config::load(&flags).err().expect("an error").to_string();
+    assert!(error.starts_with("/nowhere/site.toml: cannot be read: "), "{error}");
+}
+
+#[test]
+fn durations_have_units_and_bounds() {
+    let ttl = |text: &str| load(&format!("[login]\nttl = {text}"), &[]).map(|config| config.login.ttl);
+    for (text, millis) in [
+        ("\"1ms\"", 1),
+        ("\"2s\"", 2_000),
+        ("\"3m\"", 180_000),
+        ("\"4h\"", 14_400_000),
+        ("\"5d\"", 432_000_000),
+        ("\"366d\"", 366 * 86_400_000),
+    ] {
+        assert_eq!(ttl(text), Ok(Duration::from_millis(millis)), "{text}");
+    }
+    for (text, why) in [
+        ("\"0ms\"", "must be longer than 0"),
+        ("\"367d\"", "is longer than a year"),
+        ("\"10\"", "is not a duration"),
+        ("\"s\"", "is not a duration"),
+        ("\"\"", "is not a duration"),
+        ("\"1w\"", "is not a duration"),
+        ("\"-1s\"", "is not a duration"),
+        ("\"99999999999999999999s\"", "is not a duration"),
+        ("\"18446744073709551615d\"", "is not a duration"),
+    ] {
+        let error = ttl(text).expect_err(text);
+        assert!(error.contains(why), "{text}: {error}");
+    }
+}
+
+#[test]
+fn values_at_their_edges() {
+    let wrong = |file: &str| load(file, &[]).is_err();
+    assert_eq!(load("[login]\nmax_active = 4294967295", &[]).unwrap().login.max_active, 4_294_967_295);
+    assert!(wrong("[login]\nmax_active = 4294967296"));
+    assert_eq!(load("[login]\nmax_active = 0", &[]).unwrap().login.max_active, 0);
+    for path in ["/", "/a/", "/a//b", "/a b", "/а", "/a?b"] {
+        assert!(wrong(&format!("[server]\nbase_path = \"{path}\"")), "{path}");
+    }
+    assert_eq!(load("[server]\nbase_path = \"/a\"", &[]).unwrap().server.base_path, "/a");
+    for url in
+        ["ftp://example.ru", "https://", "https://u@example.ru", "https://example.ru/?a", "https://example.ru/#a"]
+    {
+        assert!(wrong(&format!("[server]\npublic_url = \"{url}\"")), "{url}");
+    }
+    for version in ["", "1.2.x", "1234567890.1234567890.1234567890."] {
+        assert!(wrong(&format!("[upstream]\napp_version = \"{version}\"")), "{version:?}");
+    }
+    let longest = "12345678901234567890123456789.12";
+    assert_eq!(load(&format!("[upstream]\napp_version = \"{longest}\""), &[]).unwrap().upstream.app_version, longest);
+    for endpoint in ["3", "{ dialect = \"json\" }", "{ url = \"wss://x\", dialect = \"json\", tls = 1 }"] {
+        assert!(wrong(&format!("[upstream]\nendpoints = [{endpoint}]")), "{endpoint}");
+    }
+    assert!(load("[upstream]\nca_file = \"\"", &[]).unwrap().upstream.ca_file.is_none());
+    assert!(error("[store]\npath = \"\"", &[]).contains("`store.path`: needs a directory"));
+    assert!(error("[session]\nphone = \"yes\"", &[]).contains("is neither true nor false"));
+    assert!(error("[server]\ntrusted_proxies = \"10.0.0.1\"", &[]).contains("is not a list"));
+    // Two free ports are two addresses.
+    assert!(!wrong("[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\""));
+}

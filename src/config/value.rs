@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use toml::Value;
 
+/// A string as it stands.
 pub fn text(value: &Value) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| format!("{value} is not a text"))
 }
@@ -14,10 +15,12 @@ pub fn optional_text(value: &Value) -> Result<Option<String>, String> {
     text(value).map(|text| (!text.is_empty()).then_some(text))
 }
 
+/// True or false.
 pub fn flag(value: &Value) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("{value} is neither true nor false"))
 }
 
+/// From 0 to 4294967295.
 pub fn number(value: &Value) -> Result<u32, String> {
     value
         .as_integer()
@@ -25,11 +28,13 @@ pub fn number(value: &Value) -> Result<u32, String> {
         .ok_or_else(|| format!("{value} is not a number from 0"))
 }
 
+/// An IP address and a port.
 pub fn socket(value: &Value) -> Result<SocketAddr, String> {
     let text = text(value)?;
     text.parse().map_err(|_| format!("{text:?} is not an address with a port, such as \"127.0.0.1:3001\""))
 }
 
+/// A whole number with a unit: ms, s, m, h or d.
 pub fn duration(value: &Value) -> Result<Duration, String> {
     let wrong = || format!("{value} is not a duration such as \"500ms\", \"10s\", \"5m\", \"12h\" or \"7d\"");
     let text = value.as_str().ok_or_else(wrong)?;
@@ -55,6 +60,7 @@ pub fn positive_duration(value: &Value) -> Result<Duration, String> {
     }
 }
 
+/// Each value by `one`; the first error ends it.
 pub fn list<T>(value: &Value, one: impl Fn(&Value) -> Result<T, String>) -> Result<Vec<T>, String> {
     value.as_array().ok_or_else(|| format!("{value} is not a list"))?.iter().map(one).collect()
 }

@@ -5,6 +5,7 @@ use super::progress::{Step, Steps};
 use super::tls::{self, Trust};
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
+use crate::probe::FROM_HEADER;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
@@ -225,7 +226,7 @@ impl Client {
         let headers = request.headers_mut();
         headers.insert(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if let Some(from) = local.and_then(|local| HeaderValue::from_str(&local.to_string()).ok()) {
-            headers.insert(HeaderName::from_static("x-max-auth-probe-from"), from);
+            headers.insert(HeaderName::from_static(FROM_HEADER), from);
         }
         for (name, value) in &ask.headers {
             headers.insert(name, value.clone());

@@ -2,10 +2,15 @@
 
 use super::http::{Answer, Broken, Client, ProbeRequest, millis, text};
 use crate::base::id;
+use crate::base::problem::ProblemCode;
 use crate::base::rng::Rng;
+use crate::probe::{
+    ECHO_PATH, POLL_PATH, PollAnswer, ProbeQuery, ProbeVariant, ServerTime, VISITOR_COOKIE, VISITOR_PATH, VisitorAnswer,
+};
 use http::header::{CONTENT_TYPE, COOKIE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt as _, Limited};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -16,13 +21,14 @@ pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// A probe's address with a nonce of its own.
 pub fn nonce_path(path: &str) -> (String, String) {
     let nonce = id::encode(&Rng::system().bytes::<16>());
-    (format!("{path}?nonce={nonce}"), nonce)
+    (format!("{path}?{}", ProbeQuery { nonce: nonce.clone(), ..ProbeQuery::default() }.to_query()), nonce)
 }
 
-/// The same with a path of its own, so that a cache does not mix up two questions.
-pub fn own_path(path: &str) -> (String, String) {
+/// The same with a path of its own, so that a cache does not mix up two questions. `query`: but for its nonce.
+pub fn own_path(path: &str, query: ProbeQuery) -> (String, String) {
     let (_, nonce) = nonce_path(path);
-    (format!("{path}/{nonce}?nonce={nonce}"), nonce)
+    let query = ProbeQuery { nonce: nonce.clone(), ..query };
+    (format!("{path}/{nonce}?{}", query.to_query()), nonce)
 }
 
 /// An ordinary answer: its head, its body as far as it goes, and whether it is our server's.
@@ -65,6 +71,11 @@ impl HttpObservation {
         }
     }
 
+    /// Our server's answer, read.
+    pub fn answer<T: DeserializeOwned>(&self) -> Option<T> {
+        T::deserialize(self.ours.as_ref()?).ok()
+    }
+
     /// Refused for being one too many.
     pub fn is_limited(&self) -> bool {
         self.ours.is_none() && matches!(self.status, 429 | 503)
@@ -72,12 +83,12 @@ impl HttpObservation {
 
     /// Refused by max-auth itself, whose own limit on probes is no fault of the path.
     pub fn is_busy(&self) -> bool {
-        self.status == 429 && self.body.contains("\"probes-busy\"")
+        self.status == ProblemCode::ProbesBusy.status() && self.body.contains(ProblemCode::ProbesBusy.code())
     }
 
     /// Our clock less the server's, as this answer has it, and how far that may be off (milliseconds).
     pub fn offset(&self) -> Option<(i64, i64)> {
-        let sent = self.ours.as_ref()?["unixMs"].as_i64()?;
+        let sent = self.answer::<ServerTime>()?.unix_ms;
         Some((self.head_ms / 2, self.arrived_unix_ms - self.head_ms / 2 - sent))
     }
 
@@ -88,7 +99,7 @@ impl HttpObservation {
 
 /// Asks how a request arrives: also the question whether this is max-auth.
 pub async fn echo(client: &Client, method: Method) -> Result<HttpObservation, Broken> {
-    let (path, nonce) = nonce_path("/probe");
+    let (path, nonce) = nonce_path(ECHO_PATH);
     let mut ask = ProbeRequest::get(path);
     ask.headers.extend(HeaderValue::from_str(&client.origin).map(|origin| (ORIGIN, origin)));
     if method == Method::POST {
@@ -107,9 +118,9 @@ pub struct Pages {
 }
 
 impl Pages {
-    pub async fn of(client: &Client, variant: &str) -> Self {
-        let (path, nonce) = own_path("/probe/poll");
-        let ask = ProbeRequest::get(format!("{path}&as={variant}"));
+    pub async fn of(client: &Client, variant: ProbeVariant) -> Self {
+        let (path, nonce) = own_path(POLL_PATH, ProbeQuery { variant: Some(variant), ..ProbeQuery::default() });
+        let ask = ProbeRequest::get(path);
         let first = HttpObservation::of(client, &ask, &nonce).await.ok();
         let second = HttpObservation::of(client, &ask, &nonce).await.ok();
         Self { first, second }
@@ -117,7 +128,7 @@ impl Pages {
 
     /// The number that must be another one each time.
     pub fn is_cached(&self) -> bool {
-        let count = |page: &Option<HttpObservation>| page.as_ref()?.ours.as_ref()?["count"].as_u64();
+        let count = |page: &Option<HttpObservation>| Some(page.as_ref()?.answer::<PollAnswer>()?.count);
         matches!((count(&self.first), count(&self.second)), (Some(a), Some(b)) if a == b)
     }
 
@@ -129,15 +140,15 @@ impl Pages {
 /// The answer about one visitor, asked with a cookie and then, at the same address, without: what came the second time.
 /// None where the first is no answer of ours.
 pub async fn leaked(client: &Client) -> Option<bool> {
-    let (path, nonce) = nonce_path("/probe/visitor");
+    let (path, nonce) = nonce_path(VISITOR_PATH);
     let secret: String = nonce.chars().filter(char::is_ascii_alphanumeric).collect();
     let mut ask = ProbeRequest::get(path);
-    ask.headers.extend(HeaderValue::from_str(&format!("max-auth-probe={secret}")).map(|cookie| (COOKIE, cookie)));
-    let own = HttpObservation::of(client, &ask, &nonce).await.ok()?.ours?;
-    if own["visitor"] != *secret {
+    ask.headers.extend(HeaderValue::from_str(&format!("{VISITOR_COOKIE}={secret}")).map(|cookie| (COOKIE, cookie)));
+    let own: VisitorAnswer = HttpObservation::of(client, &ask, &nonce).await.ok()?.answer()?;
+    if own.visitor.as_deref() != Some(&*secret) {
         return None;
     }
     ask.headers.clear();
-    let other = HttpObservation::of(client, &ask, &nonce).await.ok()?.ours?;
-    Some(other["visitor"] == *secret)
+    let other: VisitorAnswer = HttpObservation::of(client, &ask, &nonce).await.ok()?.answer()?;
+    Some(other.visitor.as_deref() == Some(&*secret))
 }

@@ -6,7 +6,6 @@ mod compare;
 mod decode;
 mod delivery;
 mod diagnose;
-mod echo;
 mod explain;
 mod finding;
 mod hops;

@@ -8,6 +8,7 @@ use super::http_observation::{HttpObservation, Pages, echo, leaked, own_path};
 use super::progress::Step;
 use super::stream_observation::{StreamObservation, StreamProbe, Verdict};
 use super::websocket_probe::{WebSocketObservation, socket, socket_over_http2};
+use crate::probe::{POLL_PATH, ProbeQuery, ProbeVariant, SIZE_MAX};
 use futures_util::future::{MaybeDone, join_all, maybe_done};
 use http::{HeaderMap, Method};
 use std::future::{Future, pending};
@@ -44,13 +45,13 @@ const LOOK: Duration = Duration::from_millis(1150);
 
 /// The streams of the signature table, in its order.
 pub const COLUMNS: [StreamProbe; 7] = [
-    StreamProbe::get("uncompressed", "naive", true),
-    StreamProbe::get("plain", "naive", false),
-    StreamProbe::get("X-Accel-Buffering", "accel", false),
-    StreamProbe::get("no-transform", "no-transform", false),
-    StreamProbe::get("all headers", "all", false),
-    StreamProbe::get("compressed by max-auth", "gzip", false),
-    StreamProbe::get("compressed with a tail", "best", false),
+    StreamProbe::get("uncompressed", ProbeVariant::NoHeaders, true),
+    StreamProbe::get("plain", ProbeVariant::NoHeaders, false),
+    StreamProbe::get("X-Accel-Buffering", ProbeVariant::Accel, false),
+    StreamProbe::get("no-transform", ProbeVariant::NoTransform, false),
+    StreamProbe::get("all headers", ProbeVariant::All, false),
+    StreamProbe::get("compressed by max-auth", ProbeVariant::Gzip, false),
+    StreamProbe::get("compressed with a tail", ProbeVariant::PaddedGzip, false),
 ];
 
 /// Bytes of a code and its drawing: some compressors begin at 512, and some buffers end at 4096.
@@ -58,14 +59,15 @@ const REAL: usize = 3000;
 
 /// The same with events of real size: as it is, and as a login's stream is.
 pub const REAL_COLUMNS: [StreamProbe; 2] = [
-    StreamProbe { size: REAL, ..StreamProbe::get("plain, 3 KB an event", "naive", false) },
-    StreamProbe { size: REAL, ..StreamProbe::get("all headers, 3 KB an event", "all", false) },
+    StreamProbe { size: REAL, ..StreamProbe::get("plain, 3 KB an event", ProbeVariant::NoHeaders, false) },
+    StreamProbe { size: REAL, ..StreamProbe::get("all headers, 3 KB an event", ProbeVariant::All, false) },
 ];
 
 /// More in an event than buffers hold that pass on what does not fit.
-const BULK: StreamProbe = StreamProbe { size: 128 * 1024, ..StreamProbe::get("128 KB an event", "all", true) };
+const BULK: StreamProbe =
+    StreamProbe { size: SIZE_MAX, ..StreamProbe::get("128 KB an event", ProbeVariant::All, true) };
 
-const POST: StreamProbe = StreamProbe { post: true, ..StreamProbe::get("by POST", "all", false) };
+const POST: StreamProbe = StreamProbe { post: true, ..StreamProbe::get("by POST", ProbeVariant::All, false) };
 
 /// Of the columns: those that the findings speak of. With all headers is what a login's stream has.
 pub const PLAIN: usize = 1;
@@ -133,7 +135,7 @@ impl ProbeRound {
         let hold = if slow { SLOW_HOLD } else { HOLD };
         let held = |comments: Option<Duration>| StreamProbe {
             hold: Some((hold.as_millis() as u64, comments.map(|comments| comments.as_millis() as u64))),
-            ..StreamProbe::get("held", "all", false)
+            ..StreamProbe::get("held", ProbeVariant::All, false)
         };
         let stream = async |kind: StreamProbe| {
             let _place = places.acquire().await;
@@ -150,8 +152,9 @@ impl ProbeRound {
             }
         };
         let held_page = async {
-            let (path, nonce) = own_path("/probe/poll");
-            let mut ask = ProbeRequest::get(format!("{path}&hold={}", HOLD.as_millis()));
+            let hold = Some(HOLD.as_millis() as u64);
+            let (path, nonce) = own_path(POLL_PATH, ProbeQuery { hold, ..ProbeQuery::default() });
+            let mut ask = ProbeRequest::get(path);
             ask.patience = HOLD + Duration::from_secs(1);
             let _place = places.acquire().await;
             tokio::select! {
@@ -159,7 +162,7 @@ impl ProbeRound {
                 () = limited.cancelled() => None,
             }
         };
-        let pages = async |variant: &str| {
+        let pages = async |variant: ProbeVariant| {
             let _place = places.acquire().await;
             Pages::of(client, variant).await
         };
@@ -200,8 +203,8 @@ impl ProbeRound {
             held_page,
             upgrade,
             post,
-            pages("naive"),
-            pages("all"),
+            pages(ProbeVariant::NoHeaders),
+            pages(ProbeVariant::All),
             leak,
             looked,
             post_stream,
@@ -300,7 +303,7 @@ async fn beside<F: Future<Output = StreamObservation>>(client: &Client, stream: 
     let began = Instant::now();
     let question = async {
         sleep(BESIDE).await;
-        let (path, nonce) = own_path("/probe/poll");
+        let (path, nonce) = own_path(POLL_PATH, ProbeQuery::default());
         let mut ask = ProbeRequest::get(path);
         ask.patience = Duration::from_millis(2500);
         let answered = HttpObservation::of(client, &ask, &nonce).await.is_ok_and(|plain| plain.ours.is_some());

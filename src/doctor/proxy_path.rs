@@ -1,10 +1,10 @@
 //! Who stands on the path, by everything that arrives: headers of the answer, and headers of the request as it came to
 //! max-auth, where an inner proxy shows whose name the outer one has overwritten.
 
-use super::echo::Echo;
 use super::http::text;
 use super::probe_round::ProbeRound;
 use super::reachability::Reached;
+use crate::probe::RequestEcho;
 use crate::proxies::{APP, Layer, NGINX, Spoils, UNKNOWN, named_in, named_in_answer, named_in_request};
 
 /// Characters of a name that no product here has, as they are told.
@@ -82,7 +82,7 @@ impl ProxyPath {
 }
 
 /// Who names himself in a request, the innermost last.
-fn inner(echo: &Echo) -> Vec<Layer> {
+fn inner(echo: &RequestEcho) -> Vec<Layer> {
     let via = echo.via.iter().flat_map(|via| via.split(',')).map(|hop| named_in("via", hop));
     via.chain(named_in_request(|mark| echo.has_mark(mark))).collect()
 }
@@ -94,10 +94,10 @@ mod tests {
 
     #[test]
     fn a_request_names_who_passed_it_on() {
-        let echo = |via: Option<&str>, marks: &[&str]| Echo {
+        let echo = |via: Option<&str>, marks: &[&str]| RequestEcho {
             via: via.map(str::to_owned),
             marks: marks.iter().map(|mark| (*mark).to_owned()).collect(),
-            ..Echo::default()
+            ..RequestEcho::default()
         };
         let traefik = ["x-forwarded-for", "x-forwarded-server", "x-forwarded-port", "x-real-ip"];
         assert_eq!(inner(&echo(None, &traefik)), [layer("traefik")]);

@@ -1,10 +1,10 @@
 //! The first question: does the address lead to max-auth at all, and how does a request arrive there? What else may
 //! have answered is a table, too.
 
-use super::echo::Echo;
 use super::finding::Finding;
 use super::http::{Broken, Client, text};
 use super::http_observation::{HttpObservation, echo};
+use crate::probe::{EchoAnswer, RequestEcho};
 use crate::proxies::{APP, FindingCode, UNKNOWN, named_in_answer};
 use http::Method;
 use url::Url;
@@ -15,7 +15,7 @@ const REDIRECTS: usize = 3;
 /// max-auth was reached.
 pub struct Reached {
     pub answer: HttpObservation,
-    pub echo: Echo,
+    pub echo: RequestEcho,
     /// Our clock less the server's, in milliseconds, without the time on the path.
     pub offset: i64,
 }
@@ -78,7 +78,7 @@ pub async fn reach(mut client: Client) -> (Client, Result<Reached, Unreached>) {
                 return (client, Err(unreached));
             }
         };
-        if let Some(echo) = plain.ours.as_ref().and_then(|ours| serde_json::from_value::<Echo>(ours.clone()).ok()) {
+        if let Some(EchoAnswer { echo, .. }) = plain.answer() {
             let offset = plain.offset().map_or(0, |(_, offset)| offset);
             return (client, Ok(Reached { answer: plain, echo, offset }));
         }

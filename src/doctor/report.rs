@@ -173,7 +173,9 @@ impl Report {
             FindingCode::Tls => format!("curl -sv {probe}?nonce=1 -o /dev/null"),
             FindingCode::UpstreamUnreachable => "max-auth doctor --upstream".to_owned(),
             _ if code.part() == PathPart::Streams => {
-                format!("curl -N --compressed '{probe}/stream?nonce=1&as=naive': three events, one after the other")
+                format!(
+                    "curl -N --compressed '{probe}/stream?nonce=1&as=no-headers': three events, one after the other"
+                )
             }
             FindingCode::NotRouted
             | FindingCode::RedirectLoop

@@ -1,12 +1,12 @@
 //! What happened to a request on its way, what ends it by the clock, and which limits it met.
 
-use super::echo::Echo;
 use super::finding::Finding;
 use super::probe_round::ProbeRound;
 use super::proxy_path::ProxyPath;
 use super::reachability::Reached;
 use super::stream_observation::StreamObservation;
 use crate::base::limits::HEARTBEAT;
+use crate::probe::RequestEcho;
 use crate::proxies::{APP, FindingCode, Layer, NGINX, ProxyPosition, Severity, UNKNOWN, named_in_answer};
 
 /// Clocks that differ by less (milliseconds) are fine.
@@ -34,7 +34,7 @@ pub fn clocks(round: &ProbeRound, seen: Layer) -> Option<Finding> {
 }
 
 /// What cannot be waited for, from the server's memory of how streams ended.
-pub fn remembered(echo: &Echo, seen: Layer) -> Option<Finding> {
+pub fn remembered(echo: &RequestEcho, seen: Layer) -> Option<Finding> {
     let timers = echo.timers.iter().max_by_key(|timers| timers.timer.count)?;
     let (timer, seconds) = (timers.timer, timers.timer.seconds);
     let (code, since) = match timer.idle {
@@ -106,7 +106,7 @@ pub fn request(asked: Asked<'_>, reached: &Reached, path: &ProxyPath, seen: Laye
     found
 }
 
-fn client_address(echo: &Echo, path: &ProxyPath, layer: Layer) -> Option<Finding> {
+fn client_address(echo: &RequestEcho, path: &ProxyPath, layer: Layer) -> Option<Finding> {
     let lost = |layer, position, evidence: String| {
         Some(Finding::new(FindingCode::ClientAddressLost, layer, evidence).at(position))
     };

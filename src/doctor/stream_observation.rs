@@ -3,19 +3,16 @@
 use super::decode::Decoder;
 use super::http::{Answer, Broken, Client, ProbeRequest, millis, text};
 use super::http_observation::own_path;
+use crate::probe::{EVENTS, GAP, ProbeQuery, ProbeVariant, STREAM_PATH, StreamEvent};
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt as _;
-use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// The time between two events, in milliseconds (`transport/probe_stream.rs`).
-pub const GAP_MS: i64 = 300;
-
-/// Events of an ordinary stream.
-const EVENTS: usize = 3;
+/// The time between two events, in milliseconds.
+pub const GAP_MS: i64 = GAP.as_millis() as i64;
 
 /// An ordinary stream lasts 0.9 s; one that has not ended after this long is taken as it is.
 const PATIENCE: Duration = Duration::from_millis(3200);
@@ -67,7 +64,7 @@ pub enum Verdict {
 pub struct StreamProbe {
     /// As the evidence calls it.
     pub name: &'static str,
-    pub variant: &'static str,
+    pub variant: ProbeVariant,
     pub identity: bool,
     pub post: bool,
     /// Milliseconds of holding, and between comments.
@@ -77,7 +74,7 @@ pub struct StreamProbe {
 }
 
 impl StreamProbe {
-    pub const fn get(name: &'static str, variant: &'static str, identity: bool) -> Self {
+    pub const fn get(name: &'static str, variant: ProbeVariant, identity: bool) -> Self {
         Self { name, variant, identity, post: false, hold: None, size: 0 }
     }
 }
@@ -111,26 +108,21 @@ pub struct StreamObservation {
     opaque: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Data {
-    nonce: String,
-    sent_unix_ms: i64,
-}
-
 impl StreamObservation {
     pub async fn of(client: &Client, kind: StreamProbe) -> Self {
-        let (path, nonce) = own_path("/probe/stream");
-        let mut ask = ProbeRequest::get(format!("{path}&as={}", kind.variant));
+        let query = ProbeQuery {
+            variant: Some(kind.variant),
+            hold: kind.hold.map(|(hold, _)| hold),
+            heartbeat: kind.hold.and_then(|(_, heartbeat)| heartbeat),
+            size: (kind.size > 0).then_some(kind.size),
+            ..ProbeQuery::default()
+        };
+        let (path, nonce) = own_path(STREAM_PATH, query);
+        let mut ask = ProbeRequest::get(path);
         ask.headers = vec![(ACCEPT, EVENT_STREAM)];
         ask.patience = PATIENCE;
-        if let Some((hold, beat)) = kind.hold {
-            ask.path += &format!("&hold={hold}");
-            ask.path += &beat.map(|beat| format!("&beat={beat}")).unwrap_or_default();
+        if let Some((hold, _)) = kind.hold {
             ask.patience = Duration::from_millis(hold) + Duration::from_millis(1000);
-        }
-        if kind.size > 0 {
-            ask.path += &format!("&size={}", kind.size);
         }
         if kind.identity {
             // As a browser's fetch sends it that must not get a compressed answer.
@@ -330,7 +322,7 @@ struct SseDecoder {
 }
 
 impl SseDecoder {
-    fn feed(&mut self, data: &Bytes) -> Vec<Data> {
+    fn feed(&mut self, data: &Bytes) -> Vec<StreamEvent> {
         for piece in data.chunks(PIECE) {
             if self.text.len() > MAX_STREAM_BYTES {
                 break;

@@ -1,11 +1,11 @@
 //! What became of the WebSocket, and why: the second table.
 
-use super::echo::Echo;
 use super::finding::Finding;
 use super::http::text;
 use super::http_observation::HttpObservation;
 use super::proxy_path::ProxyPath;
 use super::websocket_probe::WebSocketObservation;
+use crate::probe::{RequestEcho, SocketGreeting};
 use crate::proxies::{APP, FindingCode, Layer, NGINX, ProxyPosition, UNKNOWN, named_in_answer};
 
 /// Where a refused upgrade was refused.
@@ -114,7 +114,7 @@ fn answered(plain: &HttpObservation, path: &ProxyPath, seen: Layer, position: Pr
     if layers.is_empty() {
         layers.push(named_in_answer(&plain.headers).or(seen));
     }
-    let arrived = plain.ours.as_ref().and_then(|ours| serde_json::from_value::<Echo>(ours["echo"].clone()).ok());
+    let arrived = plain.answer::<SocketGreeting>().map(|greeting| greeting.echo);
     let old = arrived.as_ref().is_some_and(|echo| echo.http_version == "HTTP/1.0");
     let arrived = arrived.map(|echo| format!("; {}", what_arrived(&echo))).unwrap_or_default();
     let server = text(&plain.headers, "server").map(|server| format!(" by {server}")).unwrap_or_default();
@@ -137,7 +137,7 @@ fn answered(plain: &HttpObservation, path: &ProxyPath, seen: Layer, position: Pr
     layers.into_iter().map(finding).collect()
 }
 
-fn what_arrived(echo: &Echo) -> String {
+fn what_arrived(echo: &RequestEcho) -> String {
     format!(
         "what arrived: {}, Upgrade: {}, Connection: {}, Sec-WebSocket-Key {}",
         echo.http_version,
@@ -148,7 +148,7 @@ fn what_arrived(echo: &Echo) -> String {
 }
 
 /// It works because max-auth is tolerant; others would not be.
-fn tolerated(echo: &Echo, path: &ProxyPath, seen: Layer, position: ProxyPosition) -> Vec<Finding> {
+fn tolerated(echo: &RequestEcho, path: &ProxyPath, seen: Layer, position: ProxyPosition) -> Vec<Finding> {
     let mut found = Vec::new();
     if echo.http_version != "HTTP/1.1" {
         return found;
@@ -228,11 +228,11 @@ mod tests {
 
     #[test]
     fn what_max_auth_tolerates_is_a_note() {
-        let echo = Echo {
+        let echo = RequestEcho {
             http_version: "HTTP/1.1".to_owned(),
             upgrade: Some("websocket".to_owned()),
             connection: Some("close".to_owned()),
-            ..Echo::default()
+            ..RequestEcho::default()
         };
         let live = WebSocketObservation::Live { echo: Box::new(echo), first_ms: 3, sent: 0, arrived: 1 };
         let found = findings(&live, &ProxyPath::default(), layer("envoy"), ProxyPosition::Unknown);

@@ -1,16 +1,17 @@
 //! The WebSocket as a browser opens it, over HTTP/1.1 and over HTTP/2, and what became of it.
 
-use super::echo::Echo;
 use super::http::{Broken, Client, ProbeRequest, millis};
 use super::http_observation::{HttpObservation, MAX_ANSWER_BYTES, nonce_path};
 use crate::base::rng::Rng;
 use crate::base::websocket;
+use crate::probe::{RequestEcho, SOCKET_PATH, SocketGreeting, StreamEvent};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
 use http::header::{CONNECTION, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize as _;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -28,7 +29,7 @@ pub enum WebSocketObservation {
     NotTried,
     /// Messages came as they were sent.
     Live {
-        echo: Box<Echo>,
+        echo: Box<RequestEcho>,
         first_ms: i64,
         /// The server's Unix milliseconds at the second message, and ours when it came.
         sent: i64,
@@ -70,7 +71,7 @@ pub async fn socket(client: &Client) -> WebSocketObservation {
 }
 
 async fn socket_once(client: &Client) -> WebSocketObservation {
-    let (path, nonce) = nonce_path("/probe/socket");
+    let (path, nonce) = nonce_path(SOCKET_PATH);
     let mut ask = ProbeRequest::get(path);
     let key = STANDARD.encode(Rng::system().bytes::<16>());
     ask.only_http1 = true;
@@ -85,7 +86,7 @@ pub async fn socket_over_http2(client: &Client) -> WebSocketObservation {
     if !client.announces_extended_connect() {
         return WebSocketObservation::NotTried;
     }
-    let (path, nonce) = nonce_path("/probe/socket");
+    let (path, nonce) = nonce_path(SOCKET_PATH);
     let mut ask = ProbeRequest::get(path);
     ask.method = Method::CONNECT;
     ask.extended_connect = true;
@@ -126,13 +127,13 @@ async fn open(client: &Client, mut ask: ProbeRequest, nonce: &str) -> WebSocketO
             if value["nonce"] != *nonce {
                 continue;
             }
-            if let Ok(arrived) = serde_json::from_value::<Echo>(value["echo"].clone()) {
-                echo = Some(arrived);
+            if let Ok(greeting) = SocketGreeting::deserialize(&value) {
+                echo = Some(greeting.echo);
                 first_ms = millis(began.elapsed()) + connecting;
             }
             // The second message is sent 300 ms after the first: if it is here, the first was not held for it.
-            if value["number"] == 2 {
-                let (sent, arrived) = (value["sentUnixMs"].as_i64().unwrap_or_default(), client.clock.unix_ms());
+            if let Ok(StreamEvent { number: 2, sent_unix_ms: sent, .. }) = StreamEvent::deserialize(&value) {
+                let arrived = client.clock.unix_ms();
                 return echo.map(|echo| WebSocketObservation::Live { echo: Box::new(echo), first_ms, sent, arrived });
             }
         }

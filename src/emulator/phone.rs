@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::Emulator;
 use super::fault::Faults;
 use super::world;
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::max::frame::Dialect;
 
 /// A fault script, in bytes: 64 faults of about 100 bytes each, and room for whoever writes them by hand.
@@ -114,7 +114,7 @@ fn done(found: bool) -> Response {
         return StatusCode::NO_CONTENT.into_response();
     }
     let detail = "no open code has this track: it may be used, expired, or its connection closed";
-    Problem::new(StatusCode::NOT_FOUND, "no-such-code", "No such code", detail).into_response()
+    Problem::new(ProblemCode::NoSuchCode, detail).into_response()
 }
 
 async fn fault(State(emulator): State<Arc<Emulator>>, script: Bytes) -> Response {
@@ -123,8 +123,6 @@ async fn fault(State(emulator): State<Arc<Emulator>>, script: Bytes) -> Response
             emulator.world().faults = faults;
             StatusCode::NO_CONTENT.into_response()
         }
-        Err(reason) => {
-            Problem::new(StatusCode::BAD_REQUEST, "bad-script", "Not a fault script", reason).into_response()
-        }
+        Err(reason) => Problem::new(ProblemCode::BadScript, reason).into_response(),
     }
 }

@@ -84,9 +84,23 @@ pub fn templates() -> impl Iterator<Item = (Layer, &'static Template)> {
     layers().flat_map(|layer| layer.product().templates.iter().map(move |template| (layer, template)))
 }
 
-/// Headers of a request by which max-auth tells proxies apart. Names may come twice.
+/// Headers that many proxies add, beside those of the products.
+const COMMON_MARKS: [&str; 9] = [
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-server",
+    "x-forwarded-port",
+    "x-real-ip",
+    "forwarded",
+    "x-amz-cf-id",
+    "x-cache",
+];
+
+/// Headers of a request by which max-auth tells proxies apart, each once.
 pub fn request_marks() -> impl Iterator<Item = &'static str> {
-    PRODUCTS.iter().flat_map(|product| product.request_marks.iter().chain(product.request_hints)).copied()
+    let products = PRODUCTS.iter().flat_map(|product| product.request_marks.iter().chain(product.request_hints));
+    COMMON_MARKS.into_iter().chain(products.copied().filter(|mark| !COMMON_MARKS.contains(mark)))
 }
 
 /// The layer that names itself in an answer.

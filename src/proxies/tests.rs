@@ -101,6 +101,8 @@ fn a_request_names_whose_headers_are_all_there() {
     assert_eq!(named(&["x-forwarded-for"]), [""; 0]);
     assert_eq!(named(&["cf-ray", "x-host"]), ["cloudflare", "lighttpd"]);
     let marks: Vec<&str> = request_marks().collect();
+    assert_eq!(marks.iter().collect::<BTreeSet<_>>().len(), marks.len(), "{marks:?}");
+    assert_eq!(marks.len(), 16, "{marks:?}");
     for mark in ["x-varnish", "x-host", "cf-ray", "x-envoy-internal"] {
         assert!(marks.contains(&mark), "{mark}");
     }

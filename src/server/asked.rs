@@ -1,16 +1,16 @@
 //! What a request of a login asks for: its path, its query, its body, its headers, read strictly; what cannot be read is
 //! answered with a problem body like everything else.
 
-use super::logins::{invalid, login_not_found};
+use super::logins::login_not_found;
 use super::timeouts::BodyTooSlow;
 use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, TRIAL};
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::login::Position;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Path, Query};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, Uri};
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -42,7 +42,7 @@ impl<Q: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<Q> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = Query::<Q>::from_request_parts(parts, state).await;
-        query.map(|Query(query)| Self(query)).map_err(|error| invalid(&error.body_text()))
+        query.map(|Query(query)| Self(query)).map_err(|error| Problem::invalid(error.body_text()))
     }
 }
 
@@ -57,12 +57,7 @@ pub fn position(query: &EventsQuery, headers: &HeaderMap) -> Result<Option<Posit
         _ => return Ok(None),
     };
     Position::parse(&text).map(Some).ok_or_else(|| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "position-invalid",
-            "Not a position",
-            "A position is the id of the last event seen, such as 0a1b2c3d-4.",
-        )
+        Problem::new(ProblemCode::PositionInvalid, "A position is the id of the last event seen, such as 0a1b2c3d-4.")
     })
 }
 
@@ -70,7 +65,7 @@ pub fn seconds(text: Option<&str>) -> Result<Duration, Problem> {
     let Some(text) = text else { return Ok(Duration::ZERO) };
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
     let wait = seconds.map(|seconds| Duration::from_secs_f64(seconds).min(PAGE_WAIT));
-    wait.ok_or_else(|| invalid("wait must be a number of seconds, at most 10"))
+    wait.ok_or_else(|| Problem::invalid("wait must be a number of seconds, at most 10"))
 }
 
 /// Whether the address of a WebSocket that begins says `beat=1`.
@@ -82,19 +77,16 @@ pub fn asks_for_marks(uri: &Uri) -> bool {
 /// Of the trial of a stream, in milliseconds.
 pub fn trial_length(text: &str) -> Result<Duration, Problem> {
     let length = text.parse().map(Duration::from_millis);
-    length.map(|length| length.min(TRIAL)).map_err(|_| invalid("trial must be a number of milliseconds, at most 2000"))
+    length
+        .map(|length| length.min(TRIAL))
+        .map_err(|_| Problem::invalid("trial must be a number of milliseconds, at most 2000"))
 }
 
 pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "content-type",
-            "JSON is expected",
-            "Send the body as Content-Type: application/json.",
-        ));
+        return Err(Problem::new(ProblemCode::ContentType, "Send the body as Content-Type: application/json."));
     }
     body_bytes(body).await
 }
@@ -106,20 +98,14 @@ pub async fn body_bytes(body: Body) -> Result<Bytes, Problem> {
         let mut cause: Option<&dyn Error> = Some(&error);
         while let Some(error) = cause {
             if error.is::<BodyTooSlow>() {
-                let status = StatusCode::REQUEST_TIMEOUT;
-                return Problem::new(status, "body-timeout", "The body did not arrive", "The body took too long.");
+                return Problem::new(ProblemCode::BodyTimeout, "The body took too long.");
             }
             if error.is::<LengthLimitError>() {
-                return Problem::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "body-too-large",
-                    "The body is too large",
-                    format!("At most {REQUEST_BODY} bytes are read."),
-                );
+                return Problem::new(ProblemCode::BodyTooLarge, format!("At most {REQUEST_BODY} bytes are read."));
             }
             cause = error.source();
         }
-        invalid("the body broke off")
+        Problem::invalid("the body broke off")
     })
 }
 

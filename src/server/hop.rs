@@ -1,23 +1,10 @@
 //! The hop next to us, told by how it writes its requests: which proxy it is and how it is set up, never who comes
 //! through it.
 
-use crate::proxies;
+use crate::proxies::request_marks;
 use http::header::{CONNECTION, VIA};
 use http::{HeaderMap, Request};
 use std::sync::Arc;
-
-/// Headers that proxies add, beside those of the products; their names are part of the hop, their values (addresses) are
-/// not.
-const MARKS: [&str; 8] = [
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-real-ip",
-    "forwarded",
-    "x-amz-cf-id",
-    "x-cache",
-];
 
 /// Characters of `Via` that are kept: protocol and pseudonym of the nearest proxies.
 const VIA_LENGTH: usize = 60;
@@ -40,8 +27,7 @@ pub fn hop<B>(request: &Request<B>) -> Arc<str> {
 
 /// The names of those headers that proxies add.
 pub fn marks(headers: &HeaderMap) -> impl Iterator<Item = &'static str> {
-    let products = proxies::request_marks().filter(|mark| !MARKS.contains(mark));
-    MARKS.into_iter().chain(products).filter(|mark| headers.contains_key(*mark))
+    request_marks().filter(|mark| headers.contains_key(*mark))
 }
 
 fn printable(headers: &HeaderMap, name: &str) -> String {

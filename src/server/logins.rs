@@ -11,7 +11,7 @@ use super::upgrade::StrippedUpgrades;
 use crate::base::client_address::{ClientAddress, client_address};
 use crate::base::id::{Fingerprint, LoginId};
 use crate::base::limits::{BROWSER_MESSAGE, GRANT_LIFE, PASSWORD};
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::base::tasks::Tasks;
@@ -24,7 +24,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{
-    ACCEPT_ENCODING, ALLOW, HeaderName, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE,
+    ACCEPT_ENCODING, ALLOW, HeaderName, LOCATION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use ipnet::IpNet;
@@ -169,9 +169,11 @@ impl Logins {
         let request = match first_message(&text) {
             Ok(FirstMessage::Begin(request)) => *request,
             Ok(FirstMessage::Resume { .. }) => {
-                return Err(invalid("a POST begins a login; to resume one, GET {login}/events?after=POSITION"));
+                return Err(Problem::invalid(
+                    "a POST begins a login; to resume one, GET {login}/events?after=POSITION",
+                ));
             }
-            Err(why) => return Err(invalid(&why.to_string())),
+            Err(why) => return Err(Problem::invalid(why.to_string())),
         };
         let flow = self.cookies.flow_or_new(&parts.headers, &self.rng);
         let login = self.begin(request, &parts.headers, peer, &flow.fingerprint)?;
@@ -205,20 +207,16 @@ impl Logins {
     ) -> Result<Arc<Login>, Problem> {
         self.begin_plain(request, headers, peer, flow).map_err(|why| match why {
             StartError::ReturnTo => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "return-to-refused",
-                "returnTo leads off the site",
+                ProblemCode::ReturnToRefused,
                 "returnTo must be a path of this site that begins with one slash, or an address on a listed origin.",
             ),
-            StartError::RateLimited { retry_after } => later(
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate-limited",
+            StartError::RateLimited { retry_after } => Problem::later(
+                ProblemCode::RateLimited,
                 "Too many sign-ins were begun from this address (login.starts_per_minute).",
                 retry_after,
             ),
-            StartError::Busy { retry_after } => later(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
+            StartError::Busy { retry_after } => Problem::later(
+                ProblemCode::Busy,
                 "As many sign-ins as this server takes are in flight (login.max_active).",
                 retry_after,
             ),
@@ -289,16 +287,15 @@ impl Logins {
         struct Body {
             password: String,
         }
-        let body: Body = serde_json::from_slice(&text).map_err(|_| invalid("the body must be {\"password\":\"…\"}"))?;
+        let body: Body =
+            serde_json::from_slice(&text).map_err(|_| Problem::invalid("the body must be {\"password\":\"…\"}"))?;
         let password = Secret::new(body.password);
         if password.expose().is_empty() || password.expose().len() > PASSWORD {
-            return Err(invalid("the password must have 1 to 256 bytes"));
+            return Err(Problem::invalid("the password must have 1 to 256 bytes"));
         }
         login.password(password).map_err(|_| {
             Problem::new(
-                StatusCode::CONFLICT,
-                "password-not-asked",
-                "No password is asked for",
+                ProblemCode::PasswordNotAsked,
                 "MAX has not asked this login for a password, or one is being checked.",
             )
         })?;
@@ -332,65 +329,39 @@ impl Logins {
 
 fn handshake(request: &mut Request<Body>, asked: Asked) -> Result<(Response, Pending), Problem> {
     websocket::accept(request, asked, BROWSER_MESSAGE).map_err(|refused| match refused {
-        Refused::Version => Problem::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "websocket-version",
-            "Unknown WebSocket version",
-            "Only Sec-WebSocket-Version 13 (RFC 6455) is spoken here.",
-        )
-        .header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
-        Refused::NoUpgrade => {
-            Problem::new(StatusCode::BAD_REQUEST, "upgrade-failed", "No upgrade", "This connection cannot be upgraded.")
+        Refused::Version => {
+            Problem::new(ProblemCode::WebsocketVersion, "Only Sec-WebSocket-Version 13 (RFC 6455) is spoken here.")
+                .header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
         }
+        Refused::NoUpgrade => Problem::new(ProblemCode::UpgradeFailed, "This connection cannot be upgraded."),
     })
 }
 
 pub fn login_not_found() -> Problem {
     Problem::new(
-        StatusCode::NOT_FOUND,
-        "login-not-found",
-        "No such login",
+        ProblemCode::LoginNotFound,
         "There is no such login, it is long over, or another browser began it (the flow cookie is missing).",
     )
 }
 
-pub fn invalid(why: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid-request", "The request cannot be read", why)
-}
-
 fn position_gone() -> Problem {
     Problem::new(
-        StatusCode::GONE,
-        "position-gone",
-        "That position is gone",
+        ProblemCode::PositionGone,
         "The position belongs to another life of this login, or its events have been dropped. Begin a new login.",
     )
 }
 
 fn too_many_readers(_: TooManyReaders) -> Problem {
-    later(
-        StatusCode::TOO_MANY_REQUESTS,
-        "too-many-readers",
+    Problem::later(
+        ProblemCode::TooManyReaders,
         "More connections read this login than a browser has.",
         Duration::from_secs(1),
     )
 }
 
-fn later(status: StatusCode, code: &'static str, detail: &str, after: Duration) -> Problem {
-    let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
-    Problem::new(status, code, "Try again later", detail)
-        .with("retryAfter", after.as_millis() as u64)
-        .header(RETRY_AFTER, HeaderValue::from(seconds))
-}
-
 pub fn method_not_allowed(allowed: &'static str) -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        "Method not allowed",
-        format!("This address takes {allowed}."),
-    )
-    .header(ALLOW, HeaderValue::from_static(allowed))
+    Problem::new(ProblemCode::MethodNotAllowed, format!("This address takes {allowed}."))
+        .header(ALLOW, HeaderValue::from_static(allowed))
 }
 
 /// How long the flow cookie is of use.

@@ -2,7 +2,7 @@
 
 use super::caching;
 use super::origin::AllowedOrigins;
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -85,8 +85,7 @@ async fn security_headers(request: Request, next: Next) -> Response {
 async fn no_panic(request: Request, next: Next) -> Response {
     AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!("a request handler crashed; this is a defect of max-auth");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "Please try again.")
-            .into_response()
+        Problem::new(ProblemCode::Internal, "Please try again.").into_response()
     })
 }
 

@@ -1,6 +1,7 @@
 //! HTTP: the URL table, the middleware order, the listeners, the graceful stop.
 
 mod account;
+mod answer;
 mod asked;
 mod caching;
 mod connection;

@@ -1,5 +1,6 @@
 //! The operator's listener: metrics and health, never on the public address.
 
+use super::answer::json;
 use crate::base::tasks::Tasks;
 use crate::login::Registry;
 use crate::transport::ends::Ends;
@@ -51,7 +52,7 @@ async fn metrics(State(ops): State<Ops>) -> Response {
 
 /// How streams ended lately, for each hop, with the timer that most cuts point to.
 async fn streams(State(ops): State<Ops>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], ops.ends.summary(None).to_string()).into_response()
+    json(&ops.ends.summary(None))
 }
 
 /// 503 while no new login would be taken.

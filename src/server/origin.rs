@@ -1,10 +1,10 @@
 //! Who may call: the exact allow-list of `server.allowed_origins`, checked before anything is begun or upgraded.
 
 use crate::base::origin::Origin;
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
+use http::HeaderMap;
 use http::header::{HeaderName, ORIGIN};
-use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -66,7 +66,7 @@ impl AllowedOrigins {
         if let Some(times) = self.0.refused.due() {
             tracing::warn!(times, "a request was refused: {detail}");
         }
-        Problem::new(StatusCode::FORBIDDEN, "origin-refused", "This page may not sign in here", detail)
+        Problem::new(ProblemCode::OriginRefused, detail)
     }
 }
 

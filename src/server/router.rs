@@ -10,7 +10,7 @@ use super::probe::Probes;
 use super::sign_in::{self, SignIn};
 use super::{account, html, middleware, plain, upgrade};
 use crate::base::clock::Clock;
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
@@ -23,7 +23,7 @@ use axum::Router;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, delete, get, post};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, Uri};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -124,19 +124,12 @@ fn not_found(uri: &Uri, headers: &HeaderMap, account: &str) -> Response {
         return html::see_other(account);
     }
     Problem::new(
-        StatusCode::NOT_FOUND,
-        "not-found",
-        "Nothing here",
+        ProblemCode::NotFound,
         "max-auth answers here, but not at this address. Its endpoints live below server.base_path.",
     )
     .into_response()
 }
 
 async fn method_not_allowed() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        "Method not allowed",
-        "The Allow header says which methods this address takes.",
-    )
+    Problem::new(ProblemCode::MethodNotAllowed, "The Allow header says which methods this address takes.")
 }

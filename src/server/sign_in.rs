@@ -1,18 +1,18 @@
 //! From a grant to a session: `/callback`, `/session`, `/verify`, `/logout`.
 
+use super::answer::json;
 use super::asked::{Asked, json_body, prefers_html};
 use super::cookie::Cookies;
 use super::html;
-use super::logins::invalid;
 use super::origin::AllowedOrigins;
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
 use crate::login::{Grant, Grants, Purpose};
 use crate::session::{BrowserSession, Sessions};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE};
+use http::header::{CACHE_CONTROL, HeaderName, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -94,13 +94,8 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
         if let Some(times) = sign_in.logout_failed.due() {
             tracing::error!(times, "a session could not be ended: {error}");
         }
-        return Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "logout-failed",
-            "Still signed in",
-            "The session could not be ended. Please try again.",
-        )
-        .into_response();
+        return Problem::new(ProblemCode::LogoutFailed, "The session could not be ended. Please try again.")
+            .into_response();
     }
     let mut response = if prefers_html(&headers) {
         // A form without JavaScript: back to the page that says who is signed in.
@@ -144,7 +139,7 @@ impl SignIn {
         let (parts, body) = request.into_parts();
         let text = json_body(&parts.headers, body).await?;
         let Redeem { token } =
-            serde_json::from_slice(&text).map_err(|_| invalid("the body must be {\"token\":\"…\"}"))?;
+            serde_json::from_slice(&text).map_err(|_| Problem::invalid("the body must be {\"token\":\"…\"}"))?;
         let grant = self.take(&token, &parts.headers).ok_or_else(grant_invalid)?;
         let Some((session, cookie)) = self.begin(grant) else { return Ok(not_sealed()) };
         let mut response = json(&session);
@@ -172,28 +167,18 @@ impl SignIn {
 
 fn grant_invalid() -> Problem {
     Problem::new(
-        StatusCode::BAD_REQUEST,
-        "grant-invalid",
-        "This sign-in cannot be finished",
+        ProblemCode::GrantInvalid,
         "The token is used, older than a minute, or belongs to another browser. Begin again.",
     )
 }
 
 fn not_sealed() -> Response {
     tracing::error!("a session could not be sealed");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Not signed in", "Please try again.").into_response()
+    Problem::new(ProblemCode::Internal, "Please try again.").into_response()
 }
 
 fn not_signed_in() -> Response {
-    Problem::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Nobody is signed in", "Begin at /login.").into_response()
-}
-
-fn json(session: &BrowserSession) -> Response {
-    let mut response = Response::new(Body::from(serde_json::to_vec(session).unwrap_or_default()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Problem::new(ProblemCode::NotSignedIn, "Begin at /login.").into_response()
 }
 
 /// Header values are ASCII: everything outside the unreserved characters of RFC 3986 as `%XX` of its UTF-8 bytes.

@@ -1,9 +1,9 @@
 //! A WebSocket that lost its upgrade on the way: answered 426 with what did arrive, and told to the operator once.
 
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::proxies::{FindingCode, NGINX, ProxyPosition, fixes};
 use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, VIA};
-use http::{HeaderValue, Request, StatusCode, Version};
+use http::{HeaderValue, Request, Version};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -66,9 +66,7 @@ impl StrippedUpgrades {
             }
         }
         let problem =
-            Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade-required", "The Upgrade header did not arrive", detail)
-                .with("arrived", arrived)
-                .with("fix", json!(fix));
+            Problem::new(ProblemCode::UpgradeRequired, detail).with("arrived", arrived).with("fix", json!(fix));
         if request.version() < Version::HTTP_2 {
             // RFC 9110 §15.5.22; HTTP/2 has no such headers.
             return problem

@@ -4,6 +4,7 @@ use crate::base::secret::Secret;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
+/// What a driver is told.
 pub enum Command {
     /// The visitor is looking at the page: ask MAX now.
     Wake,
@@ -29,14 +30,17 @@ struct PendingCommands {
 }
 
 impl CommandSlot {
+    /// The visitor is looking.
     pub fn wake(&self) {
         self.put(|pending| pending.wake = true);
     }
 
+    /// The visitor has given the cloud password.
     pub fn password(&self, password: Secret) {
         self.put(|pending| pending.password = Some(password));
     }
 
+    /// The sign-in is over, whatever MAX says.
     pub fn stop(&self) {
         self.put(|pending| pending.stop = true);
     }

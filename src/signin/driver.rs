@@ -23,13 +23,16 @@ pub trait Driver: Send + Sync {
     fn run<'a>(&'a self, browser: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a>;
 }
 
+/// A sign-in on its way.
 pub type Run<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 /// Where a driver's events go.
 pub trait EventSink: Send + Sync {
+    /// Returns at once.
     fn emit(&self, event: DriverEvent);
 }
 
+/// What happens while a driver runs.
 pub enum DriverEvent {
     /// MAX has answered; the code comes next.
     Connected,

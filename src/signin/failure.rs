@@ -26,6 +26,7 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Each of them.
     #[cfg(test)]
     pub const ALL: [Self; 12] = [
         Self::Expired,

@@ -7,9 +7,11 @@ use std::fmt;
 pub struct Identity {
     /// MAX's number of the account, above 0, never given to another: the key to store.
     pub id: i64,
-    /// Never empty.
+    /// Never empty; at most 128 characters, no control characters.
     pub name: String,
+    /// As in `name`.
     pub first_name: Option<String>,
+    /// As in `name`.
     pub last_name: Option<String>,
     /// E.164 with `+`.
     pub phone: Option<String>,

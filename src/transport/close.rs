@@ -1,5 +1,6 @@
 //! Every way our side closes a WebSocket. Codes from 4400 say that coming back with the same position is of no use.
 
+use crate::base::problem::ProblemCode;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,9 +30,9 @@ impl Close {
             Self::MessageTooBig => (1009, "Message too big"),
             Self::Restarting => (1012, "Server restarts"),
             Self::TryLater => (1013, "Try again later"),
-            Self::NoSuchLogin => (4404, "login-not-found"),
-            Self::PositionGone => (4410, "position-gone"),
-            Self::TooManyReaders => (4429, "too-many-readers"),
+            Self::NoSuchLogin => (4404, ProblemCode::LoginNotFound.code()),
+            Self::PositionGone => (4410, ProblemCode::PositionGone.code()),
+            Self::TooManyReaders => (4429, ProblemCode::TooManyReaders.code()),
         };
         CloseFrame { code: code.into(), reason: reason.into() }
     }

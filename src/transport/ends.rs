@@ -3,7 +3,8 @@
 //! requests like no proxy does, so a place goes to who is seen often and not to who came first.
 
 use crate::base::limits::{ENDS_KEPT, HOPS_KEPT};
-use serde_json::{Value, json};
+use crate::probe::{StreamTimer, TransportTimer};
+use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -152,39 +153,60 @@ impl Ends {
         ends.push_back(end);
     }
 
-    /// All hops, or one: `[{"hop":…,"transport":…,"ended":41,"cut":39,"timer":{"seconds":60.0,"count":37,"idle":true}}]`.
-    pub fn summary(&self, only: Option<&str>) -> Value {
+    /// All hops, or one.
+    pub fn summary(&self, only: Option<&str>) -> Vec<HopSummary> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut rows: Vec<Value> = kept
+        let mut rows: Vec<HopSummary> = kept
             .table
             .iter()
             .filter(|((hop, _), _)| only.is_none_or(|only| only == hop))
             .map(|((hop, transport), ends)| {
                 let cut: Vec<End> = ends.iter().copied().filter(|end| end.how == How::Cut).collect();
-                json!({
-                    "hop": hop,
-                    "transport": transport.name(),
-                    "ended": ends.len(),
-                    "cut": cut.len(),
-                    "timer": timer(&cut),
-                })
+                HopSummary {
+                    hop: hop.clone(),
+                    transport: transport.name(),
+                    ended: ends.len(),
+                    cut: cut.len(),
+                    timer: timer(&cut),
+                }
             })
             .collect();
-        rows.sort_by_key(|row| (row["hop"].to_string(), row["transport"].to_string()));
-        Value::Array(rows)
+        rows.sort_by(|a, b| (&a.hop, a.transport).cmp(&(&b.hop, b.transport)));
+        rows
+    }
+
+    /// The timers that end streams of this hop.
+    pub fn timers(&self, hop: &str) -> Vec<TransportTimer> {
+        let rows = self.summary(Some(hop)).into_iter();
+        let timer = |row: HopSummary| {
+            let (transport, cut) = (row.transport.to_owned(), row.cut as u64);
+            row.timer.map(|timer| TransportTimer { transport, cut, timer })
+        };
+        rows.filter_map(timer).collect()
     }
 }
 
+/// How streams of one hop over one transport ended lately, as the operator reads it at `/streams`.
+#[derive(Debug, Serialize)]
+pub struct HopSummary {
+    pub hop: String,
+    pub transport: &'static str,
+    /// Streams that ended, and those of them that were cut.
+    pub ended: usize,
+    pub cut: usize,
+    pub timer: Option<StreamTimer>,
+}
+
 /// The timer that most cuts point to: one of the whole life, or one of the silence before the end.
-fn timer(cut: &[End]) -> Value {
+fn timer(cut: &[End]) -> Option<StreamTimer> {
     let by_age = densest(cut.iter().map(|end| end.age));
     let by_silence = densest(cut.iter().map(|end| end.silence));
     // A timer of the whole life is also the simpler reading when both fit.
     let (idle, (at, count)) = if by_age.1 >= by_silence.1 { (false, by_age) } else { (true, by_silence) };
     if count < CLUSTER_MIN || count * 2 < cut.len() || at < Duration::from_secs(1) {
-        return Value::Null;
+        return None;
     }
-    json!({"seconds": (at.as_secs_f64() * 10.0).round() / 10.0, "count": count, "idle": idle})
+    Some(StreamTimer { seconds: (at.as_secs_f64() * 10.0).round() / 10.0, count: count as u64, idle })
 }
 
 /// The middle of the densest stretch of `2 * CLUSTER`, and how many lie in it.
@@ -238,22 +260,24 @@ impl Drop for Recorder {
 mod tests {
     use super::*;
 
-    fn ends(cuts: &[(u64, u64)]) -> Value {
+    fn ends(cuts: &[(u64, u64)]) -> Option<StreamTimer> {
         let ends = Ends::default();
         for (age, silence) in cuts {
             let end = End { age: Duration::from_millis(*age), silence: Duration::from_millis(*silence), how: How::Cut };
             ends.record("hop", Transport::Sse, end);
         }
-        ends.summary(Some("hop"))[0]["timer"].clone()
+        let timers = ends.timers("hop").into_iter().map(|row| row.timer).next();
+        assert_eq!(ends.summary(Some("hop"))[0].timer, timers);
+        timers
     }
 
     #[test]
     fn a_timer_shows_in_how_streams_ended() {
-        assert_eq!(ends(&[(60_010, 300), (60_040, 9_000), (59_990, 4_000), (12_000, 1_000)])["seconds"], 60.0);
-        let idle = ends(&[(63_000, 60_000), (91_000, 60_020), (75_000, 60_010)]);
-        assert_eq!((&idle["idle"], &idle["count"]), (&json!(true), &json!(3)));
-        assert_eq!(ends(&[(5_000, 10), (20_000, 700), (90_000, 4_000)]), Value::Null, "people who left");
-        assert_eq!(ends(&[(60_000, 10), (60_000, 10)]), Value::Null, "two are no proof");
+        assert_eq!(ends(&[(60_010, 300), (60_040, 9_000), (59_990, 4_000), (12_000, 1_000)]).unwrap().seconds, 60.0);
+        let idle = ends(&[(63_000, 60_000), (91_000, 60_020), (75_000, 60_010)]).unwrap();
+        assert_eq!((idle.idle, idle.count), (true, 3));
+        assert_eq!(ends(&[(5_000, 10), (20_000, 700), (90_000, 4_000)]), None, "people who left");
+        assert_eq!(ends(&[(60_000, 10), (60_000, 10)]), None, "two are no proof");
     }
 
     #[test]
@@ -270,8 +294,8 @@ mod tests {
             }
         }
         let kept = ends.summary(Some("real"));
-        assert!(kept[0]["ended"].as_u64().is_some_and(|ended| ended >= 30), "{kept}");
-        assert_eq!(ends.summary(None).as_array().unwrap().len(), HOPS_KEPT);
+        assert!(kept[0].ended >= 30, "{kept:?}");
+        assert_eq!(ends.summary(None).len(), HOPS_KEPT);
     }
 
     #[test]
@@ -284,7 +308,7 @@ mod tests {
         for n in 0..HOPS_KEPT + 10 {
             ends.record(&n.to_string(), Transport::Sse, end);
         }
-        assert_eq!(ends.summary(None).as_array().unwrap().len(), HOPS_KEPT);
-        assert_eq!(ends.summary(Some("0"))[0]["ended"], ENDS_KEPT);
+        assert_eq!(ends.summary(None).len(), HOPS_KEPT);
+        assert_eq!(ends.summary(Some("0"))[0].ended, ENDS_KEPT);
     }
 }

@@ -1,11 +1,12 @@
 //! The event streams that `max-auth doctor` asks for: three numbered events with their time of sending, in each
-//! dress that is known to get through some proxy. Which dresses arrive in time names the layer that holds them.
+//! form that is known to get through some proxy.
 
 use super::page::{ACCEL, NOT_STORED};
 use crate::base::clock::Clock;
 use crate::base::id;
 use crate::base::limits::ECHO;
 use crate::base::rng::Rng;
+use crate::probe::{EVENTS, GAP, ProbeVariant, StreamEvent};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -16,92 +17,50 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use serde_json::json;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// Between events: far above a network's jitter, and three of them still fit in a second.
-pub const GAP: Duration = Duration::from_millis(300);
-
-/// Events of an ordinary probe.
-pub const EVENTS: u64 = 3;
-
-/// Random bytes behind each event of the `best` dress, after compression: more than nginx's default buffers hold back.
-const TAIL: usize = 12 * 1024;
-
-/// What the stream wears.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Dress {
-    /// Nothing but its content type.
-    Naive,
-    /// `X-Accel-Buffering: no`.
-    Accel,
-    /// `Cache-Control: no-transform`.
-    NoTransform,
-    /// Both and `no-store`: what a login's stream wears.
-    All,
-    /// All, and compressed by us with a flush after each event: nobody compresses it again.
-    Gzip,
-    /// Gzip, a tail that does not compress behind each event, and a comment soon after.
-    Best,
-}
-
-impl Dress {
-    pub fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "naive" => Self::Naive,
-            "accel" => Self::Accel,
-            "no-transform" => Self::NoTransform,
-            "all" => Self::All,
-            "gzip" => Self::Gzip,
-            "best" => Self::Best,
-            _ => return None,
-        })
-    }
-
-    fn is_compressed(self) -> bool {
-        matches!(self, Self::Gzip | Self::Best)
-    }
-}
+/// Random bytes behind each event of a padded stream, after compression: more than nginx's default buffers hold back.
+const PADDING: usize = 12 * 1024;
 
 /// When the stream says what.
 #[derive(Clone, Copy, Debug)]
 pub enum Plan {
-    /// Three events, [`GAP`] apart, and an end [`GAP`] after the last.
+    /// [`EVENTS`] events, [`GAP`] apart, and an end [`GAP`] after the last.
     Events,
-    /// One event, then nothing (or a comment each `beat`) for `hold`, then another.
-    Hold { hold: Duration, beat: Option<Duration> },
+    /// One event, then nothing (or a comment each `heartbeat`) for `hold`, then another.
+    Hold { hold: Duration, heartbeat: Option<Duration> },
 }
 
-/// The whole stream: what it wears, when it says what, and how large its events are (bytes beyond their own).
+/// The whole stream: its form, when it says what, and how large its events are (bytes beyond their own).
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    pub dress: Dress,
+    pub variant: ProbeVariant,
     pub plan: Plan,
     pub size: usize,
 }
 
 enum Piece {
-    Event(u64),
+    Event(usize),
     Comment,
     End,
 }
 
 /// The stream. `guard` is kept until its end.
 pub fn serve<G: Send + 'static>(shape: Shape, nonce: String, clock: Clock, rng: Rng, guard: G) -> Response {
-    let Shape { dress, plan, size } = shape;
+    let Shape { variant, plan, size } = shape;
     let state = State {
-        dress,
+        variant,
         size,
         nonce,
         clock,
         rng,
         began: Instant::now(),
-        pieces: schedule(dress, plan),
-        encoder: dress.is_compressed().then(|| GzEncoder::new(Vec::new(), Compression::fast())),
+        pieces: schedule(variant, plan),
+        encoder: variant.is_compressed().then(|| GzEncoder::new(Vec::new(), Compression::fast())),
         _guard: guard,
     };
     let chunks = stream::unfold(state, |mut state| async move {
@@ -111,44 +70,44 @@ pub fn serve<G: Send + 'static>(shape: Shape, nonce: String, clock: Clock, rng: 
     let mut response = Response::new(Body::new(StreamBody::new(chunks)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    match dress {
-        Dress::Naive => {}
-        Dress::Accel => {
+    match variant {
+        ProbeVariant::NoHeaders => {}
+        ProbeVariant::Accel => {
             headers.insert(ACCEL.0, ACCEL.1);
         }
-        Dress::NoTransform => {
+        ProbeVariant::NoTransform => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-transform"));
         }
-        Dress::All | Dress::Gzip | Dress::Best => {
+        ProbeVariant::All | ProbeVariant::Gzip | ProbeVariant::PaddedGzip => {
             headers.insert(ACCEL.0, ACCEL.1);
             headers.insert(CACHE_CONTROL, NOT_STORED);
         }
     }
-    if dress.is_compressed() {
+    if variant.is_compressed() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
 }
 
-fn schedule(dress: Dress, plan: Plan) -> VecDeque<(Duration, Piece)> {
+fn schedule(variant: ProbeVariant, plan: Plan) -> VecDeque<(Duration, Piece)> {
     let mut pieces = VecDeque::new();
     match plan {
         Plan::Events => {
             let mut at = Duration::ZERO;
             for number in 1..=EVENTS {
                 pieces.push_back((at, Piece::Event(number)));
-                if dress == Dress::Best {
+                if variant == ProbeVariant::PaddedGzip {
                     pieces.push_back((at + ECHO, Piece::Comment));
                 }
                 at += GAP;
             }
             pieces.push_back((at, Piece::End));
         }
-        Plan::Hold { hold, beat } => {
+        Plan::Hold { hold, heartbeat } => {
             pieces.push_back((Duration::ZERO, Piece::Event(1)));
             let mut at = Duration::ZERO;
-            while let Some(beat) = beat.filter(|beat| at + *beat < hold) {
-                at += beat;
+            while let Some(heartbeat) = heartbeat.filter(|heartbeat| at + *heartbeat < hold) {
+                at += heartbeat;
                 pieces.push_back((at, Piece::Comment));
             }
             pieces.push_back((hold, Piece::Event(2)));
@@ -159,7 +118,7 @@ fn schedule(dress: Dress, plan: Plan) -> VecDeque<(Duration, Piece)> {
 }
 
 struct State<G> {
-    dress: Dress,
+    variant: ProbeVariant,
     size: usize,
     nonce: String,
     clock: Clock,
@@ -186,28 +145,125 @@ impl<G> State<G> {
         Some(Bytes::from(std::mem::take(encoder.get_mut())))
     }
 
-    fn event(&self, number: u64) -> String {
-        let mut data = json!({ "nonce": self.nonce, "number": number, "sentUnixMs": self.clock.unix_ms() });
-        if self.size > 0 {
-            // Inside the event, so that it is only there when all of it is; it compresses little.
-            let mut drawing = String::with_capacity(self.size + 1024);
-            while drawing.len() < self.size {
-                drawing.push_str(&id::encode(&self.rng.bytes::<512>()));
-            }
-            drawing.truncate(self.size);
-            data["drawing"] = drawing.into();
-        }
+    fn event(&self, number: usize) -> String {
+        let sent_unix_ms = self.clock.unix_ms();
+        let event = StreamEvent { nonce: self.nonce.clone(), number, sent_unix_ms, drawing: self.drawing() };
+        let data = serde_json::to_string(&event).unwrap_or_default();
         let mut text = format!("id: {number}\nevent: probe\ndata: {data}\n\n");
-        if self.dress == Dress::Best {
-            let tail: [u8; TAIL] = self.rng.bytes();
+        if self.variant == ProbeVariant::PaddedGzip {
+            let padding: [u8; PADDING] = self.rng.bytes();
             text.push_str(": ");
-            text.push_str(&id::encode(&tail));
+            text.push_str(&id::encode(&padding));
             text.push_str("\n\n");
         }
         text
     }
 
+    /// It compresses little.
+    fn drawing(&self) -> String {
+        let mut drawing = String::with_capacity(self.size);
+        while drawing.len() < self.size {
+            drawing.push_str(&id::encode(&self.rng.bytes::<512>()));
+        }
+        drawing.truncate(self.size);
+        drawing
+    }
+
     fn end(&mut self) -> Option<Bytes> {
         self.encoder.take()?.finish().ok().map(Bytes::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::read::GzDecoder;
+    use http_body_util::BodyExt as _;
+    use std::io::Read as _;
+
+    /// The head, and for each chunk when it came and what it holds (of a compressed one how many bytes).
+    async fn sent(variant: ProbeVariant, plan: Plan, size: usize) -> (Response, Vec<(u64, Vec<u8>)>) {
+        let shape = Shape { variant, plan, size };
+        let response = serve(shape, "n".to_owned(), Clock::fixed(5000), Rng::seeded(1), ());
+        let (parts, mut body) = response.into_parts();
+        let (began, mut chunks) = (Instant::now(), Vec::new());
+        while let Some(frame) = body.frame().await {
+            chunks.push((began.elapsed().as_millis() as u64, frame.unwrap().into_data().unwrap().to_vec()));
+        }
+        (Response::from_parts(parts, Body::empty()), chunks)
+    }
+
+    fn events(text: &[u8]) -> Vec<StreamEvent> {
+        let text = std::str::from_utf8(text).unwrap();
+        text.lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn three_events_apart_and_then_an_end() {
+        let (head, chunks) = sent(ProbeVariant::All, Plan::Events, 0).await;
+        assert_eq!(chunks.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 300, 600]);
+        for (number, (at, text)) in (1..).zip(&chunks) {
+            let sent_unix_ms = 5000 + *at as i64;
+            let event = StreamEvent { nonce: "n".to_owned(), number, sent_unix_ms, drawing: String::new() };
+            assert_eq!(events(text), [event]);
+        }
+        assert_eq!(head.headers()["content-type"], "text/event-stream");
+        assert_eq!(head.headers()["x-accel-buffering"], "no");
+        assert_eq!(head.headers()["cache-control"], "no-store, no-transform");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_form_has_its_headers() {
+        for (variant, accel, cache, encoding) in [
+            (ProbeVariant::NoHeaders, None, None, None),
+            (ProbeVariant::Accel, Some("no"), None, None),
+            (ProbeVariant::NoTransform, None, Some("no-transform"), None),
+            (ProbeVariant::Gzip, Some("no"), Some("no-store, no-transform"), Some("gzip")),
+            (ProbeVariant::PaddedGzip, Some("no"), Some("no-store, no-transform"), Some("gzip")),
+        ] {
+            let (head, _) = sent(variant, Plan::Events, 0).await;
+            let header = |name: &str| head.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(header("x-accel-buffering"), accel, "{variant:?}");
+            assert_eq!(header("cache-control"), cache, "{variant:?}");
+            assert_eq!(header("content-encoding"), encoding, "{variant:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_padded_one_pushes_each_event_through_and_is_whole() {
+        let (_, chunks) = sent(ProbeVariant::PaddedGzip, Plan::Events, 0).await;
+        let times: Vec<u64> = chunks.iter().map(|(at, _)| *at).collect();
+        assert_eq!(times, [0, 150, 300, 450, 600, 750, 900], "an event, a comment, and the end");
+        assert!(
+            chunks.iter().step_by(2).take(3).all(|(_, bytes)| bytes.len() > PADDING),
+            "what compresses is no padding"
+        );
+        let all: Vec<u8> = chunks.into_iter().flat_map(|(_, bytes)| bytes).collect();
+        let mut text = Vec::new();
+        GzDecoder::new(&all[..]).read_to_end(&mut text).unwrap();
+        assert_eq!(events(&text).len(), EVENTS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_held_one_says_nothing_but_its_heartbeats() {
+        let hold = Duration::from_millis(1000);
+        let (_, silent) = sent(ProbeVariant::All, Plan::Hold { hold, heartbeat: None }, 0).await;
+        assert_eq!(silent.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1000]);
+        assert_eq!(events(&silent[1].1)[0].number, 2);
+        let heartbeat = Some(Duration::from_millis(400));
+        let (_, alive) = sent(ProbeVariant::All, Plan::Hold { hold, heartbeat }, 0).await;
+        assert_eq!(alive.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 400, 800, 1000]);
+        assert_eq!(alive[1].1, b":\n\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_is_as_large_as_asked_for() {
+        for size in [1, 511, 3000] {
+            let (_, chunks) = sent(ProbeVariant::NoHeaders, Plan::Events, size).await;
+            assert!(chunks.iter().all(|(_, text)| events(text)[0].drawing.len() == size), "{size}");
+        }
     }
 }

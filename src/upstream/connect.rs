@@ -34,6 +34,7 @@ const ORIGIN: &str = "https://web.max.ru";
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
+/// A WebSocket to MAX.
 pub type UpstreamSocket = WebSocketStream<Box<dyn ByteStream>>;
 
 /// Where a connection failed, and why.
@@ -53,6 +54,7 @@ pub enum ConnectError {
 #[derive(Clone)]
 pub struct Roots(TlsConnector);
 
+/// `upstream.ca_file` cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("upstream.ca_file {path}: {why}")]
 pub struct RootsError {
@@ -61,6 +63,7 @@ pub struct RootsError {
 }
 
 impl Roots {
+    /// Reads `ca_file`, if there is one. An error names the file and what is wrong with it.
     pub fn load(ca_file: Option<&Path>) -> Result<Self, RootsError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = ca_file {

@@ -14,6 +14,7 @@ const LONGEST_REST: Duration = Duration::from_secs(120);
 /// wall of handshakes from one address. A visitor's first connection does not wait here.
 const REPLACEMENTS_PER_SECOND: u32 = 100;
 
+/// The configured list, and how each address has done lately. Known by their index in the list.
 pub struct Endpoints {
     list: Vec<Endpoint>,
     health: Mutex<Vec<Health>>,
@@ -28,11 +29,13 @@ struct Health {
 }
 
 impl Endpoints {
+    /// All are taken to work.
     pub fn new(list: Vec<Endpoint>) -> Self {
         let health = Mutex::new(vec![Health::default(); list.len()]);
         Self { list, health, next_replacement: Mutex::new(Duration::ZERO) }
     }
 
+    /// The address at an index that [`Self::order`] gave.
     pub fn get(&self, index: usize) -> &Endpoint {
         &self.list[index]
     }
@@ -49,6 +52,7 @@ impl Endpoints {
         order
     }
 
+    /// It did not work: it rests, longer with each failure in a row.
     pub fn failed(&self, index: usize, now: Duration) {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         let health = &mut health[index];
@@ -66,6 +70,7 @@ impl Endpoints {
         place.max(wanted) - now
     }
 
+    /// It gave somebody a code: its failures are forgotten.
     pub fn works(&self, index: usize) {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)[index] = Health::default();
     }

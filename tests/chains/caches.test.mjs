@@ -3,9 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Cleanup, signIn } from '../e2e/harness/story.mjs';
-import { Visitor } from '../e2e/harness/visitor.mjs';
-import { Jar } from '../e2e/harness/jar.mjs';
+import { Cleanup, signIn } from '../harness/story.mjs';
+import { Visitor } from '../harness/visitor.mjs';
+import { Jar } from '../harness/jar.mjs';
 import { missing, startChain, startMax } from './setup.mjs';
 import { apache, haproxy, nginx, squid, trafficserver, varnish } from './templates.mjs';
 

@@ -47,7 +47,7 @@ const CACHE = 'proxy_cache_path %FOLDER%/cache keys_zone=all:1m;';
 
 const NO_UPGRADE = 'the upgrade is not passed on';
 
-// The outer tier of bug-002: TLS, HTTP/2 and Brotli on everything.
+// The outer tier of the outage: TLS, HTTP/2 and Brotli on everything.
 const SEED = { tls: true, brotli: true, http: `${GZIP_ALL} ${BROTLI_ALL}` };
 
 export const CHAINS = [
@@ -192,7 +192,7 @@ export const CHAINS = [
   // ---- two tiers -------------------------------------------------------------------------------------------------------
   {
     name: 'two-nginx-none',
-    what: 'bug-002: TLS, HTTP/2 and Brotli outside, plain nginx inside, neither configured',
+    what: 'the outage: TLS, HTTP/2 and Brotli outside, plain nginx inside, neither configured',
     tls: true,
     tiers: two(nginx(SEED), nginx()),
     best: 'long-poll',
@@ -206,7 +206,7 @@ export const CHAINS = [
   },
   {
     name: 'two-nginx-outer-only',
-    what: 'bug-002 with only the outer tier configured',
+    what: 'the outage with only the outer tier configured',
     tls: true,
     tiers: two(nginx({ ...SEED, http: `${SEED.http} ${NGINX_MAP}`, location: NGINX_RIGHT }), nginx()),
     best: 'sse',
@@ -215,7 +215,7 @@ export const CHAINS = [
   },
   {
     name: 'two-nginx-inner-only',
-    what: 'bug-002 with only the inner tier configured',
+    what: 'the outage with only the inner tier configured',
     tls: true,
     tiers: two(nginx(SEED), nginx({ http: NGINX_MAP, location: NGINX_RIGHT })),
     best: 'long-poll',
@@ -234,7 +234,7 @@ export const CHAINS = [
   },
   {
     name: 'two-nginx-big-buffers',
-    what: 'bug-002 with buffers of 64 KB',
+    what: 'the outage with buffers of 64 KB',
     tls: true,
     tiers: two(
       nginx({ ...SEED, location: 'proxy_buffers 64 64k; proxy_buffer_size 64k;' }),
@@ -551,7 +551,7 @@ export const CHAINS = [
   {
     name: 'holds-everything',
     what: 'an inspecting proxy: every answer is held until it is complete, upgrades are stripped',
-    tiers: one('node', () => ({ hold: true })),
+    tiers: one('simulated', () => ({ hold: true })),
     best: 'long-poll',
     browser: true,
     findings: [
@@ -563,7 +563,7 @@ export const CHAINS = [
   {
     name: 'kills-at-3s',
     what: 'every request, a WebSocket too, is cut 3 s after it began',
-    tiers: one('node', () => ({ killAfterMs: 3000 })),
+    tiers: one('simulated', () => ({ killAfterMs: 3000 })),
     best: 'long-poll',
     stayMs: 8000,
     fast: true,
@@ -573,7 +573,7 @@ export const CHAINS = [
   {
     name: 'swallows-upgrades',
     what: 'an upgrade gets no answer at all; streams pass',
-    tiers: one('node', () => ({ hangUpgrades: true })),
+    tiers: one('simulated', () => ({ hangUpgrades: true })),
     best: 'sse',
     fast: true,
     browser: true,
@@ -582,7 +582,7 @@ export const CHAINS = [
   {
     name: 'app-compression',
     what: 'the compression middleware of an application in between; no upgrades',
-    tiers: one('node', () => ({ gzip: true })),
+    tiers: one('simulated', () => ({ gzip: true })),
     best: 'sse',
     findings: [fault('ws-upgrade-not-passed', 'unknown'), note('app-compression', 'app'), addressLost('unknown')],
   },
@@ -592,7 +592,7 @@ export const CHAINS = [
   {
     name: 'stream-late',
     what: `${NO_UPGRADE}; what is streamed comes 1.5 s later, whole answers at once`,
-    tiers: one('node', () => ({ stripUpgrade: true, stream: { lateMs: 1500 } })),
+    tiers: one('simulated', () => ({ stripUpgrade: true, stream: { lateMs: 1500 } })),
     best: 'long-poll',
     fast: true,
     browser: true,
@@ -601,7 +601,7 @@ export const CHAINS = [
   {
     name: 'frames-late',
     what: 'a WebSocket opens at once, what it carries comes 1.5 s later; event streams pass',
-    tiers: one('node', () => ({ lateFramesMs: 1500 })),
+    tiers: one('simulated', () => ({ lateFramesMs: 1500 })),
     best: 'sse',
     stayMs: 7000,
     fast: true,
@@ -611,7 +611,7 @@ export const CHAINS = [
   {
     name: 'all-streams-late',
     what: 'WebSocket and event streams come 1.5 s later, whole answers at once',
-    tiers: one('node', () => ({ lateFramesMs: 1500, stream: { lateMs: 1500 } })),
+    tiers: one('simulated', () => ({ lateFramesMs: 1500, stream: { lateMs: 1500 } })),
     best: 'long-poll',
     stayMs: 7000,
     findings: [fault('delayed', 'unknown'), addressLost('unknown')],
@@ -619,7 +619,7 @@ export const CHAINS = [
   {
     name: 'late-after-5s',
     what: `${NO_UPGRADE}; a stream is live for 5 s and comes 2 s later from then on`,
-    tiers: one('node', () => ({ stripUpgrade: true, stream: { lateMs: 2000, sinceMs: 5000 } })),
+    tiers: one('simulated', () => ({ stripUpgrade: true, stream: { lateMs: 2000, sinceMs: 5000 } })),
     best: 'long-poll',
     stayMs: 13_000,
     findings: [fault('ws-upgrade-not-passed', 'unknown'), addressLost('unknown')],
@@ -627,7 +627,7 @@ export const CHAINS = [
   {
     name: 'blocks-of-4k',
     what: `${NO_UPGRADE}; streams leave in whole blocks of 4 KB`,
-    tiers: one('node', () => ({ stripUpgrade: true, stream: { block: 4096 } })),
+    tiers: one('simulated', () => ({ stripUpgrade: true, stream: { block: 4096 } })),
     best: 'long-poll',
     browser: true,
     findings: [fault('buffered', 'unknown'), fault('ws-upgrade-not-passed', 'unknown'), addressLost('unknown')],
@@ -635,7 +635,7 @@ export const CHAINS = [
   {
     name: 'bursts-of-64k',
     what: `${NO_UPGRADE}; streams leave when 64 KB are full, and each 2 s`,
-    tiers: one('node', () => ({ stripUpgrade: true, stream: { block: 65_536, everyMs: 2000 } })),
+    tiers: one('simulated', () => ({ stripUpgrade: true, stream: { block: 65_536, everyMs: 2000 } })),
     best: 'long-poll',
     findings: [fault('buffered', 'unknown'), fault('ws-upgrade-not-passed', 'unknown'), addressLost('unknown')],
   },
@@ -655,7 +655,7 @@ export const CHAINS = [
   {
     name: 'one-worker',
     what: `${NO_UPGRADE}; one request at a time, each answer whole, and nobody notices that a browser has gone`,
-    tiers: one('node', () => ({ oneWorker: true })),
+    tiers: one('simulated', () => ({ oneWorker: true })),
     best: 'long-poll',
     fast: true,
     findings: [fault('one-worker', 'unknown'), fault('ws-upgrade-not-passed', 'unknown'), addressLost('unknown')],
@@ -663,14 +663,14 @@ export const CHAINS = [
   {
     name: 'slow-line',
     what: 'nothing, but the line takes 100 ms each way',
-    tiers: one('node', () => ({ awayMs: 100 })),
+    tiers: one('simulated', () => ({ delayMs: 100 })),
     best: 'websocket',
     findings: [addressLost('unknown')],
   },
   {
     name: 'captive-page',
     what: 'the first POST is answered by a page of the network (200, HTML)',
-    tiers: one('node', () => ({ captive: true })),
+    tiers: one('simulated', () => ({ captive: true })),
     undiagnosed: true,
     best: 'websocket',
   },

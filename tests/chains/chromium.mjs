@@ -1,8 +1,8 @@
 // The same client in a real Chromium: a page of the chain's own origin that imports client.js as a site would. What
 // carried the events is read from the browser's own network log.
 
-import { Jar } from '../e2e/harness/jar.mjs';
-import { startBrowser } from '../e2e/harness/browser.mjs';
+import { Jar } from '../harness/jar.mjs';
+import { startBrowser } from '../harness/browser.mjs';
 import { Carriers } from './client.mjs';
 
 export async function startChromium() {

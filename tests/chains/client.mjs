@@ -1,11 +1,9 @@
 // What a browser gives web/client.js, in Node: fetch and WebSocket with one cookie jar, one Origin, one pool of connections.
 
-import { createRequire } from 'node:module';
+import WebSocket from 'ws';
 import { startMaxAuth } from '../../web/client.js';
-import { Jar } from '../e2e/harness/jar.mjs';
-import { USER_AGENT } from '../e2e/harness/visitor.mjs';
-
-const WebSocket = createRequire(new URL('../e2e/package.json', import.meta.url))('ws');
+import { Jar } from '../harness/jar.mjs';
+import { USER_AGENT } from '../harness/visitor.mjs';
 
 // Node keeps the class of its own HTTP client to itself, but for this well-known symbol; a first fetch puts it there.
 await fetch('data:,');

@@ -4,8 +4,8 @@
 
 import test, { after, before, describe } from 'node:test';
 import assert from 'node:assert/strict';
-import { pause } from '../e2e/harness/time.mjs';
-import { trackOf } from '../e2e/harness/visitor.mjs';
+import { pause } from '../harness/time.mjs';
+import { trackOf } from '../harness/visitor.mjs';
 import { CHAINS } from './chains.mjs';
 import { BrowserLike } from './client.mjs';
 import { startChromium } from './chromium.mjs';
@@ -53,7 +53,7 @@ after(async () => {
 
 /** A login that has come to its code and made up its mind, and what to do with it; everything is ended behind it. */
 async function during(name, work, { inChromium = false, ...options } = {}) {
-  const running = await startChain(byName(name), max, { wired: true, ...options });
+  const running = await startChain(byName(name), max, { relayed: true, ...options });
   let login;
   try {
     // Without HTTP/2 in Node, whose client never asks a silent connection whether it lives. Chromium does.
@@ -104,7 +104,7 @@ describe('the line is cut', { concurrency: 3 }, () => {
   for (const name of NAMES) {
     test(name, { skip: skip(name), timeout: 90_000 }, () =>
       during(name, async ({ running, login, qr, transport }) => {
-        running.wire.cut();
+        running.relay.cut();
         const from = performance.now();
         await max.expire(trackOf(qr));
         await goesOn({ login, qr, from, what: 'line cut', name, transport, ms: 10_000 });
@@ -117,7 +117,7 @@ describe('the line dies without a FIN', { concurrency: 9 }, () => {
   for (const name of NAMES) {
     test(`${name}: noticed by silence`, { skip: skip(name), timeout: 120_000 }, () =>
       during(name, async ({ running, login, qr, transport }) => {
-        running.wire.stall();
+        running.relay.stall();
         const from = performance.now();
         await max.expire(trackOf(qr));
         await goesOn({ login, qr, from, what: 'black hole', name, transport, ms: NOTICED_MS });
@@ -130,7 +130,7 @@ describe('the line dies without a FIN and the browser says that it is back onlin
   for (const name of NAMES) {
     test(name, { skip: skip(name), timeout: 90_000 }, () =>
       during(name, async ({ running, login, qr, transport }) => {
-        running.wire.stall();
+        running.relay.stall();
         await max.expire(trackOf(qr));
         await pause(500);
         const from = performance.now();
@@ -148,7 +148,7 @@ describe('the page is frozen and woken, its connections dead', { concurrency: 2 
         name,
         async ({ running, login, qr, transport }) => {
           await login.browser.freeze();
-          running.wire.stall();
+          running.relay.stall();
           await pause(500);
           await max.expire(trackOf(qr));
           await pause(6500);
@@ -169,7 +169,7 @@ describe('the page is frozen while the phone approves', { concurrency: 2 }, () =
         name,
         async ({ running, login, qr, transport }) => {
           await login.browser.freeze();
-          running.wire.stall();
+          running.relay.stall();
           await max.approve(trackOf(qr));
           await pause(6500);
           const from = performance.now();

@@ -163,7 +163,7 @@ export const DOCTOR_CHAINS = [
     name: 'doctor-nginx-app-compression',
     what: 'nginx buffers and hides that the application behind it collects what it compresses',
     hops: true,
-    tiers: before('node', () => ({ gzip: true }), rightBut('proxy_buffering off;', '')),
+    tiers: before('simulated', () => ({ gzip: true }), rightBut('proxy_buffering off;', '')),
     findings: [
       fault('ws-upgrade-not-passed', 'app|nginx|unknown', 'inner|single|unknown'),
       either('app-compression', 'app', 'inner|single|unknown'),
@@ -175,13 +175,13 @@ export const DOCTOR_CHAINS = [
   {
     name: 'doctor-late',
     what: 'a middlebox from which event streams come 1.5 s late, whole and in time with each other',
-    tiers: [{ product: 'middlebox', config: () => ({ lateMs: 1500 }) }],
+    tiers: [{ product: 'simulated', config: () => ({ stream: { lateMs: 1500 }, forwarded: true }) }],
     findings: [fault('delayed', 'unknown')],
   },
   {
-    name: 'doctor-deaf',
+    name: 'doctor-swallows-frames',
     what: 'a middlebox answers 101 and passes no frame on',
-    tiers: [{ product: 'middlebox', config: () => ({ deaf: true }) }],
+    tiers: [{ product: 'simulated', config: () => ({ swallowFrames: true, forwarded: true }) }],
     findings: [fault('ws-frames-held', 'unknown')],
     never: /ws: true/,
   },

@@ -4,9 +4,9 @@
 
 import test, { after, before, describe } from 'node:test';
 import assert from 'node:assert/strict';
-import { BINARY } from '../e2e/harness/paths.mjs';
-import { run } from '../e2e/harness/process.mjs';
-import { environment } from '../e2e/harness/server.mjs';
+import { BINARY } from '../harness/paths.mjs';
+import { run } from '../harness/process.mjs';
+import { environment } from '../harness/server.mjs';
 import { LOST } from './chains.mjs';
 import { DOCTOR_CHAINS } from './doctor-chains.mjs';
 import { ByHand, apply } from './fix.mjs';

@@ -2,8 +2,8 @@
 // server itself. What the client told is compared with what the server made: what, in which order, how late.
 
 import assert from 'node:assert/strict';
-import { Visitor, trackOf } from '../e2e/harness/visitor.mjs';
-import { deadline, eventually, pause } from '../e2e/harness/time.mjs';
+import { Visitor, trackOf } from '../harness/visitor.mjs';
+import { deadline, eventually, pause } from '../harness/time.mjs';
 import { BrowserLike } from './client.mjs';
 
 /** A visitor may see an event so much later than a reader without proxies: the promise of the project. */

@@ -4,14 +4,13 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
-import { ROOT } from '../e2e/harness/paths.mjs';
-import { launch, tempFolder } from '../e2e/harness/process.mjs';
-import { eventually } from '../e2e/harness/time.mjs';
-import { startMiddlebox } from './middleboxes.mjs';
-import { startNodeProxy } from './node-proxies.mjs';
+import { PATH, nginxArgs } from '../harness/nginx.mjs';
+import { ROOT } from '../harness/paths.mjs';
+import { launch, tempFolder } from '../harness/process.mjs';
+import { eventually } from '../harness/time.mjs';
+import { startSimulatedProxy } from './simulated-proxy.mjs';
 import { GUNICORN_APP, TWISTED_APP } from './templates.mjs';
 
-const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
 const VENV = join(ROOT, '.venv-proxies');
 
 const inVenv = (name) => join(VENV, 'bin', name);
@@ -33,7 +32,7 @@ const nginx = (command) => ({
   layer: 'nginx',
   command,
   file: 'nginx.conf',
-  args: ({ folder, file }) => ['-e', 'stderr', '-p', folder, '-c', file],
+  args: nginxArgs,
   version: ['-v'],
 });
 
@@ -273,8 +272,7 @@ log:
     args: ({ file }) => [file],
     version: [],
   },
-  node: { layer: 'unknown', inProcess: true },
-  middlebox: { layer: 'unknown', inProcess: true, start: startMiddlebox },
+  simulated: { layer: 'unknown', inProcess: true },
 };
 
 /** Whether a product is on this machine. */
@@ -301,47 +299,10 @@ export function versionOf(name) {
   }
 }
 
-let pair;
-
-/** One certificate for all: {key, certificate, both} as file names. */
-export function certificate() {
-  if (pair) return pair;
-  const folder = tempFolder('certificate');
-  chmodSync(folder, 0o755);
-  const [key, cert, both] = ['key.pem', 'cert.pem', 'both.pem'].map((name) => join(folder, name));
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-days',
-      '2',
-      '-subj',
-      '/CN=localhost',
-      '-addext',
-      'subjectAltName=DNS:localhost,IP:127.0.0.1',
-      '-keyout',
-      key,
-      '-out',
-      cert,
-    ],
-    { stdio: 'ignore' },
-  );
-  writeFileSync(both, readFileSync(key, 'utf8') + readFileSync(cert, 'utf8'));
-  for (const file of [key, cert, both]) chmodSync(file, 0o644);
-  pair = { key, certificate: cert, both };
-  return pair;
-}
-
-/** Starts one tier: `text` is its configuration, or for Node proxies the options. */
+/** Starts one tier: `text` is its configuration, or for a simulated proxy the options. */
 export async function startTier({ product, name, text, listen, next }) {
   const kind = PRODUCTS[product];
-  if (kind.inProcess) return (kind.start ?? startNodeProxy)({ listen, next, ...text });
+  if (kind.inProcess) return startSimulatedProxy({ listen, next, ...text });
   const folder = tempFolder('proxy');
   chmodSync(folder, 0o777);
   const file = join(folder, kind.file);

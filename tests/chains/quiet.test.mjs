@@ -3,7 +3,7 @@
 
 import test, { after, before, describe } from 'node:test';
 import assert from 'node:assert/strict';
-import { pause } from '../e2e/harness/time.mjs';
+import { pause } from '../harness/time.mjs';
 import { LIVE_MS, Login } from './login.mjs';
 import { chosen, publish, table } from './report.mjs';
 import { missing, startChain, startMax } from './setup.mjs';

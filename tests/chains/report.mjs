@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT } from '../e2e/harness/paths.mjs';
+import { ROOT } from '../harness/paths.mjs';
 import { CHAINS } from './chains.mjs';
 import { PRODUCTS, installed, versionOf } from './proxies.mjs';
 

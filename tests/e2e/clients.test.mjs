@@ -1,26 +1,25 @@
-// Others' programs on both ends: real MAX client libraries against our emulator, an independent double of MAX against our
+// Others' programs on both ends: real MAX client libraries against our emulator, an independent fake of MAX against our
 // server. Neither shares a line with our codecs.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { NO_TOOLS, TOOLS, python } from './harness/paths.mjs';
-import { run } from './harness/process.mjs';
-import { startDouble, startEmulator, startServer } from './harness/server.mjs';
-import { Cleanup, isProblem, untilCode } from './harness/story.mjs';
-import { eventually } from './harness/time.mjs';
-import { Visitor, USER_AGENT, loginOf, trackOf } from './harness/visitor.mjs';
+import { DOUBLES, python } from '../harness/paths.mjs';
+import { run } from '../harness/process.mjs';
+import { startFakeMax, startEmulator, startServer } from '../harness/server.mjs';
+import { Cleanup, isProblem, untilCode } from '../harness/story.mjs';
+import { eventually } from '../harness/time.mjs';
+import { Visitor, USER_AGENT, loginOf, trackOf } from '../harness/visitor.mjs';
 
-const skip = TOOLS ? false : NO_TOOLS;
 const cleanup = new Cleanup();
 after(() => cleanup.run());
 
 // ---- real clients, our emulator ----------------------------------------------------------------------------------------------
 
-describe('real client libraries sign in to the emulator', { skip }, () => {
+describe('real client libraries sign in to the emulator', () => {
   const CLIENTS = [
-    { name: 'maxapi-python 2.5.0 (binary)', script: 'pymax_qr.py', environment: '.venv' },
-    { name: 'maxapi-python 2.3.1 (JSON)', script: 'pymax231_qr.py', environment: '.venv-json' },
+    { name: 'maxapi-python 2.5.0 (binary)', script: 'pymax_2_5.py', environment: '.venv' },
+    { name: 'maxapi-python 2.3.1 (JSON)', script: 'pymax_2_3.py', environment: '.venv-json' },
   ];
   let open;
   let locked;
@@ -30,7 +29,7 @@ describe('real client libraries sign in to the emulator', { skip }, () => {
   });
 
   const client = ({ script, environment }, emulator, env = {}) =>
-    run(python(environment), [join(TOOLS, 'max-clients', script)], {
+    run(python(environment), [join(DOUBLES, script)], {
       env: { MAX_WS_URL: emulator.url, PYTHONUNBUFFERED: '1', PYTHONDONTWRITEBYTECODE: '1', ...env },
       ms: 70_000,
     });
@@ -102,21 +101,21 @@ const ALLOWED = {
 };
 
 /** What must hold of everything we ever send to MAX. */
-function behavesAsMaxExpects(double) {
-  const frames = double.frames();
+function behavesAsMaxExpects(fake) {
+  const frames = fake.frames();
   for (const { headers } of frames.filter(({ ev }) => ev === 'open')) {
     const header = (name) => headers.filter(([key]) => key.toLowerCase() === name).map(([, value]) => value);
     assert.deepEqual(header('origin'), ['https://web.max.ru']);
     assert.deepEqual(header('user-agent'), [USER_AGENT.headerUserAgent]);
     assert.deepEqual(header('cookie'), []);
   }
-  // A connection that we closed while the double was answering is no mistake of ours.
+  // A connection that we closed while the fake was answering is no mistake of ours.
   assert.deepEqual(
     frames.filter(({ ev, error }) => ev === 'exc' && !error.startsWith('ConnectionClosed')),
     [],
-    'the double could not read something',
+    'the fake could not read something',
   );
-  const sent = double.received();
+  const sent = fake.received();
   for (const { opcode, cmd, payload } of sent) {
     if (cmd !== 0) continue;
     assert.ok(ALLOWED[opcode], `opcode ${opcode} was sent`);
@@ -133,16 +132,16 @@ function behavesAsMaxExpects(double) {
 }
 
 /** Who was let in was also logged out, on the same connection and after it. */
-function everyLoginIsEnded(double) {
+function everyLoginIsEnded(fake) {
   const ok = (opcode) =>
-    double.frames().filter(({ ev, raw, decoded }) => {
+    fake.frames().filter(({ ev, raw, decoded }) => {
       if (ev !== 'out') return false;
       const frame = decoded ?? JSON.parse(raw);
       return frame.opcode === opcode && frame.cmd === 1 && frame.payload?.tokenAttrs?.LOGIN;
     });
   const logins = [...ok(291), ...ok(115)];
   for (const { conn } of logins) {
-    const opcodes = double
+    const opcodes = fake
       .frames()
       .filter((line) => line.ev === 'in' && line.conn === conn)
       .map((line) => (line.decoded ?? JSON.parse(line.raw)).opcode);
@@ -154,15 +153,15 @@ function everyLoginIsEnded(double) {
 }
 
 for (const dialect of ['json', 'binary']) {
-  describe(`our server signs in at the independent double, ${dialect}`, { skip }, () => {
+  describe(`our server signs in at the independent fake, ${dialect}`, () => {
     async function pair({ settings, ...options } = {}) {
-      const double = cleanup.add(await startDouble(options));
-      const server = cleanup.add(await startServer({ upstream: [[double.url, dialect]], settings }));
+      const fake = cleanup.add(await startFakeMax(options));
+      const server = cleanup.add(await startServer({ upstream: [[fake.url, dialect]], settings }));
       const visitor = new Visitor(server.base);
-      return { double, server, visitor, stream: await visitor.startWs() };
+      return { fake, server, visitor, stream: await visitor.startWs() };
     }
 
-    async function succeeds({ double, visitor, stream }) {
+    async function succeeds({ fake, visitor, stream }) {
       const success = await stream.outcome();
       assert.equal(success.event, 'success', JSON.stringify(success));
       assert.equal((await visitor.callback(success.data.token)).status, 303);
@@ -170,23 +169,23 @@ for (const dialect of ['json', 'binary']) {
       assert.equal(json.name, 'Иван Петров');
       assert.equal(json.first_name, 'Иван');
       assert.equal(json.last_name, 'Петров');
-      await eventually(() => double.frames().some(({ ev }) => ev === 'close'), 'the connection to MAX to be closed');
-      behavesAsMaxExpects(double);
-      assert.equal(everyLoginIsEnded(double), 1);
+      await eventually(() => fake.frames().some(({ ev }) => ev === 'close'), 'the connection to MAX to be closed');
+      behavesAsMaxExpects(fake);
+      assert.equal(everyLoginIsEnded(fake), 1);
     }
 
     test('ok', async () => {
       const all = await pair();
       await succeeds(all);
-      const opcodes = all.double.received().map(({ opcode }) => opcode);
+      const opcodes = all.fake.received().map(({ opcode }) => opcode);
       assert.deepEqual(opcodes.slice(0, 2), [6, 288]);
       assert.deepEqual(opcodes.slice(-2), [291, 20]);
       assert.deepEqual([...new Set(opcodes.slice(2, -2))], [289]);
       assert.deepEqual(
-        all.double.received().map(({ seq }) => seq),
+        all.fake.received().map(({ seq }) => seq),
         opcodes.map((_, index) => index),
       );
-      assert.deepEqual([...new Set(all.double.received().map(({ ver }) => ver))], [dialect === 'json' ? 11 : 10]);
+      assert.deepEqual([...new Set(all.fake.received().map(({ ver }) => ver))], [dialect === 'json' ? 11 : 10]);
     });
 
     for (const [name, args] of [
@@ -201,19 +200,19 @@ for (const dialect of ['json', 'binary']) {
       // Long enough for several pings, whose sequence numbers collide with ours.
       const all = await pair({ args: ['--server-ping', '0.2'], approveAfter: 12, pollMs: 80 });
       await succeeds(all);
-      assert.ok(all.double.frames().filter(({ ev }) => ev === 'push').length >= 3);
+      assert.ok(all.fake.frames().filter(({ ev }) => ev === 'push').length >= 3);
     });
 
     test('a cloud password, passed through: wrong, then right', async () => {
       const all = await pair({ scenario: '2fa', settings: { LOGIN_PASSWORD: 'ask' } });
-      const { double, server, visitor, stream } = all;
+      const { fake, server, visitor, stream } = all;
       const login = await loginOf(stream);
       const asked = await stream.until('password');
       assert.equal(asked.data.hint, 'pet name');
       const wrong = await visitor.password(login, 'incorrect horse');
       assert.ok(wrong.status < 500, wrong.text);
       await eventually(
-        () => double.received().filter(({ opcode }) => opcode === 115).length === 1,
+        () => fake.received().filter(({ opcode }) => opcode === 115).length === 1,
         'the wrong password at MAX',
       );
       await eventually(
@@ -221,7 +220,7 @@ for (const dialect of ['json', 'binary']) {
         'the right password to be taken',
       );
       await succeeds(all);
-      const tries = double
+      const tries = fake
         .received()
         .filter(({ opcode }) => opcode === 115)
         .map(({ payload }) => payload.password);
@@ -231,61 +230,61 @@ for (const dialect of ['json', 'binary']) {
     });
 
     test('a cloud password, refused', async () => {
-      const { double, stream } = await pair({ scenario: '2fa' });
+      const { fake, stream } = await pair({ scenario: '2fa' });
       const { event, data } = await stream.outcome();
       assert.equal(event, 'error');
       assert.deepEqual([data.code, data.retry], ['password-not-supported', false]);
       assert.ok(data.message);
       assert.deepEqual(await stream.ends(), { code: 1000, reason: stream.ended.reason });
-      assert.ok(!behavesAsMaxExpects(double).some(({ opcode }) => opcode === 115));
+      assert.ok(!behavesAsMaxExpects(fake).some(({ opcode }) => opcode === 115));
     });
 
     test('an expired code is replaced by a fresh one', async () => {
-      const { double, visitor, stream } = await pair({ scenario: 'expired' });
+      const { fake, visitor, stream } = await pair({ scenario: 'expired' });
       const first = trackOf(await stream.until('qr'));
       const second = trackOf(await stream.until('qr'));
       assert.notEqual(first, second);
       await visitor.giveUp(await loginOf(stream));
       await stream.ends();
-      behavesAsMaxExpects(double);
+      behavesAsMaxExpects(fake);
     });
 
     test('MAX refuses the app version: the visitor gets an answer, the operator the key to change', async () => {
-      const { double, server, stream } = await pair({ scenario: 'disabled' });
+      const { fake, server, stream } = await pair({ scenario: 'disabled' });
       const { event, data } = await stream.outcome();
       assert.equal(event, 'error');
       assert.deepEqual([data.code, data.retry], ['qr-login-disabled', false]);
       await server.printed(/app_version/);
-      behavesAsMaxExpects(double);
+      behavesAsMaxExpects(fake);
     });
 
     test('nobody ever approves: the login ends by login.ttl', async () => {
-      const { double, stream } = await pair({ scenario: 'never', settings: { LOGIN_TTL: '2s' } });
+      const { fake, stream } = await pair({ scenario: 'never', settings: { LOGIN_TTL: '2s' } });
       const started = performance.now();
       const { event, data } = await stream.outcome();
       assert.equal(event, 'error');
       assert.equal(data.code, 'login-expired');
       const took = performance.now() - started;
       assert.ok(took < 4000, `${took} ms`);
-      await eventually(() => double.frames().some(({ ev }) => ev === 'close'), 'the connection to MAX to be closed');
-      behavesAsMaxExpects(double);
+      await eventually(() => fake.frames().some(({ ev }) => ev === 'close'), 'the connection to MAX to be closed');
+      behavesAsMaxExpects(fake);
     });
 
     test('a visitor who gives up ends it at MAX too', async () => {
-      const { double, visitor, stream } = await pair({ scenario: 'never' });
+      const { fake, visitor, stream } = await pair({ scenario: 'never' });
       const { login } = await untilCode(stream);
       const answer = await visitor.giveUp(login);
       assert.ok(answer.status === 204 || answer.status === 200, answer.text);
       await stream.ends();
-      await eventually(() => double.frames().some(({ ev }) => ev === 'close'), 'the connection to MAX to be closed');
+      await eventually(() => fake.frames().some(({ ev }) => ev === 'close'), 'the connection to MAX to be closed');
       isProblem(await visitor.password(login, 'x'), 409, 'password-not-asked');
     });
   });
 }
 
-describe('two endpoints', { skip }, () => {
+describe('two endpoints', () => {
   test('the second takes over when the first refuses', async () => {
-    const [first, second] = [cleanup.add(await startDouble({ scenario: 'ok' })), cleanup.add(await startDouble())];
+    const [first, second] = [cleanup.add(await startFakeMax({ scenario: 'ok' })), cleanup.add(await startFakeMax())];
     await first.stop();
     const server = cleanup.add(
       await startServer({

@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { screenshot, startBrowser } from './harness/browser.mjs';
-import { fetchWhole } from './harness/http.mjs';
-import { BINARY } from './harness/paths.mjs';
-import { freePort, launch, tempFolder } from './harness/process.mjs';
-import { environment } from './harness/server.mjs';
-import { Cleanup } from './harness/story.mjs';
-import { eventually } from './harness/time.mjs';
+import { screenshot, startBrowser } from '../harness/browser.mjs';
+import { fetchWhole } from '../harness/http.mjs';
+import { BINARY } from '../harness/paths.mjs';
+import { freePort, launch, tempFolder } from '../harness/process.mjs';
+import { environment } from '../harness/server.mjs';
+import { Cleanup } from '../harness/story.mjs';
+import { eventually } from '../harness/time.mjs';
 
 const cleanup = new Cleanup();
 let demo;

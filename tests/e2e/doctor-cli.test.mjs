@@ -7,10 +7,10 @@ import { createServer as httpsServer } from 'node:https';
 import { connect, createServer as tcpServer } from 'node:net';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { BINARY } from './harness/paths.mjs';
-import { freePort, launch, run, tempFolder } from './harness/process.mjs';
-import { startEmulator, startServer } from './harness/server.mjs';
-import { Cleanup } from './harness/story.mjs';
+import { BINARY } from '../harness/paths.mjs';
+import { freePort, launch, run, tempFolder } from '../harness/process.mjs';
+import { startEmulator, startServer } from '../harness/server.mjs';
+import { Cleanup } from '../harness/story.mjs';
 
 const cleanup = new Cleanup();
 after(() => cleanup.run());

@@ -6,11 +6,11 @@ import { readFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { fetchWhole } from './harness/http.mjs';
-import { BASE_PATH, startEmulator, startServer } from './harness/server.mjs';
-import { Cleanup, signIn } from './harness/story.mjs';
-import { deadline, eventually, pause } from './harness/time.mjs';
-import { Visitor } from './harness/visitor.mjs';
+import { fetchWhole } from '../harness/http.mjs';
+import { BASE_PATH, startEmulator, startServer } from '../harness/server.mjs';
+import { Cleanup, signIn } from '../harness/story.mjs';
+import { deadline, eventually, pause } from '../harness/time.mjs';
+import { Visitor } from '../harness/visitor.mjs';
 
 /** File descriptors of the server, as on a small machine where nobody raised the limit. */
 const FILES = 400;

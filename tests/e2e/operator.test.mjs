@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { BINARY } from './harness/paths.mjs';
-import { freePort, launch, run, tempFolder } from './harness/process.mjs';
-import { environment, startEmulator, startServer } from './harness/server.mjs';
-import { Cleanup, signIn } from './harness/story.mjs';
-import { eventually } from './harness/time.mjs';
-import { Visitor } from './harness/visitor.mjs';
-import { fetchWhole } from './harness/http.mjs';
+import { BINARY } from '../harness/paths.mjs';
+import { freePort, launch, run, tempFolder } from '../harness/process.mjs';
+import { environment, startEmulator, startServer } from '../harness/server.mjs';
+import { Cleanup, signIn } from '../harness/story.mjs';
+import { eventually } from '../harness/time.mjs';
+import { Visitor } from '../harness/visitor.mjs';
+import { fetchWhole } from '../harness/http.mjs';
 
 const cleanup = new Cleanup();
 after(() => cleanup.run());

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { screenshot, startBrowser } from './harness/browser.mjs';
-import { fetchWhole } from './harness/http.mjs';
-import { BASE_PATH, startServer } from './harness/server.mjs';
-import { Cleanup, startPair } from './harness/story.mjs';
+import { screenshot, startBrowser } from '../harness/browser.mjs';
+import { fetchWhole } from '../harness/http.mjs';
+import { BASE_PATH, startServer } from '../harness/server.mjs';
+import { Cleanup, startPair } from '../harness/story.mjs';
 
 const cleanup = new Cleanup();
 let pair;

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { startRelay } from './harness/relay.mjs';
-import { Cleanup, everyLoginEnded, isProblem, signIn, startPair, untilCode } from './harness/story.mjs';
-import { eventually } from './harness/time.mjs';
-import { Visitor, WAYS_BACK, loginOf, trackOf } from './harness/visitor.mjs';
+import { startRelay } from '../harness/relay.mjs';
+import { Cleanup, everyLoginEnded, isProblem, signIn, startPair, untilCode } from '../harness/story.mjs';
+import { eventually } from '../harness/time.mjs';
+import { Visitor, WAYS_BACK, loginOf, trackOf } from '../harness/visitor.mjs';
 
 const cleanup = new Cleanup();
 let emulator;

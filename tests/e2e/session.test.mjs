@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fetchWhole } from './harness/http.mjs';
-import { tempFolder } from './harness/process.mjs';
-import { BASE_PATH, startEmulator, startServer } from './harness/server.mjs';
-import { Cleanup, isProblem, signIn, untilCode } from './harness/story.mjs';
-import { eventually, pause } from './harness/time.mjs';
-import { Visitor } from './harness/visitor.mjs';
+import { fetchWhole } from '../harness/http.mjs';
+import { tempFolder } from '../harness/process.mjs';
+import { BASE_PATH, startEmulator, startServer } from '../harness/server.mjs';
+import { Cleanup, isProblem, signIn, untilCode } from '../harness/story.mjs';
+import { eventually, pause } from '../harness/time.mjs';
+import { Visitor } from '../harness/visitor.mjs';
 
 const ORIGIN = 'https://example.ru';
 const SHOP = 'https://shop.example';

@@ -5,11 +5,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { startEmulator, startServer } from './harness/server.mjs';
-import { tempFolder } from './harness/process.mjs';
-import { Cleanup, untilCode } from './harness/story.mjs';
-import { eventually } from './harness/time.mjs';
-import { Visitor } from './harness/visitor.mjs';
+import { startEmulator, startServer } from '../harness/server.mjs';
+import { tempFolder } from '../harness/process.mjs';
+import { Cleanup, untilCode } from '../harness/story.mjs';
+import { eventually } from '../harness/time.mjs';
+import { Visitor } from '../harness/visitor.mjs';
 
 const cleanup = new Cleanup();
 after(() => cleanup.run());

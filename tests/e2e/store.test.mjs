@@ -5,12 +5,12 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { Jar } from './harness/jar.mjs';
-import { BINARY } from './harness/paths.mjs';
-import { freePort, run, tempFolder } from './harness/process.mjs';
-import { environment, startEmulator, startServer } from './harness/server.mjs';
-import { Cleanup, isProblem, signIn } from './harness/story.mjs';
-import { Visitor } from './harness/visitor.mjs';
+import { Jar } from '../harness/jar.mjs';
+import { BINARY } from '../harness/paths.mjs';
+import { freePort, run, tempFolder } from '../harness/process.mjs';
+import { environment, startEmulator, startServer } from '../harness/server.mjs';
+import { Cleanup, isProblem, signIn } from '../harness/story.mjs';
+import { Visitor } from '../harness/visitor.mjs';
 
 const cleanup = new Cleanup();
 const servers = new Cleanup();

@@ -8,11 +8,11 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createServer } from 'node:tls';
-import { freePort, run, tempFolder } from './harness/process.mjs';
-import { BINARY } from './harness/paths.mjs';
-import { environment, startEmulator, startServer } from './harness/server.mjs';
-import { Cleanup, signIn } from './harness/story.mjs';
-import { Visitor } from './harness/visitor.mjs';
+import { freePort, run, tempFolder } from '../harness/process.mjs';
+import { BINARY } from '../harness/paths.mjs';
+import { environment, startEmulator, startServer } from '../harness/server.mjs';
+import { Cleanup, signIn } from '../harness/story.mjs';
+import { Visitor } from '../harness/visitor.mjs';
 
 const cleanup = new Cleanup();
 let emulator;

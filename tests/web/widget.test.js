@@ -4,28 +4,12 @@
  * Skipped where there is no Chromium, unless MAX_AUTH_NEED_BROWSER is set; CHROMIUM names another binary.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { chromium } from 'playwright-core';
+import { CHROMIUM, CHROMIUM_ARGS } from '../harness/chromium.mjs';
 import { startFakeServer } from './fake-server.js';
 
-const executablePath = [
-  process.env.CHROMIUM,
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-].find((path) => path && existsSync(path));
-const skip = executablePath || process.env.MAX_AUTH_NEED_BROWSER ? false : 'no Chromium here';
-const ARGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+const skip = CHROMIUM || process.env.MAX_AUTH_NEED_BROWSER ? false : 'no Chromium here';
 
 /** @type {import('playwright-core').Browser} */
 let browser;
@@ -37,7 +21,7 @@ let server;
 let complaints = [];
 
 before(async () => {
-  if (!skip) browser = await chromium.launch({ executablePath, args: ARGS });
+  if (!skip) browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
 });
 after(async () => {
   await browser?.close();
@@ -196,8 +180,8 @@ test(
   { skip },
   async (t) => {
     const keeping = await chromium.launch({
-      executablePath,
-      args: ARGS,
+      executablePath: CHROMIUM,
+      args: CHROMIUM_ARGS,
       ignoreDefaultArgs: ['--disable-back-forward-cache'],
     });
     t.after(() => keeping.close());

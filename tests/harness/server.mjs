@@ -1,8 +1,8 @@
-// The three programs of a sign-in: max-auth itself, its emulator of MAX, and the independent double of MAX.
+// The three programs of a sign-in: max-auth itself, its emulator of MAX, and the independent fake MAX.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BINARY, TOOLS, python } from './paths.mjs';
+import { BINARY, DOUBLES, python } from './paths.mjs';
 import { fetchWhole } from './http.mjs';
 import { freePort, launch, tempFolder } from './process.mjs';
 import { eventually } from './time.mjs';
@@ -117,15 +117,15 @@ export async function startEmulator({ args = [], pollMs = 50, token, port } = {}
   });
 }
 
-/** Starts the Python double of MAX. Reads its frame log. */
-export async function startDouble({ scenario = 'ok', args = [], pollMs = 30, approveAfter = 2 } = {}) {
+/** Starts the fake MAX in Python. Reads its frame log. */
+export async function startFakeMax({ scenario = 'ok', args = [], pollMs = 30, approveAfter = 2 } = {}) {
   const port = await freePort();
-  const log = join(tempFolder('double'), 'frames.jsonl');
+  const log = join(tempFolder('fake-max'), 'frames.jsonl');
   const running = await launch(
     'fake_max.py',
     python('.venv'),
     [
-      join(TOOLS, 'max-double/fake_max.py'),
+      join(DOUBLES, 'fake_max.py'),
       '--port',
       String(port),
       '--scenario',

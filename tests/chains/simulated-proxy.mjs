@@ -1,6 +1,6 @@
-// Proxies that nobody sells but everybody meets: written here because no product can be configured into them.
+// A proxy that nobody sells but everybody meets: simulated here, because no product can be configured into it.
 
-import { reset } from '../e2e/harness/relay.mjs';
+import { createHash } from 'node:crypto';
 import http from 'node:http';
 import net from 'node:net';
 import zlib from 'node:zlib';
@@ -16,12 +16,14 @@ import { Transform } from 'node:stream';
  * `refuseUpgrade`: the upgrade is answered with 403. `stripUpgrade`: it is passed on as an ordinary request.
  * `stream`: what is done to event streams: {lateMs, sinceMs, block, everyMs} (`through`).
  * `lateFramesMs`: what comes through a WebSocket comes so much later.
- * `awayMs`: a slow line: everything, either way, takes so much longer.
+ * `swallowFrames`: a WebSocket is accepted here, and its frames go nowhere.
+ * `delayMs`: a slow connection: everything, either way, takes so much longer.
  * `captive`: the first POST is answered by the page of a hotel's network.
+ * `forwarded`: it says where the visitor is, in X-Forwarded-For.
  * `oneWorker`: one request at a time, each answer read to its end before a byte of it is passed on; a browser that goes
  *   away meanwhile is not noticed, as a synchronous worker does not.
  */
-export async function startNodeProxy({
+export async function startSimulatedProxy({
   listen,
   next,
   hold = false,
@@ -33,12 +35,14 @@ export async function startNodeProxy({
   stripUpgrade = false,
   stream = null,
   lateFramesMs = 0,
-  awayMs = 0,
+  delayMs = 0,
   oneWorker = false,
   captive = false,
+  swallowFrames = false,
+  forwarded = false,
 }) {
   const sockets = new Set();
-  const turns = oneWorker ? new Turns() : null;
+  const queue = oneWorker ? new Queue() : null;
   let welcome = captive;
   const serve = (request, response) => {
     if (welcome && request.method === 'POST') {
@@ -55,16 +59,17 @@ export async function startNodeProxy({
       response.once('close', () => clearTimeout(timer));
     }
     const { upgrade: _upgrade, connection: _connection, ...headers } = request.headers;
+    if (forwarded) headers['x-forwarded-for'] = request.socket.remoteAddress;
     const ask = http.request(
       { host: '127.0.0.1', port: next, method: request.method, path: request.url, headers, agent: false },
       (answer) => {
         answer.on('error', () => response.destroy());
-        if (turns) answer.on('close', () => turns.done());
-        pass(answer, request, response, { hold: hold || oneWorker, gzip, stream, awayMs });
+        if (queue) answer.on('close', () => queue.done());
+        pass(answer, request, response, { hold: hold || oneWorker, gzip, stream, delayMs });
       },
     );
     ask.on('error', () => {
-      turns?.done();
+      queue?.done();
       if (response.headersSent) return response.destroy();
       response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>Bad gateway</h1>');
     });
@@ -74,19 +79,20 @@ export async function startNodeProxy({
     else request.pipe(ask);
   };
   const server = http.createServer((request, response) => {
-    if (turns) turns.wait(() => serve(request, response));
-    else if (awayMs) setTimeout(() => serve(request, response), awayMs);
+    if (queue) queue.wait(() => serve(request, response));
+    else if (delayMs) setTimeout(() => serve(request, response), delayMs);
     else serve(request, response);
   });
 
   if (hangUpgrades) server.on('upgrade', () => {});
+  else if (swallowFrames) server.on('upgrade', acceptForItself);
   else if (refuseUpgrade)
     server.on('upgrade', (_request, socket) =>
       socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'),
     );
   else if (!hold && !gzip && !stripUpgrade && !oneWorker) {
     server.on('upgrade', (request, near, head) =>
-      tunnel(request, near, head, next, { killAfterMs, lateMs: lateFramesMs || awayMs, awayMs }),
+      tunnel(request, near, head, next, { killAfterMs, lateMs: lateFramesMs || delayMs, delayMs, forwarded }),
     );
   }
   // Without a listener Node hands an upgrade to the ordinary handler, as most proxies do.
@@ -108,7 +114,7 @@ export async function startNodeProxy({
 }
 
 /** Who comes first is served first, and to the end. */
-class Turns {
+class Queue {
   #waiting = [];
   #busy = false;
 
@@ -166,7 +172,7 @@ function through({ lateMs = 0, sinceMs = 0, block = 0, everyMs = 0 }) {
   return out;
 }
 
-function pass(answer, request, response, { hold, gzip, stream, awayMs }) {
+function pass(answer, request, response, { hold, gzip, stream, delayMs }) {
   const { 'transfer-encoding': _chunked, connection: _connection, ...headers } = answer.headers;
   if (hold) {
     const parts = [];
@@ -187,9 +193,9 @@ function pass(answer, request, response, { hold, gzip, stream, awayMs }) {
     && answer.statusCode === 200;
   if (!packs) {
     const shaped =
-      stream && /event-stream/.test(headers['content-type'] ?? '') ? stream : awayMs ? { lateMs: awayMs } : null;
+      stream && /event-stream/.test(headers['content-type'] ?? '') ? stream : delayMs ? { lateMs: delayMs } : null;
     response.writeHead(answer.statusCode, headers);
-    if (awayMs) setTimeout(() => response.flushHeaders(), awayMs);
+    if (delayMs) setTimeout(() => response.flushHeaders(), delayMs);
     else response.flushHeaders();
     return void (shaped ? answer.pipe(through(shaped)) : answer).pipe(response);
   }
@@ -199,15 +205,25 @@ function pass(answer, request, response, { hold, gzip, stream, awayMs }) {
   answer.pipe(zlib.createGzip()).pipe(response);
 }
 
-function tunnel(request, near, head, next, { killAfterMs, lateMs, awayMs }) {
+/** The handshake of RFC 6455; nobody behind it. */
+function acceptForItself(request, socket) {
+  const accept = createHash('sha1')
+    .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+    .digest('base64');
+  const head = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'];
+  socket.on('error', () => {}).write(`${head.join('\r\n')}\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+  socket.resume();
+}
+
+function tunnel(request, near, head, next, { killAfterMs, lateMs, delayMs, forwarded }) {
   const far = net.connect({ port: next, host: '127.0.0.1' }, () => {
-    const lines = [];
+    const lines = forwarded ? [`X-Forwarded-For: ${near.remoteAddress}`] : [];
     for (let i = 0; i < request.rawHeaders.length; i += 2)
       lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
     far.write(`${request.method} ${request.url} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
     if (head.length > 0) far.write(head);
     // The answer to the upgrade is in time, as it is at what looks into the frames only behind it.
-    let opened = Boolean(awayMs);
+    let opened = Boolean(delayMs);
     far.on('data', (chunk) => {
       const late = opened ? lateMs : 0;
       opened = true;
@@ -217,12 +233,12 @@ function tunnel(request, near, head, next, { killAfterMs, lateMs, awayMs }) {
       }, late);
     });
     far.on('end', () => setTimeout(() => near.end(), lateMs));
-    if (awayMs)
+    if (delayMs)
       near
         .on('data', (chunk) =>
           setTimeout(() => {
             if (!far.destroyed) far.write(chunk);
-          }, awayMs),
+          }, delayMs),
         )
         .on('end', () => far.end());
     else near.pipe(far);
@@ -237,54 +253,4 @@ function tunnel(request, near, head, next, { killAfterMs, lateMs, awayMs }) {
   }
   near.on('error', drop).on('close', drop);
   far.on('error', drop).on('close', () => setTimeout(drop, lateMs));
-}
-
-/**
- * The wire between a visitor and the first tier. `stall()`: the connections of now are dead and nobody is told: no byte, no
- * FIN, as when a phone leaves a network; new ones work. `cut()`: they are reset.
- */
-export async function startWire(listen, next) {
-  const pairs = new Set();
-  const server = net.createServer({ allowHalfOpen: true }, (near) => {
-    const far = net.connect({ port: next, host: '127.0.0.1', allowHalfOpen: true });
-    const pair = { near, far, dead: false };
-    pairs.add(pair);
-    const drop = () => {
-      if (pair.dead) return;
-      pairs.delete(pair);
-      near.destroy();
-      far.destroy();
-    };
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ]) {
-      from.setNoDelay(true);
-      from.on('data', (chunk) => {
-        if (!pair.dead) to.write(chunk);
-      });
-      from.on('end', () => {
-        if (!pair.dead) to.end();
-      });
-      from.on('error', drop).on('close', drop);
-    }
-  });
-  server.listen(listen, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    open: () => [...pairs].filter(({ dead }) => !dead).length,
-    stall: () => {
-      for (const pair of pairs) pair.dead = true;
-    },
-    cut: () => {
-      for (const { near, far, dead } of pairs) if (!dead) for (const socket of [near, far]) reset(socket);
-    },
-    stop: async () => {
-      for (const { near, far } of pairs) {
-        near.destroy();
-        far.destroy();
-      }
-      server.close();
-    },
-  };
 }

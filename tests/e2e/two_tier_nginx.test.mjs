@@ -1,15 +1,15 @@
-// The three failures of bug-002, behind the two nginx tiers it happened on, with the very files of deploy/nginx.
+// The failures of the outage (docs/why.md), behind the two nginx tiers it happened on, with the very files of deploy/nginx.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { startBrowser, screenshot } from './harness/browser.mjs';
-import { startNginx } from './harness/nginx.mjs';
-import { freePort } from './harness/process.mjs';
-import { BASE_PATH, startEmulator, startServer } from './harness/server.mjs';
-import { startSite } from './harness/site.mjs';
-import { Cleanup, everyLoginEnded, isProblem, signIn, untilCode } from './harness/story.mjs';
-import { eventually, pause } from './harness/time.mjs';
-import { Visitor, trackOf } from './harness/visitor.mjs';
+import { startBrowser, screenshot } from '../harness/browser.mjs';
+import { startTwoTiers } from '../harness/two-tiers.mjs';
+import { freePort } from '../harness/process.mjs';
+import { BASE_PATH, startEmulator, startServer } from '../harness/server.mjs';
+import { startSite } from '../harness/site.mjs';
+import { Cleanup, everyLoginEnded, isProblem, signIn, untilCode } from '../harness/story.mjs';
+import { eventually, pause } from '../harness/time.mjs';
+import { Visitor, trackOf } from '../harness/visitor.mjs';
 
 const QUIET_MS = 90_000;
 
@@ -29,7 +29,7 @@ async function stack(variant, { upstream = emulator, settings } = {}) {
       settings: { LOG_FORMAT: 'json', ...settings },
     }),
   );
-  const nginx = cleanup.add(await startNginx({ server: server.port, site: site.port, variant, port }));
+  const nginx = cleanup.add(await startTwoTiers({ server: server.port, site: site.port, variant, port }));
   return { server, nginx, base: nginx.origin + BASE_PATH, origin: nginx.origin };
 }
 
@@ -292,7 +292,7 @@ async function browserSignIn({ origin, base }) {
     'a code for the page',
   );
   await page.locator('max-auth-button svg:visible').last().waitFor();
-  await screenshot(page, `bug002-${new URL(origin).port}`);
+  await screenshot(page, `two-tier-${new URL(origin).port}`);
   // The page may be moving from one transport to another; approving is done once, as by a person.
   await pause(300);
   await emulator.approve(track);

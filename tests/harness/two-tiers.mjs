@@ -1,8 +1,9 @@
 // The shipped nginx files of deploy/nginx, run as they are but for addresses, certificate and domain.
 
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { certificate } from './certificate.mjs';
+import { BROTLI_MODULE, PATH, nginxArgs, nginxConfig } from './nginx.mjs';
 import { ROOT } from './paths.mjs';
 import { freePort, launch, tempFolder } from './process.mjs';
 import { eventually } from './time.mjs';
@@ -14,12 +15,10 @@ const IPV6 = Object.values(networkInterfaces())
   .flat()
   .some(({ address }) => address === '::1');
 
-const BROTLI = '/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so';
-
 /** What is done to the shipped files, by name. Each edit must hit something, or the test would prove nothing. */
 export const VARIANTS = {
   shipped: [],
-  // The Brotli and gzip of bug-002: everything is compressed, event streams too.
+  // The Brotli and gzip of the outage (docs/why.md): everything is compressed, event streams too.
   compressAll: [
     { tier: 'outer', find: /gzip_types [^;]*;/, put: 'gzip_types *;' },
     { tier: 'outer', find: /brotli_types [^;]*;/, put: 'brotli_types *;' },
@@ -42,10 +41,10 @@ export const VARIANTS = {
 };
 
 /** Starts both tiers in front of max-auth at `server` and the site at `site` (ports). */
-export async function startNginx({ server, site, variant = 'shipped', port }) {
+export async function startTwoTiers({ server, site, variant = 'shipped', port }) {
   const folder = tempFolder('nginx');
   const ports = { outer: port ?? (await freePort()), redirect: await freePort(), inner: await freePort() };
-  const { key, certificate } = selfSigned(folder);
+  const { key, certificate: chain } = certificate();
 
   const outer = render('outer', variant, [
     [/listen \[::\]:80;/, IPV6 ? `listen [::1]:${ports.redirect};` : ''],
@@ -53,7 +52,7 @@ export async function startNginx({ server, site, variant = 'shipped', port }) {
     [/listen 80;/, `listen 127.0.0.1:${ports.redirect};`],
     [/listen 443 ssl http2;/, `listen 127.0.0.1:${ports.outer} ssl http2;`],
     [/server_name example\.ru;/g, 'server_name localhost;'],
-    [/\/etc\/letsencrypt\/live\/example\.ru\/fullchain\.pem/, certificate],
+    [/\/etc\/letsencrypt\/live\/example\.ru\/fullchain\.pem/, chain],
     [/\/etc\/letsencrypt\/live\/example\.ru\/privkey\.pem/, key],
     [/127\.0\.0\.1:8080/g, `127.0.0.1:${ports.inner}`],
   ]);
@@ -87,57 +86,16 @@ function render(name, variant, substitutions) {
   return text;
 }
 
-async function tier(folder, name, server, probe) {
-  writeFileSync(join(folder, `${name}.site.conf`), server);
-  const file = join(folder, `${name}.conf`);
-  // What Debian's own nginx.conf says around a site, in a folder of our own.
-  writeFileSync(
-    file,
-    `
-    ${existsSync(BROTLI) ? `load_module ${BROTLI};` : ''}
-    daemon off;
-    master_process off;
-    pid ${folder}/${name}.pid;
-    error_log stderr notice;
-    worker_rlimit_nofile 4096;
-    events { worker_connections 1024; }
-    http {
-      access_log ${folder}/${name}.access.log;
-      default_type application/octet-stream;
-      ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((each) => `${each}_temp_path ${folder}/${name}-${each};`).join('\n      ')}
-      include ${folder}/${name}.site.conf;
-    }`,
-  );
-  return launch(`nginx (${name})`, 'nginx', ['-e', 'stderr', '-p', folder, '-c', file], {
-    env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
+async function tier(parent, name, server, probe) {
+  const folder = join(parent, name);
+  mkdirSync(folder);
+  const [file, site] = [join(folder, 'nginx.conf'), join(folder, 'site.conf')];
+  writeFileSync(site, server);
+  const modules = existsSync(BROTLI_MODULE) ? [BROTLI_MODULE] : [];
+  const access = join(folder, 'access.log');
+  writeFileSync(file, nginxConfig({ folder, modules, access, errors: 'notice', http: `include ${site};` }));
+  return launch(`nginx (${name})`, 'nginx', nginxArgs({ folder, file }), {
+    env: { PATH },
     ready: () => eventually(async () => (await fetchWhole(probe, { ms: 1000 })).status > 0, `nginx ${name} to answer`),
   });
-}
-
-function selfSigned(folder) {
-  const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-days',
-      '2',
-      '-subj',
-      '/CN=localhost',
-      '-addext',
-      'subjectAltName=DNS:localhost,IP:127.0.0.1',
-      '-keyout',
-      key,
-      '-out',
-      certificate,
-    ],
-    { stdio: 'ignore' },
-  );
-  return { key, certificate };
 }

@@ -1,4 +1,4 @@
-// A TCP relay that misbehaves on command: cuts, goes silent, delays.
+// A TCP relay that misbehaves on command: cuts, goes silent, delays. The path between a visitor and the first tier.
 
 import net from 'node:net';
 import { once } from 'node:events';
@@ -7,12 +7,13 @@ import { once } from 'node:events';
  * Ends a connection with a reset. Node answers a reset behind an `end()` that is still under way with EINVAL, leaves the
  * socket half closed, and then spins in its exit without end.
  */
-export function reset(socket) {
+function reset(socket) {
   if (socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
 }
 
-export async function startRelay(target) {
+/** Relays `listen` (0: any port) to the port `target`. */
+export async function startRelay(target, { listen = 0 } = {}) {
   const pairs = new Set();
   const relay = {
     /** Connections made so far. */
@@ -29,9 +30,11 @@ export async function startRelay(target) {
     relay.made += 1;
     if (relay.refusing) return near.destroy();
     const far = net.connect({ port: target, host: '127.0.0.1', allowHalfOpen: true });
-    const pair = { near, far };
+    const pair = { near, far, stalled: false };
     pairs.add(pair);
+    const passes = () => !relay.silent && !pair.stalled;
     const drop = () => {
+      if (!passes()) return;
       near.destroy();
       far.destroy();
       pairs.delete(pair);
@@ -42,35 +45,37 @@ export async function startRelay(target) {
     ]) {
       from.setNoDelay(true);
       from.on('data', (chunk) => {
-        if (relay.silent) return;
+        if (!passes()) return;
         if (relay.delayMs === 0) to.write(chunk);
         else setTimeout(() => to.writable && to.write(chunk), relay.delayMs);
       });
       from.on('end', () => {
-        if (!relay.silent) to.end();
+        if (passes()) to.end();
       });
-      from.on('error', drop);
-      from.on('close', () => {
-        if (!relay.silent) drop();
-      });
+      from.on('error', drop).on('close', drop);
     }
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(listen, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
 
   return Object.assign(relay, {
     port,
-    open: () => pairs.size,
-    /** Every connection of now ends with a reset. */
-    cut: () => {
-      for (const { near, far } of pairs) {
-        reset(near);
-        reset(far);
-      }
-      pairs.clear();
+    open: () => [...pairs].filter(({ stalled }) => !stalled).length,
+    /** The connections of now are dead and nobody is told, as when a phone leaves a network; new ones work. */
+    stall: () => {
+      for (const pair of pairs) pair.stalled = true;
     },
-    stop: () => {
+    /** The connections of now end with a reset; those that stalled stay as they are. */
+    cut: () => {
+      for (const pair of pairs) {
+        if (pair.stalled) continue;
+        pairs.delete(pair);
+        reset(pair.near);
+        reset(pair.far);
+      }
+    },
+    stop: async () => {
       for (const { near, far } of pairs) {
         near.destroy();
         far.destroy();
