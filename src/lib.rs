@@ -19,6 +19,8 @@ mod server;
 mod session;
 mod setup;
 mod signin;
+#[cfg(test)]
+mod snapshot;
 mod transport;
 mod upstream;
 

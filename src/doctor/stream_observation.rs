@@ -350,6 +350,13 @@ impl StreamObservation {
         Self { status: Some(200), headers, events: events.collect(), complete: true, ..Self::default() }
     }
 
+    /// A stream that somebody else ended after its first event, so many milliseconds after it began.
+    pub fn ended_early(took_ms: i64) -> Self {
+        let mut seen = Self::with_delays([0; 3]);
+        seen.events.truncate(1);
+        Self { took_ms, ..seen }
+    }
+
     /// A stream in Brotli, whose bytes came then.
     pub fn opaque(raw: &[i64]) -> Self {
         Self { opaque: true, raw: raw.to_vec(), ..Self::with_delays([0; 3]) }

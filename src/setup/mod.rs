@@ -11,6 +11,7 @@ const COMMENT_AT: usize = 60;
 const WIDTH: usize = 132;
 
 /// What the files are about.
+#[derive(Clone)]
 pub struct Options {
     pub domain: String,
     /// Where max-auth listens (for `nginx-outer`: the inner tier).
@@ -291,5 +292,67 @@ mod tests {
         assert_eq!(bad.unwrap_err().to_string(), "--upstream \"localhost\": is not an address such as 127.0.0.1:3001");
         let unknown = file("iis", &options()).unwrap_err().to_string();
         assert!(unknown.ends_with("haproxy, nginx, nginx-outer, nginx-inner, traefik, compose, systemd"), "{unknown}");
+    }
+
+    /// Each file as it is printed: by itself, over plain HTTP, and with every option.
+    #[test]
+    fn each_target_prints_what_is_kept() {
+        let given = Options {
+            domain: "login.example.ru".into(),
+            upstream: Some("10.0.0.2:3001".into()),
+            site: Some("10.0.0.3:8000".into()),
+            base_path: "/max".into(),
+            listen: Some("192.0.2.1:8443".into()),
+            certificate: Some("/etc/tls/site.pem".into()),
+            key: Some("/etc/tls/site.key".into()),
+            plain: false,
+        };
+        let port = Options { listen: Some("8443".into()), ..options() };
+        for target in targets() {
+            let mut text = String::new();
+            for (title, options) in [
+                ("as it is", options()),
+                ("--plain", Options { plain: true, ..options() }),
+                ("--listen 8443", port.clone()),
+                ("every option", given.clone()),
+                ("every option and --plain", Options { plain: true, ..given.clone() }),
+            ] {
+                let _ = writeln!(text, "=== {title}\n{}", file(target, &options).unwrap());
+            }
+            crate::snapshot::assert_snapshot(&format!("setup/snapshots/{target}.txt"), &text);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_said_with_its_option() {
+        let with = |change: &dyn Fn(&mut Options)| {
+            let mut options = options();
+            change(&mut options);
+            file("nginx", &options).err().map(|refused| refused.to_string().split(' ').next().unwrap().to_owned())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        for domain in ["a_b", "b/c", ".\u{451}", "a'b"] {
+            assert_eq!(with(&|options| options.domain = domain.into()).as_deref(), Some("--domain"), "{domain}");
+        }
+        assert_eq!(with(&|options| options.domain = "a-b.9.ru".into()), None);
+        for base in ["", "/", "max", "/max/", "/a b", "/a;b", "/a\"b"] {
+            assert_eq!(with(&|options| options.base_path = base.into()).as_deref(), Some("--base-path"), "{base}");
+        }
+        for base in ["/a", "/a/b-c_d.e~f"] {
+            assert_eq!(with(&|options| options.base_path = base.into()), None, "{base}");
+        }
+        for address in ["", "host", ":80", "host:", "host:x", "host:65536", "ho st:80", "ho;st:80"] {
+            assert_eq!(with(&|options| options.upstream = some(address)).as_deref(), Some("--upstream"), "{address}");
+            assert_eq!(with(&|options| options.site = some(address)).as_deref(), Some("--site"), "{address}");
+            assert_eq!(with(&|options| options.listen = some(address)).as_deref(), Some("--listen"), "{address}");
+        }
+        for address in ["[::1]:80", "my-host_1.local:65535"] {
+            assert_eq!(with(&|options| options.upstream = some(address)), None, "{address}");
+        }
+        for path in ["", "/a b", "/a;b", "/a{b", "/a}b", "/a\"b", "/a'b", "/a#b", "/\u{451}"] {
+            let refused = with(&|options| options.certificate = some(path));
+            assert_eq!(refused.as_deref(), Some("--certificate"), "{path}");
+            assert_eq!(with(&|options| options.key = some(path)).as_deref(), Some("--key"), "{path}");
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! The doctor against a server in this process, and against a middle that spoils the line.
 
+mod diagnoses;
+mod reports;
+
 use super::{Options, Report, Trust, examine};
 use crate::base::clock::Clock;
 use crate::base::places::Places;
