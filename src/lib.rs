@@ -16,10 +16,13 @@ mod login;
 mod max;
 mod observe;
 mod probe;
+mod proxies;
 mod server;
 mod session;
 mod setup;
 mod signin;
+#[cfg(test)]
+mod snapshot;
 mod texts;
 mod transport;
 mod upstream;

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["base", "texts"]),
     ("observe", &["base", "config"]),
     ("max", &[]),
+    ("proxies", &[]),
     ("signin", &["base"]),
     ("upstream", &["base", "config"]),
     ("session", &["base", "signin"]),
@@ -24,14 +25,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("drivers", &["base", "config", "max", "signin", "upstream"]),
     ("login", &["base", "signin", "texts"]),
     ("transport", &["base", "login", "probe", "signin", "texts"]),
-    ("server", &["base", "config", "login", "probe", "session", "texts", "transport"]),
-    ("doctor", &["base", "config", "drivers", "probe", "signin", "upstream"]),
-    ("setup", &["config"]),
+    ("server", &["base", "config", "login", "probe", "proxies", "session", "texts", "transport"]),
+    ("doctor", &["base", "config", "drivers", "probe", "proxies", "signin", "upstream"]),
+    ("setup", &["proxies"]),
     (
         "cli",
         &[
-            "base", "config", "doctor", "drivers", "emulator", "login", "observe", "server", "session", "setup",
-            "signin", "upstream",
+            "base", "config", "doctor", "drivers", "emulator", "login", "observe", "proxies", "server", "session",
+            "setup", "signin", "upstream",
         ],
     ),
 ];
@@ -253,10 +254,7 @@ const DOCUMENTED: &[&str] = &["signin/", "upstream/", "config/"];
 #[test]
 fn what_other_modules_use_says_what_it_is() {
     for (name, text) in source() {
-        if is_test(&name)
-            || name.starts_with("config/facts")
-            || !DOCUMENTED.iter().any(|module| name.starts_with(module))
-        {
+        if is_test(&name) || !DOCUMENTED.iter().any(|module| name.starts_with(module)) {
             continue;
         }
         let mut documented = false;
@@ -324,5 +322,97 @@ fn every_dependency_has_a_licence_that_fits_ours() {
     for package in packages {
         let licence = package["license"].as_str().unwrap_or_default();
         assert!(is_allowed(licence), "{} is under {licence:?}", package["name"]);
+    }
+}
+
+/// The string literals of a source text.
+fn literals(text: &str) -> Vec<String> {
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let (code, mut found, mut inside) = (code.join("\n"), Vec::new(), None::<String>);
+    let mut letters = code.chars();
+    while let Some(letter) = letters.next() {
+        match (&mut inside, letter) {
+            (Some(word), '\\') => word.extend(letters.next()),
+            (Some(_), '"') => found.extend(inside.take()),
+            (Some(word), _) => word.push(letter),
+            (None, '"') => inside = Some(String::new()),
+            // A quotation mark as a character is none.
+            (None, '\'') if letters.as_str().starts_with("\"'") => drop(letters.next()),
+            (None, _) => {}
+        }
+    }
+    found
+}
+
+/// What stands between `begin` and the next quotation mark, each time.
+fn quoted_after(text: &str, begin: &str) -> Vec<String> {
+    text.split(begin).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn only_proxies_names_products() {
+    let source = source();
+    let products: Vec<String> = source
+        .iter()
+        .filter(|(name, _)| name.starts_with("proxies/products/"))
+        .flat_map(|(_, text)| [quoted_after(text, "Product::new(\""), quoted_after(text, "Product::fork(\"")].concat())
+        .collect();
+    assert!(products.len() > 12, "{products:?}");
+    for (name, text) in &source {
+        if name.starts_with("proxies/") || is_test(name) {
+            continue;
+        }
+        for literal in literals(production(text)) {
+            let literal = literal.to_ascii_lowercase();
+            let words: Vec<&str> = literal.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+            let named = products.iter().find(|product| words.contains(&product.as_str()));
+            assert!(named.is_none(), "src/{name} names a product: {literal:?}; that belongs into src/proxies/products");
+        }
+    }
+}
+
+#[test]
+fn only_the_list_spells_finding_codes() {
+    let source = source();
+    let (_, list) = source.iter().find(|(name, _)| name == "proxies/finding_code.rs").unwrap();
+    let codes = quoted_after(list, " = \"");
+    assert!(codes.len() > 30 && codes.contains(&"buffered".to_owned()), "{codes:?}");
+    for (name, text) in &source {
+        let concerned = ["doctor/", "setup/", "cli/doctor"].iter().any(|folder| name.starts_with(folder));
+        if !concerned || is_test(name) {
+            continue;
+        }
+        for literal in literals(production(text)) {
+            assert!(!codes.contains(&literal), "src/{name} spells {literal:?}: FindingCode has it");
+        }
+    }
+}
+
+/// Files of a folder that use each other, one by way of another, are one file in pieces.
+#[test]
+fn the_doctor_and_the_proxies_have_no_circle_of_files() {
+    for folder in ["doctor", "proxies"] {
+        let files: Vec<(String, String)> = source()
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(&format!("{folder}/")) && !is_test(name))
+            .map(|(name, text)| (name, production(&text).to_owned()))
+            .collect();
+        let stem = |name: &str| name.rsplit('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        let uses = |text: &str| -> BTreeSet<String> {
+            let paths = ["super::".to_owned(), format!("crate::{folder}::")];
+            let found = paths.iter().flat_map(|path| text.split(path.as_str()).skip(1));
+            found
+                .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_' || *c == '2').collect())
+                .collect()
+        };
+        let mut left: Vec<(String, BTreeSet<String>)> =
+            files.iter().filter(|(name, _)| stem(name) != "mod").map(|(name, text)| (stem(name), uses(text))).collect();
+        // Take away whatever uses nothing that is left, until nothing is.
+        while !left.is_empty() {
+            let names: BTreeSet<String> = left.iter().map(|(name, _)| name.clone()).collect();
+            let before = left.len();
+            left.retain(|(name, uses)| uses.iter().any(|used| used != name && names.contains(used)));
+            assert!(left.len() < before, "a circle of files in {folder}: {names:?}");
+        }
     }
 }

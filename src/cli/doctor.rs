@@ -5,7 +5,8 @@ use super::{complain, say, stop_signal};
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::config::{self, Config, Flags};
-use crate::doctor::{self, Lang, Options, Saved, Step, Transport, Trust};
+use crate::doctor::{self, DeliveryMode, Options, Saved, Step, Trust};
+use crate::proxies::Lang;
 use clap::Args;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -227,9 +228,9 @@ async fn watch(options: &Options, lang: Lang, colours: bool) -> ExitCode {
             }
             Ok(report) => {
                 code = report.exit_code();
-                let changed = log.add(began.elapsed().as_secs(), &report.ways);
+                let changed = log.add(began.elapsed().as_secs(), &report.times);
                 if terminal && log.drawn {
-                    show_out(&format!("\u{1b}[{}A", report.ways.len()));
+                    show_out(&format!("\u{1b}[{}A", report.times.len()));
                 }
                 if terminal || changed {
                     for line in log.lines(lang, colours) {
@@ -254,8 +255,8 @@ fn show_out(text: &str) {
 /// What was seen of each transport, and the first that changed.
 #[derive(Default)]
 struct WatchLog {
-    first: Vec<(Transport, Option<i64>)>,
-    last: Vec<(Transport, Option<i64>)>,
+    first: Vec<(DeliveryMode, Option<i64>)>,
+    last: Vec<(DeliveryMode, Option<i64>)>,
     /// Which line changed first, after how many seconds, and what it was.
     change: Option<(usize, u64, Option<i64>)>,
     drawn: bool,
@@ -263,12 +264,12 @@ struct WatchLog {
 
 impl WatchLog {
     /// Whether there is something to tell.
-    fn add(&mut self, at: u64, ways: &[(Transport, Option<i64>)]) -> bool {
+    fn add(&mut self, at: u64, ways: &[(DeliveryMode, Option<i64>)]) -> bool {
         let other = |was: Option<i64>, is: Option<i64>| match (was, is) {
             (Some(was), Some(is)) => doctor::is_slower(was, is),
             (was, is) => was.is_some() != is.is_some(),
         };
-        let differs = |before: &[(Transport, Option<i64>)]| {
+        let differs = |before: &[(DeliveryMode, Option<i64>)]| {
             before.iter().zip(ways).position(|((_, was), (_, is))| other(*was, *is))
         };
         let told = self.last.is_empty() || differs(&self.last).is_some();
@@ -287,7 +288,7 @@ impl WatchLog {
             Some(ms) => format!("{ms} {}", lang.say(doctor::MS)),
             None => lang.say(doctor::NOT_THROUGH).to_owned(),
         };
-        let line = |(index, (way, ms)): (usize, &(Transport, Option<i64>))| {
+        let line = |(index, (way, ms)): (usize, &(DeliveryMode, Option<i64>))| {
             let line = format!("{:<10} {:<22}", way.name(), when(*ms));
             match self.change {
                 Some((changed, at, was)) if changed == index => {
@@ -315,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_first_change_is_marked_and_stays() {
-        let ways = |socket, stream| [(Transport::WebSocket, socket), (Transport::Sse, stream)];
+        let ways = |socket, stream| [(DeliveryMode::WebSocket, socket), (DeliveryMode::Sse, stream)];
         let mut log = WatchLog::default();
         assert!(log.add(0, &ways(Some(10), Some(20))));
         assert!(!log.add(10, &ways(Some(14), Some(19))), "nothing to tell");

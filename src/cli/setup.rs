@@ -6,7 +6,7 @@ use clap::Args;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// nginx, nginx-outer, nginx-inner, haproxy, caddy, traefik, envoy, apache, compose or systemd
+    #[arg(help = targets())]
     target: String,
     /// The site's name, e.g. example.ru
     #[arg(long, value_name = "NAME")]
@@ -32,6 +32,15 @@ pub struct Arguments {
     /// Plain HTTP: for a try, or behind something that ends TLS
     #[arg(long)]
     plain: bool,
+}
+
+/// "apache, caddy, …, compose or systemd"
+fn targets() -> String {
+    let all = setup::targets();
+    match all.split_last() {
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
 }
 
 pub fn run(arguments: Arguments) -> Result<(), CliError> {

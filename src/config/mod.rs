@@ -1,6 +1,5 @@
 //! The settings: read once at the start, then handed out in parts. The only module that reads the environment.
 
-pub mod facts;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod reader;

@@ -1,6 +1,7 @@
 //! `--save` and `--against`: what changed since it worked.
 
-use super::words::{self, Lang};
+use super::words;
+use crate::proxies::Lang;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 

@@ -9,7 +9,7 @@ use std::io::Write as _;
 const BROTLI_BUFFER: usize = 4096;
 
 /// The longest stream that is decoded, in bytes: Zstandard's is decoded from its beginning with each block.
-const LONGEST: usize = 1024 * 1024;
+const MAX_STREAM_BYTES: usize = 1024 * 1024;
 
 pub enum Decoder {
     Identity,
@@ -70,7 +70,7 @@ const END: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
 impl Zstd {
     fn feed(&mut self, data: &[u8]) -> Vec<u8> {
-        if self.raw.len() + data.len() > LONGEST {
+        if self.raw.len() + data.len() > MAX_STREAM_BYTES {
             return Vec::new();
         }
         self.raw.extend_from_slice(data);
@@ -81,9 +81,9 @@ impl Zstd {
             let mut decoder = FrameDecoder::new();
             let mut source = frame.as_slice();
             let decoded = decoder.reset(&mut source).is_ok()
-                && decoder.decode_blocks(&mut source, BlockDecodingStrategy::UptoBytes(LONGEST)).is_ok();
+                && decoder.decode_blocks(&mut source, BlockDecodingStrategy::UptoBytes(MAX_STREAM_BYTES)).is_ok();
             let more = decoder.collect().filter(|_| decoded).unwrap_or_default();
-            if text.len() + more.len() > LONGEST {
+            if text.len() + more.len() > MAX_STREAM_BYTES {
                 break;
             }
             text.extend(more);

@@ -1,42 +1,38 @@
 //! What the doctor found, as people and programs get it.
 
-use super::words::{self, Lang};
-use crate::config::facts::{self, Code, Layer, Tier};
+use super::words;
+use crate::proxies::{CLIENT_SIDE, Fact, FindingCode, Lang, Layer, ProxyPosition, Severity, fixes};
 use serde_json::{Value, json};
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Severity {
-    /// Costs visitors something now.
-    Fault,
-    /// max-auth defeats it by itself; others would break.
-    Note,
-}
 
 /// What replaces the placeholders of a fix.
 #[derive(Clone, Debug)]
 pub struct Site {
+    /// The path of max-auth's endpoints, without a slash at its end.
     pub base: String,
+    /// What browsers send as `Origin`.
     pub origin: String,
 }
 
-/// One line of a cure, or a sentence where no line can be known.
+/// One line that fixes a finding, or a sentence where no line can be known.
 #[derive(Clone, Debug)]
-pub struct Cure {
+pub struct Fix {
     pub text: String,
     pub why: &'static str,
     /// Where it goes, if not to the place of the others.
     pub place: Option<&'static str>,
-    pub words: bool,
+    pub is_advice: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Finding {
-    pub code: Code,
+    pub code: FindingCode,
     pub severity: Severity,
     pub layer: Layer,
-    pub tier: Tier,
+    /// Which of several proxies of one kind.
+    pub position: ProxyPosition,
     /// What was sent, what came, when.
     pub evidence: String,
+    /// Of a timeout or a wrong clock.
     pub seconds: Option<f64>,
     /// Instead of the table's: where a file and line are known.
     pub place: Option<String>,
@@ -46,22 +42,41 @@ pub struct Finding {
 const UPSTREAM: &str = "127.0.0.1:3001";
 
 impl Finding {
-    pub fn new(code: Code, severity: Severity, layer: Layer, tier: Tier, evidence: impl Into<String>) -> Self {
-        Self { code, severity, layer, tier, evidence: evidence.into(), seconds: None, place: None }
+    /// As bad as such a finding is by itself, of whichever tier.
+    pub fn new(code: FindingCode, layer: Layer, evidence: impl Into<String>) -> Self {
+        let (severity, position) = (code.severity(), ProxyPosition::Unknown);
+        Self { code, severity, layer, position, evidence: evidence.into(), seconds: None, place: None }
     }
 
-    /// What cures it, with the reason of each.
-    pub fn cures(&self, site: &Site, lang: Lang) -> Vec<Cure> {
+    pub fn severity(self, severity: Severity) -> Self {
+        Self { severity, ..self }
+    }
+
+    pub fn at(self, position: ProxyPosition) -> Self {
+        Self { position, ..self }
+    }
+
+    pub fn seconds(self, seconds: f64) -> Self {
+        Self { seconds: Some(seconds), ..self }
+    }
+
+    pub fn is_fault(&self) -> bool {
+        self.severity == Severity::Fault
+    }
+
+    /// What fixes it, with the reason of each.
+    pub fn fixes(&self, site: &Site, lang: Lang) -> Vec<Fix> {
         let fill = |line: &str| {
             line.replace("{base}", &site.base).replace("{upstream}", UPSTREAM).replace("{origin}", &site.origin)
         };
-        let facts = facts::fix(self.code, self.layer, self.tier).into_iter();
-        let russian = |id: &str| words::ADVICE.iter().find(|(of, _)| *of == id).map(|(_, text)| *text);
-        let said = |fact: &'static facts::Fact| match lang {
-            Lang::Ru if fact.words => russian(fact.id).unwrap_or(fact.line),
+        let said = |fact: &'static Fact| match (lang, fact.russian) {
+            (Lang::Ru, Some(russian)) => russian,
             _ => fact.line,
         };
-        facts.map(|fact| Cure { text: fill(said(fact)), why: fact.why, place: fact.place, words: fact.words }).collect()
+        let facts = fixes(self.code, self.layer, self.position).into_iter();
+        facts
+            .map(|fact| Fix { text: fill(said(fact)), why: fact.why, place: fact.place, is_advice: fact.is_advice() })
+            .collect()
     }
 
     /// Where the lines go, and those that go elsewhere.
@@ -70,50 +85,62 @@ impl Finding {
             return place.clone();
         }
         let place = match self.code {
-            Code::Dns => "the zone of the name".to_owned(),
-            Code::ClockSkew => "the machine whose clock is wrong".to_owned(),
-            Code::HopNotAsked => "the command line of the doctor".to_owned(),
-            Code::ClientAddressLost if self.layer == Layer::Nginx && self.tier == Tier::Unknown => {
-                format!("the location for {}, in the outer or only nginx", site.base)
+            FindingCode::Dns => "the zone of the name".to_owned(),
+            FindingCode::ClockSkew => "the machine whose clock is wrong".to_owned(),
+            FindingCode::HopNotAsked => "the command line of the doctor".to_owned(),
+            FindingCode::ClientAddressLost
+                if self.layer.product().has_tiers && self.position == ProxyPosition::Unknown =>
+            {
+                let place = self.layer.place(ProxyPosition::Single, &site.base);
+                format!("{place}, in the outer or only {}", self.layer.name())
             }
-            _ => facts::place(self.layer, self.tier, &site.base),
+            _ => self.layer.place(self.position, &site.base),
         };
-        let cures = self.cures(site, Lang::En);
+        let fixes = self.fixes(site, Lang::En);
         let mut elsewhere: Vec<String> = Vec::new();
-        for cure in &cures {
-            let first = cure.text.split(' ').next().unwrap_or_default();
-            elsewhere.extend(cure.place.map(|place| format!("{first}: {place}")));
+        for fix in &fixes {
+            let first = fix.text.split(' ').next().unwrap_or_default();
+            elsewhere.extend(fix.place.map(|place| format!("{first}: {place}")));
         }
-        if !cures.is_empty() && elsewhere.len() == cures.len() {
-            return cures.iter().find_map(|cure| cure.place).unwrap_or_default().to_owned();
+        if !fixes.is_empty() && elsewhere.len() == fixes.len() {
+            return fixes.iter().find_map(|fix| fix.place).unwrap_or_default().to_owned();
         }
         elsewhere.insert(0, place);
         elsewhere.join("; ")
     }
 
-    pub fn page(&self) -> String {
-        format!("docs/troubleshooting.md#{}", self.code.name())
+    /// `buffered (nginx, outer)` without its name: nothing where no tier is known.
+    pub fn tier(&self) -> String {
+        match self.position {
+            ProxyPosition::Unknown | ProxyPosition::Single => String::new(),
+            known => format!(", {}", known.name()),
+        }
     }
 
     pub fn json(&self, site: &Site) -> Value {
-        let cures = self.cures(site, Lang::En);
-        let texts = |words: bool| {
-            let texts = cures.iter().filter(|cure| cure.words == words);
-            texts.flat_map(|cure| cure.text.lines()).collect::<Vec<_>>()
+        let fixes = self.fixes(site, Lang::En);
+        let texts = |advice: bool| {
+            let texts = fixes.iter().filter(|fix| fix.is_advice == advice);
+            texts.flat_map(|fix| fix.text.lines()).collect::<Vec<_>>()
         };
         json!({
             "code": self.code.name(),
-            "severity": match self.severity { Severity::Fault => "fault", Severity::Note => "note" },
+            "severity": self.severity.name(),
             "layer": self.layer.name(),
-            "tier": self.tier.name(),
-            "who": words::who(Lang::En, self),
+            "tier": self.position.name(),
+            "who": words::who(Lang::En, self.code, self.severity, self.layer),
             "evidence": self.evidence,
             // Lines as they stand in a file; what can only be said in words is advice.
             "fix": texts(false),
             "advice": texts(true),
             "where": self.place(site),
             "seconds": self.seconds,
-            "page": self.page(),
+            "page": self.code.page(),
         })
+    }
+
+    /// Of an inner address that told nothing.
+    pub fn hop_not_asked(evidence: String) -> Self {
+        Self::new(FindingCode::HopNotAsked, CLIENT_SIDE, evidence)
     }
 }

@@ -2,10 +2,9 @@
 
 use super::compare::Saved;
 use super::decode::Decoder;
-use super::finding::{Finding, Severity, Site};
-use super::nginx;
-use super::words::Lang;
-use crate::config::facts::{Code, Layer, Tier};
+use super::finding::{Finding, Site};
+use super::nginx_rules;
+use crate::proxies::{FindingCode, Lang, NGINX};
 use serde_json::json;
 
 /// What an encoded event stream may come to, in bytes, for each byte that came, and beyond: gzip's best is 1032.
@@ -26,11 +25,15 @@ pub fn encoded_stream(data: &[u8]) {
 pub fn nginx_dump(data: &[u8]) {
     let dumps = String::from_utf8_lossy(data).split("\n---\n").map(str::to_owned).collect::<Vec<_>>();
     let site = Site { base: "/api/auth/max".to_owned(), origin: "https://example.ru".to_owned() };
-    let mut findings: Vec<Finding> =
-        [Code::Buffered, Code::WsUpgradeNotPassed, Code::IdleTimeout, Code::ClientAddressLost]
-            .map(|code| Finding::new(code, Severity::Fault, Layer::Nginx, Tier::Unknown, "evidence"))
-            .into();
-    nginx::locate(&mut findings, &dumps, &site);
+    let mut findings: Vec<Finding> = [
+        FindingCode::Buffered,
+        FindingCode::WsUpgradeNotPassed,
+        FindingCode::IdleTimeout,
+        FindingCode::ClientAddressLost,
+    ]
+    .map(|code| Finding::new(code, NGINX, "evidence"))
+    .into();
+    nginx_rules::locate(&mut findings, &dumps, &site);
 }
 
 /// A report for `--against`.

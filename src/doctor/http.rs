@@ -1,8 +1,8 @@
 //! The doctor's HTTP client: one connection per request over HTTP/1.1, one shared over HTTP/2 as browsers do it, and
 //! each failure with the stage it happened in. It follows nothing, retries nothing and decodes nothing.
 
+use super::progress::{Step, Steps};
 use super::tls::{self, Trust};
-use super::{Step, Steps};
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::probe::FROM_HEADER;
@@ -32,7 +32,7 @@ use tokio_rustls::TlsConnector;
 use url::{Position, Url};
 
 /// One stage of connecting: a healthy line takes a tenth of it, and the verdict is wanted within five seconds.
-const STAGE: Duration = Duration::from_secs(3);
+const STAGE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Between the first try of one address and of the next (RFC 8305 recommends it).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -50,7 +50,7 @@ pub enum Broken {
     Dns(String),
     /// Not the site's fault: this machine gets nowhere.
     #[error("the network of this machine: {0}")]
-    Here(String),
+    LocalNetwork(String),
     #[error("TCP: {0}")]
     Tcp(String),
     #[error("TLS: {0}")]
@@ -72,7 +72,7 @@ pub struct Answer {
 }
 
 /// What is asked.
-pub struct Ask {
+pub struct ProbeRequest {
     pub method: Method,
     /// Below the endpoint, with its query.
     pub path: String,
@@ -85,14 +85,14 @@ pub struct Ask {
     pub extended_connect: bool,
 }
 
-impl Ask {
+impl ProbeRequest {
     pub fn get(path: String) -> Self {
         Self {
             method: Method::GET,
             path,
             headers: Vec::new(),
             body: "",
-            patience: STAGE,
+            patience: STAGE_TIMEOUT,
             only_http1: false,
             extended_connect: false,
         }
@@ -181,7 +181,7 @@ impl Client {
         }
     }
 
-    pub async fn ask(&self, ask: &Ask) -> Result<Answer, Broken> {
+    pub async fn ask(&self, ask: &ProbeRequest) -> Result<Answer, Broken> {
         let first = Instant::now();
         let (sender, local) = self.sender(ask.only_http1).await?;
         let path = format!("{}{}", self.url.path().trim_end_matches('/'), ask.path);
@@ -201,7 +201,13 @@ impl Client {
         Ok(Answer { response, began, head_after: began.elapsed(), since_connect: first.elapsed() })
     }
 
-    fn request(&self, ask: &Ask, path: &str, http2: bool, local: Option<SocketAddr>) -> Result<Request<Body>, Broken> {
+    fn request(
+        &self,
+        ask: &ProbeRequest,
+        path: &str,
+        http2: bool,
+        local: Option<SocketAddr>,
+    ) -> Result<Request<Body>, Broken> {
         let host = self.host();
         let target = if http2 { format!("{}://{host}{path}", self.url.scheme()) } else { path.to_owned() };
         let target: Uri = target.parse().map_err(|_| Broken::Http(format!("{path} is no address")))?;
@@ -272,7 +278,7 @@ impl Client {
     }
 
     async fn wire(&self, offer_http2: bool) -> Result<(Box<dyn Wire>, Option<SocketAddr>, bool), Broken> {
-        let stream = race(&self.addresses().await?, self.at_most(STAGE)).await?;
+        let stream = race(&self.addresses().await?, self.at_most(STAGE_TIMEOUT)).await?;
         let _ = stream.set_nodelay(true);
         let local = stream.local_addr().ok();
         if self.url.scheme() != "https" {
@@ -283,10 +289,12 @@ impl Client {
         let address = stream.peer_addr().ok();
         let (config, leaf) = self.trust.client(offer_http2);
         let stream =
-            match timeout(self.at_most(STAGE), TlsConnector::from(Arc::new(config)).connect(asked, stream)).await {
+            match timeout(self.at_most(STAGE_TIMEOUT), TlsConnector::from(Arc::new(config)).connect(asked, stream))
+                .await
+            {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => return Err(Broken::Tls(self.refused(&error, address, leaf.get(), &name).await)),
-                Err(_) => return Err(Broken::Tls(format!("no answer in {STAGE:?}"))),
+                Err(_) => return Err(Broken::Tls(format!("no answer in {STAGE_TIMEOUT:?}"))),
             };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok((Box::new(stream), local, is_http2))
@@ -295,10 +303,12 @@ impl Client {
     async fn addresses(&self) -> Result<Vec<SocketAddr>, Broken> {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let port = self.url.port_or_known_default().unwrap_or(443);
-        match timeout(self.at_most(STAGE), lookup_host((host, port))).await {
-            Err(_) => Err(Broken::Here(format!("no name server answers, asked for {host} for {STAGE:?}"))),
+        match timeout(self.at_most(STAGE_TIMEOUT), lookup_host((host, port))).await {
+            Err(_) => {
+                Err(Broken::LocalNetwork(format!("no name server answers, asked for {host} for {STAGE_TIMEOUT:?}")))
+            }
             Ok(Err(error)) if no_resolver(&error) => {
-                Err(Broken::Here(format!("no name server answers: {host}: {error}")))
+                Err(Broken::LocalNetwork(format!("no name server answers: {host}: {error}")))
             }
             Ok(Err(error)) => Err(Broken::Dns(format!("{host}: {error}"))),
             Ok(Ok(found)) => {
@@ -384,7 +394,7 @@ pub async fn race(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStr
         .collect();
     let nowhere = failed.len() == addresses.len() && failed.iter().all(|(_, error)| no_route(error));
     let told = told.join("; ");
-    Err(if nowhere { Broken::Here(told) } else { Broken::Tcp(told) })
+    Err(if nowhere { Broken::LocalNetwork(told) } else { Broken::Tcp(told) })
 }
 
 /// No way out of this machine. "No route to host" is not one of these: a firewall in front of the site says it, too.
@@ -406,6 +416,11 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Whole milliseconds.
+pub fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A header as text.

@@ -1,53 +1,59 @@
 //! `max-auth doctor`: why does the stream not arrive, and which line fixes it. It asks the probe endpoints of a running
 //! server through whatever stands in front, everything side by side, and concludes from tables what holds what back.
 
+mod buffering_signatures;
 mod compare;
-mod conclude;
 mod decode;
+mod delivery;
+mod diagnose;
 mod explain;
 mod finding;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod hops;
 mod http;
-mod nginx;
-mod probe;
-mod reach;
+mod http_observation;
+mod nginx_config;
+mod nginx_rules;
+mod probe_round;
+mod progress;
+mod proxy_path;
+mod reachability;
 mod report;
-mod request;
-mod round;
-mod signature;
-mod socket;
-mod stream;
+mod request_findings;
+mod stream_findings;
+mod stream_observation;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod upstream;
-mod way;
+mod websocket_findings;
+mod websocket_probe;
 mod words;
 
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::config::Config;
-use crate::config::facts::{Code, Layer, Tier};
+use crate::proxies::{CLIENT_SIDE, FindingCode, Severity};
 pub use compare::{Saved, is_slower};
-pub use conclude::Transport;
-use conclude::{Judged, judge};
+pub use delivery::{DeliveryMode, DeliveryTimes};
+use diagnose::{Diagnosis, diagnose};
 pub use explain::explain;
-use finding::{Finding, Severity, Site};
+use finding::{Finding, Site};
 use futures_util::future::join_all;
 use hops::Hop;
 use http::Client;
-use reach::Unreached;
+use probe_round::ProbeRound;
+pub use probe_round::SLOW_HOLD;
+pub use progress::{Step, Steps};
+use proxy_path::ProxyPath;
+use reachability::Unreached;
 pub use report::Report;
-use round::Round;
-pub use round::SLOW_HOLD;
 use std::time::Duration;
 pub use tls::Trust;
 use tokio::time::Instant;
 use url::Url;
-use way::Way;
-pub use words::{ANSWERED, FIRST_CHANGE, Lang, MS, NOT_THROUGH, SECONDS, STILL, WAS, WATCHING};
+pub use words::{ANSWERED, FIRST_CHANGE, MS, NOT_THROUGH, SECONDS, STILL, WAS, WATCHING};
 
 /// Where max-auth's endpoints are unless the address says otherwise (`server.base_path`).
 const BASE_PATH: &str = "/api/auth/max";
@@ -59,7 +65,7 @@ const WITHIN: Duration = Duration::from_millis(4500);
 pub struct Options {
     /// The site, or the login endpoint.
     pub url: Option<Url>,
-    /// Inner addresses of the same line, from the outside inwards.
+    /// Inner addresses of the same path, from the outside inwards.
     pub hops: Vec<Url>,
     /// What `nginx -T` printed, one for each machine.
     pub nginx: Vec<String>,
@@ -69,37 +75,8 @@ pub struct Options {
     pub trust: Trust,
     /// MAX is asked, too, with these settings.
     pub upstream: Option<Config>,
-    /// Is told which part of the way has answered.
+    /// Is told which part of the path has answered.
     pub steps: Option<Steps>,
-}
-
-/// A part of the way, once it has answered. No more than a dozen are sent in a run.
-pub type Steps = tokio::sync::mpsc::UnboundedSender<Step>;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
-    Reached,
-    WebSocket,
-    Streams,
-    Pages,
-    Limits,
-    Hops,
-    Max,
-}
-
-impl Step {
-    pub fn name(self, lang: Lang) -> &'static str {
-        let part = match self {
-            Self::Reached => "path to max-auth",
-            Self::WebSocket => "WebSocket",
-            Self::Streams => "event streams",
-            Self::Pages => "pages and posts",
-            Self::Limits => "limits and timeouts",
-            Self::Hops => "inner addresses",
-            Self::Max => "MAX",
-        };
-        words::part(lang, part)
-    }
 }
 
 /// Why there is no report.
@@ -110,21 +87,21 @@ pub enum CannotTest {
     #[error("{0}")]
     Upstream(String),
     #[error("the network of this machine is down, so nothing was learned of the site: {0}")]
-    Here(String),
+    LocalNetwork(String),
 }
 
-/// Looks at one line, at MAX, or at both.
+/// Looks at one path, at MAX, or at both.
 pub async fn examine(options: &Options, clock: Clock, tasks: Tasks) -> Result<Report, CannotTest> {
-    let line = async {
+    let path = async {
         match &options.url {
-            Some(url) => line(url, options, clock.clone(), tasks.clone()).await,
+            Some(url) => one_path(url, options, clock.clone(), tasks.clone()).await,
             None => Ok(nothing_asked()),
         }
     };
     let max = async {
         match &options.upstream {
             Some(config) => {
-                let asked = upstream::ask(config, clock.clone(), tasks.clone()).await;
+                let asked = upstream::check(config, clock.clone(), tasks.clone()).await;
                 if let Some(steps) = &options.steps {
                     let _ = steps.send(Step::Max);
                 }
@@ -133,7 +110,7 @@ pub async fn examine(options: &Options, clock: Clock, tasks: Tasks) -> Result<Re
             None => Ok(None),
         }
     };
-    let (report, max) = tokio::join!(line, max);
+    let (report, max) = tokio::join!(path, max);
     let mut report = report?;
     if let Some(asked) = max.map_err(CannotTest::Upstream)? {
         report.upstream = asked.lines;
@@ -143,7 +120,7 @@ pub async fn examine(options: &Options, clock: Clock, tasks: Tasks) -> Result<Re
     Ok(report)
 }
 
-async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Result<Report, CannotTest> {
+async fn one_path(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Result<Report, CannotTest> {
     let began = Instant::now();
     let until = (!options.slow).then(|| began + WITHIN);
     let client = Client::new(endpoint(url)?, options.trust.clone(), tasks, clock).until(until);
@@ -152,11 +129,9 @@ async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Resul
     let hops = hops.into_iter().map(|url| (url.clone(), client.hop(url)));
     let inner = join_all(hops.map(async |(url, client)| {
         let (_, outcome) = look(client, false).await;
-        let outcome = outcome.map(|(judged, _)| judged).map_err(|unreached| match unreached {
+        let outcome = outcome.map(|(diagnosis, _)| diagnosis).map_err(|unreached| match unreached {
             Unreached::Finding(finding) => finding,
-            Unreached::Here(why) => {
-                Finding::new(Code::BackendDown, Severity::Fault, Layer::ClientSide, Tier::Unknown, why)
-            }
+            Unreached::LocalNetwork(why) => Finding::new(FindingCode::BackendDown, CLIENT_SIDE, why),
         });
         Hop { url, outcome }
     }));
@@ -170,43 +145,41 @@ async fn line(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> Resul
     let told = client.telling(options.steps.clone());
     let ((client, outcome), inner) = tokio::join!(look(told, options.slow), inner);
     let site = Site { base: client.url.path().trim_end_matches('/').to_owned(), origin: client.origin.clone() };
-    let mut ways = [Transport::WebSocket, Transport::Sse, Transport::LongPoll].map(|way| (way, None)).to_vec();
-    let mut judged = match outcome {
-        Ok((judged, seen)) => {
-            ways = seen;
-            judged
+    let mut times =
+        [DeliveryMode::WebSocket, DeliveryMode::Sse, DeliveryMode::LongPoll].map(|way| (way, None)).to_vec();
+    let mut diagnosis = match outcome {
+        Ok((diagnosis, seen)) => {
+            times = seen;
+            diagnosis
         }
-        Err(Unreached::Here(why)) => return Err(CannotTest::Here(why)),
-        Err(Unreached::Finding(finding)) => Judged {
-            transport: Transport::None,
+        Err(Unreached::LocalNetwork(why)) => return Err(CannotTest::LocalNetwork(why)),
+        Err(Unreached::Finding(finding)) => Diagnosis {
+            transport: DeliveryMode::None,
             first_event_ms: None,
             findings: vec![finding],
             streams: Vec::new(),
-            way: Way::default(),
+            path: ProxyPath::default(),
         },
     };
-    hops::locate(&mut judged, &inner);
-    judged.findings.sort_by_key(|finding| finding.severity == Severity::Note);
+    hops::locate(&mut diagnosis, &inner);
+    diagnosis.findings.sort_by_key(|finding| finding.severity == Severity::Note);
     if !options.nginx.is_empty() {
-        nginx::locate(&mut judged.findings, &options.nginx, &site);
+        nginx_rules::locate(&mut diagnosis.findings, &options.nginx, &site);
     }
     Ok(Report {
         asked,
         url: client.url.to_string(),
         site,
-        transport: judged.transport,
-        first_event_ms: judged.first_event_ms,
-        duration_ms: stream::millis(began.elapsed()),
-        findings: judged.findings,
+        transport: diagnosis.transport,
+        first_event_ms: diagnosis.first_event_ms,
+        duration_ms: http::millis(began.elapsed()),
+        findings: diagnosis.findings,
         upstream: Vec::new(),
-        line: true,
-        ways,
+        path_asked: true,
+        times,
         changes: None,
     })
 }
-
-/// When the first event came over each transport, where it did.
-pub type Ways = Vec<(Transport, Option<i64>)>;
 
 /// The endpoint that an address means, as a saved report names it.
 pub fn asked(url: &Url) -> Result<String, CannotTest> {
@@ -214,15 +187,15 @@ pub fn asked(url: &Url) -> Result<String, CannotTest> {
 }
 
 /// Asks one address everything.
-async fn look(client: Client, slow: bool) -> (Client, Result<(Judged, Ways), Unreached>) {
-    let (client, reached) = reach::reach(client).await;
+async fn look(client: Client, slow: bool) -> (Client, Result<(Diagnosis, DeliveryTimes), Unreached>) {
+    let (client, reached) = reachability::reach(client).await;
     match reached {
         Ok(reached) => {
             client.tell(Step::Reached);
-            let round = Round::of(&client, reached.offset, slow).await;
-            let judged = judge(&client, &reached, &round);
-            let ways = round.ways(reached.offset);
-            (client, Ok((judged, ways)))
+            let round = ProbeRound::of(&client, reached.offset, slow).await;
+            let diagnosis = diagnose(&client, &reached, &round);
+            let times = round.delivery_times(reached.offset);
+            (client, Ok((diagnosis, times)))
         }
         Err(unreached) => (client, Err(unreached)),
     }
@@ -242,13 +215,13 @@ fn nothing_asked() -> Report {
         asked: "MAX".to_owned(),
         url: "MAX".to_owned(),
         site: Site { base: BASE_PATH.to_owned(), origin: String::new() },
-        transport: Transport::None,
+        transport: DeliveryMode::None,
         first_event_ms: None,
         duration_ms: 0,
         findings: Vec::new(),
         upstream: Vec::new(),
-        line: false,
-        ways: Vec::new(),
+        path_asked: false,
+        times: Vec::new(),
         changes: None,
     }
 }

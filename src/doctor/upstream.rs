@@ -1,13 +1,13 @@
 //! `--upstream`: is MAX itself in reach? Each configured endpoint is connected to, greeted and asked for a code, as a
 //! sign-in would; then the session is ended. Nobody signs in.
 
-use super::finding::{Finding, Severity};
+use super::finding::Finding;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config::facts::{Code, Layer, Tier};
 use crate::config::{Config, Dialect, Endpoint, Upstream};
 use crate::drivers::{AccountQr, OpenLogins};
+use crate::proxies::{APP, FindingCode, Severity};
 use crate::signin::{BrowserInfo, CommandSlot, Driver as _, DriverEvent, EventSink, Outcome};
 use crate::upstream::{Roots, connect};
 use futures_util::future::join_all;
@@ -19,12 +19,12 @@ use tokio::time::{Instant, timeout};
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What was found out, a line for each endpoint.
-pub struct Asked {
+pub struct UpstreamCheck {
     pub lines: Vec<String>,
     pub findings: Vec<Finding>,
 }
 
-pub async fn ask(config: &Config, clock: Clock, tasks: Tasks) -> Result<Asked, String> {
+pub async fn check(config: &Config, clock: Clock, tasks: Tasks) -> Result<UpstreamCheck, String> {
     let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| error.to_string())?;
     let tried = config.upstream.endpoints.iter().map(async |endpoint| {
         let outcome = timeout(PATIENCE, one(config, endpoint, &roots, &clock, &tasks)).await;
@@ -41,11 +41,11 @@ pub async fn ask(config: &Config, clock: Clock, tasks: Tasks) -> Result<Asked, S
                 // One that works is enough for visitors.
                 let severity = if alive { Severity::Note } else { Severity::Fault };
                 let evidence = format!("{}: {why}", endpoint.url);
-                findings.push(Finding::new(Code::UpstreamUnreachable, severity, Layer::App, Tier::Unknown, evidence));
+                findings.push(Finding::new(FindingCode::UpstreamUnreachable, APP, evidence).severity(severity));
             }
         }
     }
-    Ok(Asked { lines, findings })
+    Ok(UpstreamCheck { lines, findings })
 }
 
 async fn one(

@@ -46,27 +46,6 @@ pub const SIZE_MAX: usize = 128 * 1024;
 /// Most characters of a nonce; the doctor's have 22.
 pub const NONCE_MAX: usize = 64;
 
-/// Names of headers that proxies add. Which of them arrived tells the product next to the server; their values (addresses)
-/// are told to nobody.
-pub const PROXY_MARKS: [&str; 16] = [
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-server",
-    "x-forwarded-port",
-    "x-real-ip",
-    "x-host",
-    "forwarded",
-    "x-envoy-external-address",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-internal",
-    "x-varnish",
-    "cf-ray",
-    "cdn-loop",
-    "x-amz-cf-id",
-    "x-cache",
-];
-
 /// In which form a stream is sent. Which forms arrive in time names the layer that holds them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -174,7 +153,8 @@ pub struct RequestEcho {
     pub sec_web_socket_key: bool,
     pub accept_encoding: Option<String>,
     pub via: Option<String>,
-    /// Those of [`PROXY_MARKS`] that came.
+    /// Names of headers that proxies add (`proxies::request_marks`), those that came: they tell the product next to the
+    /// server. Their values (addresses) are told to nobody.
     #[serde(default)]
     pub marks: Vec<String>,
     /// How many addresses the header lists ([`hops_text`]). The addresses of inner proxies are nobody's business outside;

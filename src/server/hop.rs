@@ -1,7 +1,7 @@
 //! The hop next to us, told by how it writes its requests: which proxy it is and how it is set up, never who comes
 //! through it.
 
-use crate::probe::PROXY_MARKS;
+use crate::proxies::request_marks;
 use http::header::{CONNECTION, VIA};
 use http::{HeaderMap, Request};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub fn hop<B>(request: &Request<B>) -> Arc<str> {
 
 /// The names of those headers that proxies add.
 pub fn marks(headers: &HeaderMap) -> impl Iterator<Item = &'static str> {
-    PROXY_MARKS.into_iter().filter(|mark| headers.contains_key(*mark))
+    request_marks().filter(|mark| headers.contains_key(*mark))
 }
 
 fn printable(headers: &HeaderMap, name: &str) -> String {

@@ -1,17 +1,24 @@
 //! A WebSocket that lost its upgrade on the way: answered 426 with what did arrive, and told to the operator once.
 
 use crate::base::problem::{Problem, ProblemCode};
+use crate::proxies::{FindingCode, NGINX, ProxyPosition, fixes};
 use http::header::{CONNECTION, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, VIA};
 use http::{HeaderValue, Request, Version};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The lines that are missing nearly always.
-const FIX: [&str; 3] = [
-    "proxy_http_version 1.1;",
-    "proxy_set_header Upgrade $http_upgrade;",
-    "proxy_set_header Connection $connection_upgrade;  # in http: map $http_upgrade $connection_upgrade { default upgrade; '' ''; }",
-];
+/// The lines that are missing nearly always, of the proxy that is nearly always there. One that goes elsewhere stands as a
+/// comment behind the one that needs it.
+fn fix() -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for fact in fixes(FindingCode::WsUpgradeNotPassed, NGINX, ProxyPosition::Unknown) {
+        match (fact.place, lines.last_mut()) {
+            (Some(place), Some(last)) => *last += &format!("  # in {place}: {}", fact.line),
+            _ => lines.push(fact.line.to_owned()),
+        }
+    }
+    lines
+}
 
 /// Remembers that the operator has been told.
 #[derive(Default)]
@@ -37,13 +44,14 @@ impl StrippedUpgrades {
             "via": text(VIA),
             "secWebSocketKey": headers.contains_key(SEC_WEBSOCKET_KEY),
         });
-        let detail = if stripped {
+        let happened = if stripped {
             "A WebSocket was asked for, but the Upgrade header did not arrive: a proxy between the browser and \
-             max-auth dropped it. Sign-ins go on over a slower transport; the lines in `fix` (nginx, each tier) cure it."
+             max-auth dropped it. Sign-ins go on over a slower transport"
         } else {
-            "This address speaks WebSocket, and the Upgrade header did not arrive. If a browser sent it, a proxy \
-             dropped it; the lines in `fix` (nginx, each tier) cure it."
+            "This address speaks WebSocket, and the Upgrade header did not arrive. If a browser sent it, a proxy dropped it"
         };
+        let (fix, product) = (fix(), NGINX.name());
+        let detail = format!("{happened}; the lines in `fix` ({product}, each tier) fix it.");
         if stripped {
             metrics::counter!("max_auth_upgrades_stripped_total").increment(1);
             if !self.told.swap(true, Ordering::Relaxed) {
@@ -52,13 +60,13 @@ impl StrippedUpgrades {
                     connection = text(CONNECTION),
                     via = text(VIA),
                     "a proxy in front of max-auth drops the Upgrade header of WebSockets, so sign-ins fall back to a \
-                     slower transport; in nginx, on each tier: {}",
-                    FIX.join(" ")
+                     slower transport; in {product}, on each tier: {}",
+                    fix.join(" ")
                 );
             }
         }
         let problem =
-            Problem::new(ProblemCode::UpgradeRequired, detail).with("arrived", arrived).with("fix", json!(FIX));
+            Problem::new(ProblemCode::UpgradeRequired, detail).with("arrived", arrived).with("fix", json!(fix));
         if request.version() < Version::HTTP_2 {
             // RFC 9110 §15.5.22; HTTP/2 has no such headers.
             return problem

@@ -1,7 +1,7 @@
 //! `max-auth setup TARGET`: a whole proxy or deployment file, with a comment why each line is there. The lines that
-//! streams need come from `config::facts`, where the doctor takes its fixes from.
+//! streams need and the templates come from `proxies`, where the doctor takes its fixes from.
 
-use crate::config::facts::{Fact, Layer, facts};
+use crate::proxies::{Layer, ProxyPosition, Template, templates};
 use std::fmt::Write as _;
 
 /// Where a comment begins (columns), unless its line is longer.
@@ -10,35 +10,8 @@ const COMMENT_AT: usize = 60;
 /// The longest line with a comment behind it; above it the comment gets a line of its own.
 const WIDTH: usize = 132;
 
-/// What can be set up.
-struct Target {
-    name: &'static str,
-    layer: Layer,
-    template: &'static str,
-    /// Reached by another proxy and not by visitors: no TLS, and its own default address.
-    inner: bool,
-    /// Comments behind a line are part of the line in Apache's files and in systemd's.
-    comments_behind: bool,
-}
-
-const fn target(name: &'static str, layer: Layer, template: &'static str) -> Target {
-    Target { name, layer, template, inner: false, comments_behind: true }
-}
-
-const TARGETS: &[Target] = &[
-    target("nginx", Layer::Nginx, include_str!("templates/nginx.conf")),
-    target("nginx-outer", Layer::Nginx, include_str!("templates/nginx.conf")),
-    Target { inner: true, ..target("nginx-inner", Layer::Nginx, include_str!("templates/nginx-inner.conf")) },
-    target("haproxy", Layer::Haproxy, include_str!("templates/haproxy.cfg")),
-    target("caddy", Layer::Caddy, include_str!("templates/Caddyfile")),
-    target("traefik", Layer::Traefik, include_str!("templates/traefik.yml")),
-    target("envoy", Layer::Envoy, include_str!("templates/envoy.yaml")),
-    Target { comments_behind: false, ..target("apache", Layer::Apache, include_str!("templates/apache.conf")) },
-    target("compose", Layer::App, include_str!("templates/compose.yaml")),
-    Target { comments_behind: false, ..target("systemd", Layer::App, include_str!("templates/max-auth.service")) },
-];
-
 /// What the files are about.
+#[derive(Clone)]
 pub struct Options {
     pub domain: String,
     /// Where max-auth listens (for `nginx-outer`: the inner tier).
@@ -56,7 +29,7 @@ pub struct Options {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    #[error("there is nothing to set up for {0:?}; known are: {list}", list = TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", "))]
+    #[error("there is nothing to set up for {0:?}; known are: {list}", list = targets().join(", "))]
     Unknown(String),
     #[error("--{option} {value:?}: {why}")]
     Odd { option: &'static str, value: String, why: &'static str },
@@ -64,11 +37,11 @@ pub enum Refused {
 
 /// The file, as text.
 pub fn file(target: &str, options: &Options) -> Result<String, Refused> {
-    let known = TARGETS.iter().find(|known| known.name == target);
-    let target = known.ok_or_else(|| Refused::Unknown(target.to_owned()))?;
-    let values = values(target, options)?;
+    let known = templates().find(|(_, template)| template.target == target);
+    let (layer, template) = known.ok_or_else(|| Refused::Unknown(target.to_owned()))?;
+    let values = values(template, options)?;
     let value = |name: &str| values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value.as_str());
-    let tls = !options.plain && !target.inner;
+    let tls = !options.plain && !is_inner(template);
     let wanted = |mark: &str| match mark {
         "?tls" => tls,
         "?plain" => !tls,
@@ -80,7 +53,7 @@ pub fn file(target: &str, options: &Options) -> Result<String, Refused> {
         _ => true,
     };
     let mut out = String::new();
-    for line in target.template.lines() {
+    for line in template.text.lines() {
         let (mark, line) = match line.strip_prefix('?') {
             Some(_) => line.split_once(' ').unwrap_or((line, "")),
             None => ("", line),
@@ -91,28 +64,36 @@ pub fn file(target: &str, options: &Options) -> Result<String, Refused> {
         let indent = &line[..line.len() - line.trim_start().len()];
         match line.trim_start().strip_prefix('@') {
             Some(id) => {
-                if let Some(fact) = fact(target.layer, id) {
-                    write_line(&mut out, indent, fact.line, fact.why, target.comments_behind, &values);
+                if let Some(fact) = layer.product().fact(id) {
+                    write_line(&mut out, indent, fact.line, fact.why, template.comments_behind, &values);
                 }
             }
             None => {
                 let (text, comment) = match line.find("    # ").filter(|_| !line.trim_start().starts_with('#')) {
-                    Some(at) if target.comments_behind => (&line[..at], &line[at + 6..]),
+                    Some(at) if template.comments_behind => (&line[..at], &line[at + 6..]),
                     _ => (line, ""),
                 };
-                write_line(&mut out, indent, text.trim_start(), comment, target.comments_behind, &values);
+                write_line(&mut out, indent, text.trim_start(), comment, template.comments_behind, &values);
             }
         }
     }
     // An inline fact.
-    for fact in facts().filter(|fact| fact.layer == target.layer) {
+    for fact in layer.product().all_facts() {
         out = out.replace(&format!("{{={}}}", fact.id), fact.line);
     }
     Ok(out)
 }
 
-fn fact(layer: Layer, id: &str) -> Option<&'static Fact> {
-    facts().find(|fact| fact.layer == layer && fact.id == id)
+/// What can be set up, in the order of the help.
+pub fn targets() -> Vec<&'static str> {
+    let mut all: Vec<(Layer, &str)> = templates().map(|(layer, template)| (layer, template.target)).collect();
+    // Tiers of one product stay together; what is not a proxy comes last.
+    all.sort_by_key(|(layer, _)| (layer.is_elsewhere(), layer.name()));
+    all.into_iter().map(|(_, target)| target).collect()
+}
+
+fn is_inner(template: &Template) -> bool {
+    template.position == ProxyPosition::Inner
 }
 
 /// One line (or block) with its comment behind or, where there is no room, above it.
@@ -147,13 +128,13 @@ fn fill(text: &str, values: &[(&'static str, String)]) -> String {
 }
 
 /// What the templates' placeholders stand for.
-fn values(target: &Target, options: &Options) -> Result<Vec<(&'static str, String)>, Refused> {
-    let tls = !options.plain && !target.inner;
-    let outer = target.name == "nginx-outer";
+fn values(template: &Template, options: &Options) -> Result<Vec<(&'static str, String)>, Refused> {
+    let tls = !options.plain && !is_inner(template);
+    let outer = template.position == ProxyPosition::Outer;
     let upstream =
         options.upstream.clone().unwrap_or(if outer { "127.0.0.1:8080" } else { "127.0.0.1:3001" }.to_owned());
     let site = options.site.clone().unwrap_or(if outer { upstream.clone() } else { "127.0.0.1:5000".to_owned() });
-    let usual = match (target.inner, tls) {
+    let usual = match (is_inner(template), tls) {
         (true, _) => "127.0.0.1:8080",
         (false, true) => "443",
         (false, false) => "80",
@@ -175,20 +156,17 @@ fn values(target: &Target, options: &Options) -> Result<Vec<(&'static str, Strin
         return Err(odd("base-path", &options.base_path, "begins with / and does not end with one"));
     }
     let folder = format!("/etc/letsencrypt/live/{}", options.domain);
-    let certificate = options.certificate.clone().unwrap_or_else(|| match target.layer {
-        Layer::Haproxy => format!("/etc/haproxy/{}.pem", options.domain),
-        _ => format!("{folder}/fullchain.pem"),
+    let certificate = options.certificate.clone().unwrap_or_else(|| match template.certificate {
+        Some(usual) => usual.replace("{domain}", &options.domain),
+        None => format!("{folder}/fullchain.pem"),
     });
     let key = options.key.clone().unwrap_or_else(|| format!("{folder}/privkey.pem"));
     for (option, path) in [("certificate", &certificate), ("key", &key)] {
         safe(option, path, "is a path without spaces", |byte| byte.is_ascii_graphic() && !b";{}\"'#".contains(&byte))?;
     }
-    let title = if outer { "The outer tier: what visitors reach." } else { "One nginx between visitors and max-auth." };
-    // HAProxy and Traefik name every address with a colon.
-    let everywhere = matches!(target.layer, Layer::Haproxy | Layer::Traefik) && address == "0.0.0.0";
+    let everywhere = template.colon_port && address == "0.0.0.0";
     let listen = if everywhere { format!(":{port}") } else { listen.clone() };
-    Ok(vec![
-        ("title", title.to_owned()),
+    let mut values = vec![
         ("domain", options.domain.clone()),
         ("scheme", if tls { "https" } else { "http" }.to_owned()),
         ("base", options.base_path.clone()),
@@ -205,7 +183,11 @@ fn values(target: &Target, options: &Options) -> Result<Vec<(&'static str, Strin
         ("listen", listen),
         ("certificate", certificate),
         ("key", key),
-    ])
+    ];
+    // First, because these may hold others.
+    let own = template.values.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    values.splice(0..0, own);
+    Ok(values)
 }
 
 fn odd(option: &'static str, value: &str, why: &'static str) -> Refused {
@@ -228,7 +210,7 @@ fn host_and_port<'a>(option: &'static str, address: &'a str) -> Result<(&'a str,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::facts::Code;
+    use crate::proxies::{APP, FindingCode as Code};
 
     fn options() -> Options {
         Options {
@@ -257,19 +239,19 @@ mod tests {
 
     #[test]
     fn every_file_holds_the_facts_of_its_layer_and_no_placeholder() {
-        for target in TARGETS {
+        for (layer, template) in templates() {
             for plain in [false, true] {
-                let text = file(target.name, &Options { plain, ..options() }).unwrap();
+                let text = file(template.target, &Options { plain, ..options() }).unwrap();
                 for left in ["{base}", "{=", "{upstream", "{site", "{listen}", "\n@", " @{", "?tls", "?plain"] {
-                    assert!(!text.contains(left), "{} still has {left}:\n{text}", target.name);
+                    assert!(!text.contains(left), "{} still has {left}:\n{text}", template.target);
                 }
                 assert!(text.contains("example.ru") && text.contains("/api/auth/max"), "{text}");
-                let own = facts().filter(|fact| fact.layer == target.layer && target.layer != Layer::App);
-                for fact in own.filter(|fact| fact.cures.iter().any(|code| PREVENTED.contains(code))) {
-                    let other = if target.inner { "client" } else { "client-inner" };
+                let own = layer.product().all_facts().filter(|_| layer != APP);
+                for fact in own.filter(|fact| fact.fixes.iter().any(|code| PREVENTED.contains(code))) {
+                    let other = if is_inner(template) { "client" } else { "client-inner" };
                     let line = fact.line.lines().next().unwrap();
-                    let line = fill(line, &values(target, &options()).unwrap());
-                    assert!(text.contains(&line) || fact.id == other, "{} lacks {line}", target.name);
+                    let line = fill(line, &values(template, &options()).unwrap());
+                    assert!(text.contains(&line) || fact.id == other, "{} lacks {line}", template.target);
                 }
             }
         }
@@ -291,11 +273,11 @@ mod tests {
 
     #[test]
     fn every_reference_of_a_template_is_a_fact() {
-        for target in TARGETS {
-            for line in target.template.lines() {
+        for (layer, template) in templates() {
+            for line in template.text.lines() {
                 let line = if line.starts_with('?') { line.split_once(' ').unwrap_or((line, "")).1 } else { line };
                 if let Some(id) = line.trim_start().strip_prefix('@') {
-                    assert!(fact(target.layer, id).is_some(), "{}: @{id}", target.name);
+                    assert!(layer.product().fact(id).is_some(), "{}: @{id}", template.target);
                 }
             }
         }
@@ -309,9 +291,68 @@ mod tests {
         let bad = file("nginx", &Options { upstream: Some("localhost".into()), ..options() });
         assert_eq!(bad.unwrap_err().to_string(), "--upstream \"localhost\": is not an address such as 127.0.0.1:3001");
         let unknown = file("iis", &options()).unwrap_err().to_string();
-        assert!(
-            unknown.contains("nginx, nginx-outer, nginx-inner, haproxy, caddy, traefik, envoy, apache, compose"),
-            "{unknown}"
-        );
+        assert!(unknown.ends_with("haproxy, nginx, nginx-outer, nginx-inner, traefik, compose, systemd"), "{unknown}");
+    }
+
+    /// Each file as it is printed: by itself, over plain HTTP, and with every option.
+    #[test]
+    fn each_target_prints_what_is_kept() {
+        let given = Options {
+            domain: "login.example.ru".into(),
+            upstream: Some("10.0.0.2:3001".into()),
+            site: Some("10.0.0.3:8000".into()),
+            base_path: "/max".into(),
+            listen: Some("192.0.2.1:8443".into()),
+            certificate: Some("/etc/tls/site.pem".into()),
+            key: Some("/etc/tls/site.key".into()),
+            plain: false,
+        };
+        let port = Options { listen: Some("8443".into()), ..options() };
+        for target in targets() {
+            let mut text = String::new();
+            for (title, options) in [
+                ("as it is", options()),
+                ("--plain", Options { plain: true, ..options() }),
+                ("--listen 8443", port.clone()),
+                ("every option", given.clone()),
+                ("every option and --plain", Options { plain: true, ..given.clone() }),
+            ] {
+                let _ = writeln!(text, "=== {title}\n{}", file(target, &options).unwrap());
+            }
+            crate::snapshot::assert_snapshot(&format!("setup/snapshots/{target}.txt"), &text);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_said_with_its_option() {
+        let with = |change: &dyn Fn(&mut Options)| {
+            let mut options = options();
+            change(&mut options);
+            file("nginx", &options).err().map(|refused| refused.to_string().split(' ').next().unwrap().to_owned())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        for domain in ["a_b", "b/c", ".\u{451}", "a'b"] {
+            assert_eq!(with(&|options| options.domain = domain.into()).as_deref(), Some("--domain"), "{domain}");
+        }
+        assert_eq!(with(&|options| options.domain = "a-b.9.ru".into()), None);
+        for base in ["", "/", "max", "/max/", "/a b", "/a;b", "/a\"b"] {
+            assert_eq!(with(&|options| options.base_path = base.into()).as_deref(), Some("--base-path"), "{base}");
+        }
+        for base in ["/a", "/a/b-c_d.e~f"] {
+            assert_eq!(with(&|options| options.base_path = base.into()), None, "{base}");
+        }
+        for address in ["", "host", ":80", "host:", "host:x", "host:65536", "ho st:80", "ho;st:80"] {
+            assert_eq!(with(&|options| options.upstream = some(address)).as_deref(), Some("--upstream"), "{address}");
+            assert_eq!(with(&|options| options.site = some(address)).as_deref(), Some("--site"), "{address}");
+            assert_eq!(with(&|options| options.listen = some(address)).as_deref(), Some("--listen"), "{address}");
+        }
+        for address in ["[::1]:80", "my-host_1.local:65535"] {
+            assert_eq!(with(&|options| options.upstream = some(address)), None, "{address}");
+        }
+        for path in ["", "/a b", "/a;b", "/a{b", "/a}b", "/a\"b", "/a'b", "/a#b", "/\u{451}"] {
+            let refused = with(&|options| options.certificate = some(path));
+            assert_eq!(refused.as_deref(), Some("--certificate"), "{path}");
+            assert_eq!(with(&|options| options.key = some(path)).as_deref(), Some("--key"), "{path}");
+        }
     }
 }

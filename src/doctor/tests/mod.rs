@@ -1,6 +1,9 @@
 //! The doctor against a server in this process, and against a middle that spoils the line.
 
-use super::{Lang, Options, Report, Trust, examine};
+mod diagnoses;
+mod reports;
+
+use super::{Options, Report, Trust, examine};
 use crate::base::clock::Clock;
 use crate::base::places::Places;
 use crate::base::rng::Rng;
@@ -8,6 +11,7 @@ use crate::base::tasks::Tasks;
 use crate::config::{Config, Flags};
 use crate::drivers::{AccountQr, OpenLogins};
 use crate::login::{Grants, Registry, Settings};
+use crate::proxies::{FindingCode, Lang};
 use crate::server::{self, Parts};
 use crate::session::Sessions;
 use crate::signin::Drivers;
@@ -264,7 +268,7 @@ async fn one_worker_is_told_as_such_and_soon() {
 fn the_troubleshooting_page_has_a_heading_per_code() {
     let text = include_str!("../../../docs/troubleshooting.md");
     let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-    let codes: Vec<&str> = crate::config::facts::Code::ALL.iter().map(|code| code.name()).collect();
+    let codes: Vec<&str> = FindingCode::ALL.iter().map(|code| code.name()).collect();
     assert_eq!(headings, codes);
 }
 
