@@ -60,3 +60,30 @@ impl fmt::Debug for Opcode {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Opcode;
+
+    #[test]
+    fn opcodes_are_shown_with_the_names_that_clients_of_max_use() {
+        for (number, shown) in [
+            (1, "1 PING"),
+            (3, "3 RECONNECT"),
+            (5, "5 LOG"),
+            (6, "6 SESSION_INIT"),
+            (19, "19 LOGIN"),
+            (20, "20 LOGOUT"),
+            (96, "96 SESSIONS_INFO"),
+            (115, "115 AUTH_LOGIN_CHECK_PASSWORD"),
+            (288, "288 GET_QR"),
+            (289, "289 GET_QR_STATUS"),
+            (290, "290 AUTH_QR_APPROVE"),
+            (291, "291 LOGIN_BY_QR"),
+            (4711, "4711"),
+        ] {
+            assert_eq!(Opcode(number).to_string(), shown);
+            assert_eq!(format!("{:?}", Opcode(number)), shown);
+        }
+    }
+}

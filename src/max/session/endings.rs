@@ -120,3 +120,51 @@ fn a_login_without_a_person_is_ended_all_the_same() {
     let End::Refused { refusal, logout: Logout::Confirmed } = story.ended() else { panic!() };
     assert_eq!(refusal.kind, RefusalKind::OurBug);
 }
+
+#[test]
+fn a_late_login_whose_logout_fails_leaves_its_token() {
+    let mut story = Story::approved();
+    let (seq, opcode) = story.asked;
+    story.after(10_000).expect(20);
+    let logout = story.asked;
+    // An answer to something else is not the one that was given up on.
+    story.frame(Frame::answer(seq.wrapping_add(7), opcode, Some(login()))).quiet();
+    assert!(!story.session.holds_token() && story.session.login_in_flight());
+    story.frame(Frame::answer(seq, opcode, Some(login()))).quiet();
+    assert!(story.session.holds_token() && !story.session.login_in_flight());
+    story.asked = logout;
+    story.refuse("internal").expect(19).answer(json!({})).expect(20).refuse("internal");
+    assert_eq!(story.ended(), End::Lost { why: Lost::AnswerTimeout { opcode: Opcode::LOGIN_BY_QR } });
+    assert_eq!(story.session.take_token().unwrap().expose(), "An_canary");
+}
+
+#[test]
+fn a_login_that_is_refused_while_stopping_needs_no_logout() {
+    for code in ["track.not.found", "internal"] {
+        let mut story = Story::approved();
+        story.session.stop(now(story.mono));
+        story.quiet().refuse(code);
+        assert_eq!(story.ended(), End::Stopped { logout: Logout::NotNeeded }, "{code}");
+        assert!(!story.session.login_in_flight());
+    }
+    let mut story = Story::approved();
+    story.refuse("login.blocked");
+    let End::Refused { refusal, logout: Logout::NotNeeded } = story.ended() else { panic!() };
+    assert_eq!(refusal.kind, RefusalKind::Blocked, "nobody stopped");
+}
+
+#[test]
+fn no_log_line_shows_a_link_or_a_hint() {
+    let link = "https://max.ru/:auth/secret".to_owned();
+    let shown: Vec<String> = [
+        SessionEvent::Initialised,
+        SessionEvent::Code { link, ttl: Duration::from_secs(60), unix_expires_ms: 1 },
+        SessionEvent::Approved,
+        SessionEvent::PasswordWanted { hint: Some("secret".into()), wrong: false },
+        SessionEvent::Identified,
+    ]
+    .iter()
+    .map(|event| format!("{event:?}"))
+    .collect();
+    assert_eq!(shown, ["Initialised", "Code", "Approved", "PasswordWanted", "Identified"]);
+}
