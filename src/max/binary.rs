@@ -12,7 +12,7 @@ use super::frame::{Cmd, DecodeError, EncodeError, Frame, Head, MAX_FRAME_BYTES};
 use super::msgpack;
 use super::opcode::Opcode;
 
-pub const HEADER_BYTES: usize = 10;
+pub const HEADER_BYTES: usize = super::frame::BINARY_HEADER_BYTES;
 
 const VERSION: u8 = 10;
 
