@@ -20,6 +20,7 @@ mod server;
 mod session;
 mod setup;
 mod signin;
+mod texts;
 mod transport;
 mod upstream;
 

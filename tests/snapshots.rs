@@ -1,171 +1,111 @@
-//! What outsiders see, kept as text: `--help` of every command, and what each address answers to each method.
-//! `UPDATE=1 cargo test --test snapshots` writes it again; the difference is then a part of the change.
+//! What outsiders meet, kept as files: the help of every command, the routes. A change shows as a difference of one of
+//! them. `UPDATE=1 cargo test --test snapshots` writes them anew.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::disallowed_methods, reason = "a test reads its own environment")]
+#![allow(clippy::disallowed_methods, reason = "a test may read the environment and start our program")]
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Compares with the kept text, or keeps this one.
-fn assert_snapshot(name: &str, text: &str) {
-    let path = root().join("tests/snapshots").join(name);
+/// Compares `text` with the snapshot of that name, or writes it.
+fn check(name: &str, text: &str) {
+    let path: PathBuf = root().join("tests/snapshots").join(name);
     if std::env::var_os("UPDATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        return fs::write(&path, text).unwrap();
-    }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    if kept == text {
+        fs::write(&path, text).unwrap();
         return;
     }
-    let (kept_lines, lines): (Vec<&str>, Vec<&str>) = (kept.lines().collect(), text.lines().collect());
-    let gone = kept_lines.iter().filter(|line| !lines.contains(line)).map(|line| format!("- {line}"));
-    let new = lines.iter().filter(|line| !kept_lines.contains(line)).map(|line| format!("+ {line}"));
-    let difference: Vec<String> = gone.chain(new).collect();
-    panic!("tests/snapshots/{name} (UPDATE=1 writes it again):\n{}", difference.join("\n"));
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, kept, "{name} has changed; if it should, UPDATE=1 cargo test --test snapshots, and look at it");
 }
 
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_max-auth"));
-    command.args(arguments).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("MAX_AUTH_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-fn help(words: &[&str]) -> String {
-    let output = command(&[words, &["--help"]].concat()).output().unwrap();
-    assert!(output.status.success(), "{words:?}");
+fn help(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_max-auth")).args(arguments).arg("--help").output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The names under "Commands:".
+fn commands(help: &str) -> Vec<String> {
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
 #[test]
 fn the_help_of_every_command() {
-    let commands = |text: &str| -> Vec<String> {
-        let list = text.split("\nCommands:\n").nth(1).unwrap_or_default().split("\n\n").next().unwrap_or_default();
-        let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-        names
-            .filter_map(|line| line.split_whitespace().next())
-            .filter(|name| *name != "help")
-            .map(str::to_owned)
-            .collect()
-    };
-    let whole = help(&[]);
-    assert_snapshot("help/max-auth.txt", &whole);
-    let names = commands(&whole);
-    assert!(names.len() >= 6, "{names:?}");
-    for name in names {
-        let text = help(&[&name]);
-        for inner in commands(&text) {
-            assert_snapshot(&format!("help/{name}-{inner}.txt"), &help(&[&name, &inner]));
+    let top = help(&[]);
+    check("help/max-auth.txt", &top);
+    let mut kept = BTreeSet::from(["max-auth.txt".to_owned()]);
+    for command in commands(&top) {
+        let text = help(&[&command]);
+        check(&format!("help/{command}.txt"), &text);
+        kept.insert(format!("{command}.txt"));
+        for below in commands(&text) {
+            check(&format!("help/{command}-{below}.txt"), &help(&[&command, &below]));
+            kept.insert(format!("{command}-{below}.txt"));
         }
-        assert_snapshot(&format!("help/{name}.txt"), &text);
     }
+    assert!(kept.len() > 8, "{kept:?}");
+    let names = fs::read_dir(root().join("tests/snapshots/help")).unwrap();
+    let there: BTreeSet<String> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(there, kept, "a command is gone, its snapshot is not");
 }
 
-/// A demo server: it needs nothing.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start() -> Self {
-        // Taken and given back: nobody else is handed it in the moment between.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut child = command(&["serve", "--demo", "--listen", &address.to_string()])
-            .env("MAX_AUTH_SERVER_OPS_LISTEN", "127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let said = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("http://")));
-        assert!(said.is_some(), "the server prints its address");
-        Self { child, address }
-    }
-
-    /// Status and some headers of the answer to a request without a body.
-    fn ask(&self, method: &str, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let host = format!("Host: {}\r\nOrigin: http://{}", self.address, self.address);
-        write!(stream, "{method} {path} HTTP/1.1\r\n{host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
-        let text = String::from_utf8_lossy(&bytes);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap();
-        let header = |name: &str| {
-            head.lines().find_map(|line| {
-                let (key, value) = line.split_once(':')?;
-                key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+/// Each `.route(…)` of a router's file: the address and the methods it takes.
+fn routes(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let mut found = Vec::new();
+    let served = text.split("\n#[cfg(test)]").next().unwrap();
+    for call in served.split(".route(").skip(1) {
+        let Some((address, rest)) = call.split_once(", ") else { continue };
+        let address = address.trim_start_matches("&format!(").trim_start_matches('&');
+        let address = address.trim_matches(['"', ' ']).trim_end_matches("\")");
+        let address = address.replace("{{", "{").replace("}}", "}");
+        let methods: Vec<&str> = ["get", "post", "delete", "any"]
+            .into_iter()
+            .filter(|method| {
+                let end = rest.find('\n').unwrap_or(rest.len());
+                rest[..end].contains(&format!("{method}("))
             })
-        };
-        let code = body.split_once("\"code\":\"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default();
-        let parts = [header("content-type"), header("cache-control"), header("allow"), Some(code.to_owned())];
-        let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
-        format!("{status} {}", parts.join(" | ")).trim_end().to_owned()
+            .collect();
+        found.push(format!("{} {address}", methods.join(",")));
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
-}
-
-/// Every address that the server's source names below its base path, so that a new one is here without being added.
-fn routes() -> BTreeSet<String> {
-    let mut files = Vec::new();
-    sources(&root().join("src/server"), &mut files);
-    let mut routes = BTreeSet::from([String::new(), "/".to_owned(), "/no-such-thing".to_owned()]);
-    for file in files {
-        let text = fs::read_to_string(file).unwrap();
-        for route in text.split(".route(&format!(\"{base}").skip(1) {
-            let route = route.split('"').next().unwrap();
-            routes.insert(route.replace("{{", "{").replace("}}", "}"));
-        }
-    }
-    routes
+    found
 }
 
 #[test]
-fn what_each_address_answers_to_each_method() {
-    let server = Server::start();
-    let mut table = String::new();
-    let routes = routes();
-    assert!(routes.len() >= 15, "{routes:?}");
-    for route in routes {
-        let path = route.replace("{login}", "abc").replace("{unique}", "x1").replace("{file}", "x");
-        for method in ["GET", "POST", "DELETE", "PUT"] {
-            let answer = server.ask(method, &format!("/api/auth/max{path}"));
-            table += &format!("{method:<6} {:<32} {answer}\n", if route.is_empty() { "(base)" } else { &route });
+fn the_routes() {
+    let mut text = String::new();
+    let mut files = Vec::new();
+    collect(&root().join("src/server"), &mut files);
+    files.sort();
+    for file in files {
+        let name = file.strip_prefix(root()).unwrap().display().to_string();
+        let found = routes(&name);
+        if !found.is_empty() {
+            text += &format!("{name}\n");
+            for route in found {
+                text += &format!("    {route}\n");
+            }
         }
     }
-    assert_snapshot("routes.txt", &table);
+    check("routes.txt", &text);
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
 }

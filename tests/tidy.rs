@@ -13,7 +13,8 @@ const LONGEST: usize = 460;
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("probe", &[]),
-    ("config", &["base"]),
+    ("texts", &[]),
+    ("config", &["base", "texts"]),
     ("observe", &["base", "config"]),
     ("max", &[]),
     ("signin", &["base"]),
@@ -21,9 +22,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("session", &["base", "signin"]),
     ("emulator", &["base", "max"]),
     ("drivers", &["base", "config", "max", "signin", "upstream"]),
-    ("login", &["base", "signin"]),
-    ("transport", &["base", "login", "probe", "signin"]),
-    ("server", &["base", "config", "login", "probe", "session", "transport"]),
+    ("login", &["base", "signin", "texts"]),
+    ("transport", &["base", "login", "probe", "signin", "texts"]),
+    ("server", &["base", "config", "login", "probe", "session", "texts", "transport"]),
     ("doctor", &["base", "config", "drivers", "probe", "signin", "upstream"]),
     ("setup", &["config"]),
     (
@@ -211,6 +212,30 @@ fn codes_of_problems_stand_in_one_place() {
             let literal = format!("\"{code}\"");
             assert!(!production(&text).contains(&literal), "src/{name} says {literal}; ProblemCode does");
         }
+    }
+}
+
+/// Whether a text holds a Cyrillic letter.
+fn has_russian(text: &str) -> bool {
+    text.chars().any(|c| ('\u{400}'..='\u{4ff}').contains(&c))
+}
+
+#[test]
+fn what_visitors_read_stands_in_one_place() {
+    for (name, text) in source() {
+        let visitors = ["server/", "transport/", "login/", "signin/", "session/"];
+        if is_test(&name) || !visitors.iter().any(|folder| name.starts_with(folder)) {
+            continue;
+        }
+        assert!(!has_russian(production(&text)), "src/{name} has words of its own; they belong into web/texts.js");
+    }
+    let folders = [root().join("web"), root().join("src/server/pages")];
+    for entry in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // The demo's site and phone are no part of anybody's sign-in.
+        let ours = name == "texts.js" || name.starts_with("demo.") || name.starts_with("phone.");
+        assert!(ours || !has_russian(&read(&path)), "{name} has words of its own; they belong into web/texts.js");
     }
 }
 

@@ -10,13 +10,13 @@ mod files;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod hop;
-mod html;
 mod listener;
 mod logins;
 mod middleware;
+mod no_script;
 mod ops;
 mod origin;
-mod plain;
+mod pages;
 mod probe;
 mod router;
 mod sign_in;
