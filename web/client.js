@@ -72,7 +72,7 @@ const SERVER_FIRST_MS = 20 * SECOND; // it ends a login itself, if it can be rea
 const HIDDEN_SUSPECT_MS = 5 * SECOND; // a page hidden for longer does not trust its socket
 const MAY_COME_BACK = 4001; // what 1001 says; a page must not send that
 const FRESH_LOGINS_PER_MINUTE = 3;
-const UNTOLD_MAX = 10; // failures that wait to be told to the server
+const UNREPORTED_MAX = 10; // failures that wait to be told to the server
 const UNPROVEN_LOGINS_MAX = 3; // so many logins in a row unknown from the start: the cookie does not stick
 
 /**
@@ -82,7 +82,7 @@ const UNPROVEN_LOGINS_MAX = 3; // so many logins in a row unknown from the start
  * @returns {Stop}
  */
 export function startMaxAuth(onEvent, options = {}) {
-  const attempt = new Attempt(onEvent, options);
+  const attempt = new LoginClient(onEvent, options);
   void attempt.begin();
   return Object.assign(() => attempt.stop(), {
     password: (/** @type {string} */ text) => attempt.password(text),
@@ -90,12 +90,12 @@ export function startMaxAuth(onEvent, options = {}) {
   });
 }
 
-class Attempt {
+class LoginClient {
   /** @type {Report[]} the last 20 things that went wrong */
   report = [];
 
   /** @type {string[]} of those, what the server has not been told */
-  #untold = [];
+  #unreportedFailures = [];
 
   #onEvent;
   #env;
@@ -193,7 +193,7 @@ class Attempt {
       const response = await this.#fetch(base, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
-        body: JSON.stringify(this.#wish()),
+        body: JSON.stringify(this.#startRequest()),
         signal: abort.signal,
       });
       if (!response.ok) {
@@ -215,7 +215,7 @@ class Attempt {
     return { body: null, problem: null };
   }
 
-  #wish() {
+  #startRequest() {
     const { returnTo, userAgent } = this.#options;
     return { userAgent: userAgent ?? describeBrowser(), returnTo, locale: this.#locale };
   }
@@ -223,7 +223,7 @@ class Attempt {
   /** True when there is an outcome: a login, or the server's word that there will be none. @returns {Promise<boolean>} */
   #beginOverSocket() {
     return new Promise((resolve) => {
-      this.#openWs(`${this.#env.base}?beat=1`, this.#wish(), (wire) => {
+      this.#openWs(`${this.#env.base}?beat=1`, this.#startRequest(), (wire) => {
         const login = wire?.data?.login;
         if (typeof login === 'string' && login) {
           this.#newLogin(login);
@@ -419,10 +419,10 @@ class Attempt {
 
   /**
    * @param {string} address
-   * @param {object | null} [hello] what begins a login
+   * @param {object | null} [startMessage] what begins a login
    * @param {((wire: Wire | null) => void) | null} [begun] gets the first event of it, or null
    */
-  #openWs(address, hello = null, begun = null) {
+  #openWs(address, startMessage = null, begun = null) {
     /** @param {Wire | null} wire */
     const begin = (wire) => {
       const tell = begun;
@@ -454,7 +454,7 @@ class Attempt {
         over(why);
       },
     });
-    const stream = openSocket(this.#env, address.replace(/^http/, 'ws'), hello, {
+    const stream = openSocket(this.#env, address.replace(/^http/, 'ws'), startMessage, {
       onMark: (mark) => judge.mark(mark),
       onEvent: (wire) => {
         if (begun) begin(wire);
@@ -701,7 +701,7 @@ class Attempt {
     if (this.#after) params.set('after', this.#after);
     for (const [key, value] of Object.entries(query)) if (value) params.set(key, value);
     // What failed goes along with the next request, so that the operator's metrics show it.
-    if (this.#untold.length) params.set('failed', this.#untold.splice(0).join(','));
+    if (this.#unreportedFailures.length) params.set('failed', this.#unreportedFailures.splice(0).join(','));
     return `${this.#env.base}/${encodeURIComponent(this.#login)}/events${unique}?${params}`;
   }
 
@@ -733,8 +733,8 @@ class Attempt {
     this.report.push({ at: this.#env.clock.now(), transport, why });
     if (this.report.length > 20) this.report.shift();
     const [reason, status] = why.split(' ');
-    if (this.#untold.length < UNTOLD_MAX)
-      this.#untold.push(`${transport}.${reason}${reason === 'http' ? `-${status}` : ''}`);
+    if (this.#unreportedFailures.length < UNREPORTED_MAX)
+      this.#unreportedFailures.push(`${transport}.${reason}${reason === 'http' ? `-${status}` : ''}`);
   }
 
   /** What failed on the previous page is not tried first on this one. */

@@ -12,7 +12,7 @@ const ENGLISH = {
   page: 'or on a page of its own',
   leave: 'Sign out',
   got: 'You are signed in. The site received your profile only; the temporary MAX session has ended.',
-  tip: 'This demo needs no network: an emulator answers instead of MAX, and the code is confirmed on a pretend',
+  tip: 'This demo needs no network: an emulator answers instead of MAX, and the code is confirmed on a simulated',
   tipPhone: 'phone',
   story: 'What is happening',
   empty: 'The events of a login appear here as the server sends them.',

@@ -1,5 +1,5 @@
 // @ts-check
-/** The emulator's pretend phone: open codes, and what somebody holding a phone could do with them. */
+/** The emulator's simulated phone: open codes, and what somebody holding a phone could do with them. */
 
 /**
  * @typedef {object} Code

@@ -170,7 +170,7 @@ export const PANEL_CSS = `${BASE}
   .wrong { margin: 0; font-size: .875rem; color: var(--bad); }
   .stage form .wrong { color: var(--bad); max-width: none; }
   form .primary { width: 100%; }
-  .hush { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+  .sr-status { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
   @keyframes breathe { 50% { opacity: .45; } }
   @keyframes turn { to { transform: rotate(1turn); } }

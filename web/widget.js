@@ -126,7 +126,7 @@ export class MaxAuthPanel extends HTMLElement {
       void this.#sendPassword();
     });
     const shadow = this.shadowRoot ?? this.attachShadow({ mode: 'open' });
-    dress(shadow, PANEL_CSS);
+    applyStyles(shadow, PANEL_CSS);
     shadow.replaceChildren(root);
   }
 
@@ -144,7 +144,7 @@ export class MaxAuthPanel extends HTMLElement {
 
     if (!staged) {
       if (state !== 'waiting') this.#clearCode();
-      say(view.status, state === 'idle' ? '' : text[/** @type {'code'} */ (state)]);
+      setText(view.status, state === 'idle' ? '' : text[/** @type {'code'} */ (state)]);
       if (state === 'waiting' && this.#expiresAt) this.#startTicking();
       return;
     }
@@ -163,7 +163,7 @@ export class MaxAuthPanel extends HTMLElement {
     view.again.hidden = state !== 'error' || data.retry === false;
     if (state === 'password') this.#showPassword(data, before === 'password');
     if (state === 'error') this.#showError(data);
-    say(view.hush, [title, body].filter(Boolean).join('. '));
+    setText(view.srStatus, [title, body].filter(Boolean).join('. '));
   }
 
   /** @param {State} state @param {any} data @returns {[string, string]} */
@@ -291,7 +291,7 @@ export class MaxAuthPanel extends HTMLElement {
     view.frame.classList.toggle('stale', seconds === 0);
     view.left.textContent =
       seconds > 0 ? `${view.text.left} ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}` : '';
-    say(view.status, seconds > 0 ? view.text.waiting : view.text.refreshing);
+    setText(view.status, seconds > 0 ? view.text.waiting : view.text.refreshing);
   }
 }
 
@@ -349,7 +349,7 @@ function build(text, client) {
   const send = h('button', { class: 'primary', type: 'submit' }, text.passwordSend);
   const form = h('form', { hidden: '' }, h('label', { for: 'secret' }, text.passwordLabel), input, hint, wrong, send);
   const stage = h('div', { class: 'stage off' }, badge, title, body, form, again, fine);
-  const hush = h('p', { class: 'hush', role: 'status' });
+  const srStatus = h('p', { class: 'sr-status', role: 'status' });
 
   const site = client
     ? h('p', { class: 'site' }, `${text.forClient} `, h('b', {}, client), ` · ${location.host}`)
@@ -359,7 +359,7 @@ function build(text, client) {
     { class: 'panel' },
     h('header', {}, h('h2', {}, text.title), site),
     h('div', { class: 'views' }, code, stage),
-    hush,
+    srStatus,
   );
   return {
     root,
@@ -385,7 +385,7 @@ function build(text, client) {
     wrong,
     send,
     stage,
-    hush,
+    srStatus,
   };
 }
 
@@ -396,7 +396,7 @@ function stageOf(stage) {
 }
 
 /** Tells a screen reader once, not at every tick. @param {HTMLElement} element @param {string} text */
-function say(element, text) {
+function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
@@ -424,7 +424,7 @@ export class MaxAuthButton extends HTMLElement {
 
   connectedCallback() {
     if (!this.shadowRoot) {
-      dress(this.attachShadow({ mode: 'open' }), BUTTON_CSS).append(this.#button, this.#dialog);
+      applyStyles(this.attachShadow({ mode: 'open' }), BUTTON_CSS).append(this.#button, this.#dialog);
       this.#dialog.append(this.#panel, this.#close);
       this.#button.addEventListener('click', () => this.open());
       this.#close.addEventListener('click', () => this.#dialog.close());
@@ -513,7 +513,7 @@ function localeOf(element) {
 const sheets = new Map();
 
 /** Constructed sheets need no `style-src 'unsafe-inline'`. @param {ShadowRoot} shadow @param {string} css */
-function dress(shadow, css) {
+function applyStyles(shadow, css) {
   let sheet = sheets.get(css);
   if (!sheet) {
     sheet = new CSSStyleSheet();

@@ -10,9 +10,10 @@
 
 use super::frame::{Cmd, DecodeError, EncodeError, Frame, Head, MAX_FRAME_BYTES};
 use super::msgpack;
+pub use super::msgpack::Wrapped;
 use super::opcode::Opcode;
 
-pub const HEADER_BYTES: usize = 10;
+pub const HEADER_BYTES: usize = super::frame::BINARY_HEADER_BYTES;
 
 const VERSION: u8 = 10;
 
@@ -22,16 +23,6 @@ const PLAIN: u8 = 0x00;
 const ZSTANDARD: u8 = 0xFF;
 /// The largest ratio that is written. Sources disagree on what 0x80 to 0xFE mean to MAX; nobody sends them.
 const MAX_RATIO_WRITTEN: usize = 0x7F;
-
-/// Which integers are wrapped in MessagePack's ext type 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrapped {
-    Nothing,
-    /// Those that need 64 bits, as MAX does.
-    Long,
-    /// Every one, as a capture of MAX shows for small ones: the hardest case for a reader.
-    Every,
-}
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,9 @@ use serde_json::Value;
 use zeroize::Zeroize;
 
 use super::opcode::Opcode;
-use super::{binary, json};
+
+/// Before the body of a binary frame, in bytes.
+pub const BINARY_HEADER_BYTES: usize = 10;
 
 /// The largest frame, in bytes, after decompression. A QR sign-in needs about 2 KiB; the answer to the fallback LOGIN
 /// can hold chats and settings, which is where the rest comes from. 24 bits of length would allow 16 MiB, and LZ4 in
@@ -136,37 +138,6 @@ pub enum Received<'a> {
     Binary(&'a [u8]),
 }
 
-impl Received<'_> {
-    /// What can be known of a message that no dialect can decode: of whichever dialect and version it is, where its head
-    /// stands as expected. `None` when even that cannot be read.
-    pub fn head(self) -> Option<Head> {
-        match self {
-            Self::Text(text) => json::head(text),
-            Self::Binary(bytes) => binary::head(bytes),
-        }
-    }
-}
-
-impl Dialect {
-    /// Writes a frame. The binary dialect is left uncompressed, which MAX accepts; see [`binary::encode`] for the rest.
-    pub fn encode(self, frame: &Frame) -> Result<Wire, EncodeError> {
-        match self {
-            Self::Json => json::encode(frame).map(Wire::Text),
-            Self::Binary => binary::encode(frame, binary::Packing::PLAIN).map(Wire::Binary),
-        }
-    }
-
-    /// Reads a frame.
-    pub fn decode(self, message: Received<'_>) -> Result<Frame, DecodeError> {
-        match (self, message) {
-            (Self::Json, Received::Text(text)) => json::decode(text),
-            (Self::Binary, Received::Binary(bytes)) => binary::decode(bytes),
-            (Self::Json, Received::Binary(_)) => Err(DecodeError::Dialect { expected: "JSON text", got: "binary" }),
-            (Self::Binary, Received::Text(_)) => Err(DecodeError::Dialect { expected: "binary", got: "text" }),
-        }
-    }
-}
-
 /// Why a frame cannot be written. Our own frames are far below the limit; a payload of the emulator's user may not be.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
@@ -195,7 +166,7 @@ pub enum DecodeError {
     Cmd(u8),
     #[error("not a JSON frame: {kind} at line {line}, column {column}")]
     Json { kind: &'static str, line: usize, column: usize },
-    #[error("{0} bytes, a header alone has {header}", header = binary::HEADER_BYTES)]
+    #[error("{0} bytes, a header alone has {header}", header = BINARY_HEADER_BYTES)]
     Header(usize),
     #[error("the header promises {declared} bytes of body, {present} follow")]
     Length { declared: usize, present: usize },

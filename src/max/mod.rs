@@ -15,6 +15,7 @@
 //! | `session` | the order of things: INIT to LOGOUT |
 
 pub mod binary;
+mod dialect;
 pub mod frame;
 mod json;
 pub mod message;

@@ -9,8 +9,17 @@ use std::fmt::Write as _;
 use rmpv::Value as Packed;
 use serde_json::{Map, Number, Value};
 
-use super::binary::Wrapped;
 use super::frame::{DecodeError, EncodeError, MAX_NESTING, MAX_VALUES};
+
+/// Which integers are wrapped in MessagePack's ext type 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrapped {
+    Nothing,
+    /// Those that need 64 bits, as MAX does.
+    Long,
+    /// Every one, as a capture of MAX shows for small ones: the hardest case for a reader.
+    Every,
+}
 
 /// The ext type that MAX wraps integers in.
 const EXT_INTEGER: i8 = 1;

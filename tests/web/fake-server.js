@@ -92,7 +92,7 @@ class Login {
   /** @param {number} ttl */
   code(ttl) {
     this.expiresAt = Date.now() + ttl;
-    this.add('qr', { qrLink: this.link, svg: pretendCode(this.track), expiresAt: this.expiresAt, ttl });
+    this.add('qr', { qrLink: this.link, svg: simulatedCode(this.track), expiresAt: this.expiresAt, ttl });
     this.stage('waiting');
   }
   approve() {
@@ -111,7 +111,7 @@ class Login {
 }
 
 /** Looks like a QR code and is none: this server has no phone that would read it. @param {string} seed */
-function pretendCode(seed) {
+function simulatedCode(seed) {
   const size = 33;
   const at = (/** @type {number} */ i) => seed.charCodeAt(i % seed.length) * (i + 7);
   let path = '';

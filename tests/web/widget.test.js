@@ -89,7 +89,7 @@ test('the dialog shows a code, names the site, and Escape gives the login up', {
   assert.deepEqual(complaints, []);
 });
 
-test('a whole sign-in on the demo site, approved on the pretend phone', { skip }, async () => {
+test('a whole sign-in on the demo site, approved on the simulated phone', { skip }, async () => {
   await openDialog();
   const phone = await page.context().newPage();
   await phone.goto(`${server.origin}/phone`);
