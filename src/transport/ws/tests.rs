@@ -11,7 +11,7 @@ use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run,
 };
 use crate::texts::{Locale, Texts};
-use crate::transport::ends::Transport;
+use crate::transport::stream_stats::StreamTransport;
 use tokio::io::DuplexStream;
 use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
@@ -95,7 +95,7 @@ impl World {
             who: ClientAddress { ip: [192, 0, 2, 1].into(), unlisted_proxy: false },
             flow: Fingerprint::of(flow),
             is_phone: false,
-            beat: false,
+            heartbeat: false,
         }
     }
 
@@ -105,14 +105,14 @@ impl World {
         self.tasks.spawn("server", async move {
             let tasks = context.tasks.clone();
             if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE, None).await, context).await {
-                serve(Box::new(opened), tasks, recorder()).await;
+                serve(Box::new(opened), tasks, guard()).await;
             }
         });
         WebSocketStream::from_raw_socket(theirs, Role::Client, None).await
     }
 
     /// A login and a socket that resumed it by URL.
-    async fn resumed(&self, after: Option<Position>, beat: bool) -> (Arc<Login>, Browser) {
+    async fn resumed(&self, after: Option<Position>, heartbeat: bool) -> (Arc<Login>, Browser) {
         let start = StartParams {
             browser: BrowserInfo::default(),
             purpose: Purpose::Site { return_to: "/".into() },
@@ -127,14 +127,14 @@ impl World {
         let tasks = self.tasks.clone();
         self.tasks.spawn("server", async move {
             let socket = server_socket(ours, BROWSER_MESSAGE, None).await;
-            serve(Box::new(Opened { socket, reader, after, beat }), tasks, recorder()).await;
+            serve(Box::new(Opened { socket, reader, after, heartbeat }), tasks, guard()).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
     }
 }
 
-fn recorder() -> Recorder {
-    Recorder::new(Arc::default(), "test".into(), Transport::WebSocket)
+fn guard() -> StreamGuard {
+    StreamGuard::new(Arc::default(), "test".into(), StreamTransport::WebSocket)
 }
 
 async fn say(browser: &mut Browser, text: &str) {
@@ -230,9 +230,9 @@ async fn beats_are_seen_only_by_those_who_asked_and_prove_delivery_at_once() {
     let world = world(15);
     let (login, mut browser) = world.resumed(None, true).await;
     let all = login.log.read(None).unwrap().next;
-    assert_eq!(story(&mut browser).await[..6], ["beat", "status", "status", "qr", "status", "beat"]);
+    assert_eq!(story(&mut browser).await[..6], ["heartbeat", "status", "status", "qr", "status", "heartbeat"]);
     let (_, mut quiet) = world.resumed(None, false).await;
-    assert!(!story(&mut quiet).await.contains(&"beat".to_owned()));
+    assert!(!story(&mut quiet).await.contains(&"heartbeat".to_owned()));
     assert_eq!(all.offset, 4);
 }
 
@@ -324,8 +324,8 @@ async fn marks_say_when_they_were_sent_and_when_the_next_one_comes() {
     let world = world(30);
     let (_login, mut browser) = world.resumed(None, true).await;
     let all = timed(&mut browser, 29_000).await;
-    let marks: Vec<_> = all.iter().filter(|(_, message)| message["event"] == "beat").collect();
-    assert_eq!(all[0].1["event"], "beat", "before the events, so that a browser knows how late they are");
+    let marks: Vec<_> = all.iter().filter(|(_, message)| message["event"] == "heartbeat").collect();
+    assert_eq!(all[0].1["event"], "heartbeat", "before the events, so that a browser knows how late they are");
     for pair in marks.windows(2) {
         let ((at, mark), (next_at, next)) = (&pair[0], &pair[1]);
         let said = mark["next"].as_u64().unwrap();
@@ -344,7 +344,9 @@ async fn a_mark_follows_each_event_where_something_may_hold_the_last_bytes() {
     let all = timed(&mut browser, 4_000).await;
     let qr = all.iter().position(|(_, message)| message["event"] == "qr").unwrap();
     let (at, _) = all[qr];
-    assert!(all[qr..].iter().any(|(later, message)| message["event"] == "beat" && (1..=160).contains(&(later - at))));
+    assert!(
+        all[qr..].iter().any(|(later, message)| message["event"] == "heartbeat" && (1..=160).contains(&(later - at)))
+    );
 }
 
 #[tokio::test(start_paused = true)]
