@@ -10,6 +10,8 @@ mod config;
 mod doctor;
 mod drivers;
 mod emulator;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod login;
 mod max;
 mod observe;

@@ -1,6 +1,8 @@
 //! The settings: read once at the start, then handed out in parts. The only module that reads the environment.
 
 pub mod facts;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -304,8 +306,7 @@ fn public_url(text: String) -> Result<Url, String> {
 
 fn base_path(value: &Value) -> Result<String, String> {
     let path = value::text(value)?;
-    let fine = path.len() > 1
-        && path.starts_with('/')
+    let fine = path.starts_with('/')
         && !path.ends_with('/')
         && !path.contains("//")
         && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte));

@@ -6,6 +6,8 @@ mod conclude;
 mod decode;
 mod explain;
 mod finding;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod hops;
 mod http;
 mod nginx;

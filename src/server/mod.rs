@@ -7,6 +7,8 @@ mod connection;
 mod cookie;
 mod extract;
 mod files;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod listener;
 mod login_commands;
 mod login_streams;

@@ -230,9 +230,9 @@ async fn beats_are_seen_only_by_those_who_asked_and_prove_delivery_at_once() {
     let world = world(15);
     let (login, mut browser) = world.resumed(None, true).await;
     let all = login.log.read(None).unwrap().next;
-    assert_eq!(story(&mut browser).await[..6], ["heartbeat", "status", "status", "qr", "status", "heartbeat"]);
+    assert_eq!(story(&mut browser).await[..6], ["beat", "status", "status", "qr", "status", "beat"]);
     let (_, mut quiet) = world.resumed(None, false).await;
-    assert!(!story(&mut quiet).await.contains(&"heartbeat".to_owned()));
+    assert!(!story(&mut quiet).await.contains(&"beat".to_owned()));
     assert_eq!(all.offset, 4);
 }
 
@@ -324,8 +324,8 @@ async fn marks_say_when_they_were_sent_and_when_the_next_one_comes() {
     let world = world(30);
     let (_login, mut browser) = world.resumed(None, true).await;
     let all = timed(&mut browser, 29_000).await;
-    let marks: Vec<_> = all.iter().filter(|(_, message)| message["event"] == "heartbeat").collect();
-    assert_eq!(all[0].1["event"], "heartbeat", "before the events, so that a browser knows how late they are");
+    let marks: Vec<_> = all.iter().filter(|(_, message)| message["event"] == "beat").collect();
+    assert_eq!(all[0].1["event"], "beat", "before the events, so that a browser knows how late they are");
     for pair in marks.windows(2) {
         let ((at, mark), (next_at, next)) = (&pair[0], &pair[1]);
         let said = mark["next"].as_u64().unwrap();
@@ -344,9 +344,7 @@ async fn a_mark_follows_each_event_where_something_may_hold_the_last_bytes() {
     let all = timed(&mut browser, 4_000).await;
     let qr = all.iter().position(|(_, message)| message["event"] == "qr").unwrap();
     let (at, _) = all[qr];
-    assert!(
-        all[qr..].iter().any(|(later, message)| message["event"] == "heartbeat" && (1..=160).contains(&(later - at)))
-    );
+    assert!(all[qr..].iter().any(|(later, message)| message["event"] == "beat" && (1..=160).contains(&(later - at))));
 }
 
 #[tokio::test(start_paused = true)]
