@@ -19,9 +19,12 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use std::time::Duration;
 use url::Url;
 
-/// By the names of the files in `fuzz/fuzz_targets` and the folders in `fuzz/corpus`.
+/// A name and what reads the bytes.
 #[cfg(test)]
 type Target = (&'static str, fn(&[u8]));
+
+/// By the names of the files in `fuzz/fuzz_targets` and the folders in `fuzz/corpus`.
+#[cfg(test)]
 const TARGETS: &[Target] = &[
     ("config", config),
     ("encoded_stream", encoded_stream),
