@@ -337,7 +337,7 @@ fn every_metric_is_described_and_documented() {
     let (described, docs) = (named(&read("src/observe/mod.rs")), read("docs/http.md"));
     let mut counted = BTreeSet::new();
     for (name, text) in source() {
-        if !is_test(&name) && !name.starts_with("observe/") && !name.starts_with("cli/bench") {
+        if !is_test(&name) && name != "observe/mod.rs" && !name.starts_with("cli/bench") {
             counted.extend(named(production(&text)));
         }
     }
