@@ -19,12 +19,13 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use std::time::Duration;
 use url::Url;
 
+/// A name and what reads the bytes.
 #[cfg(test)]
-type Entry = fn(&[u8]);
+type Target = (&'static str, fn(&[u8]));
 
 /// By the names of the files in `fuzz/fuzz_targets` and the folders in `fuzz/corpus`.
 #[cfg(test)]
-const TARGETS: &[(&str, Entry)] = &[
+const TARGETS: &[Target] = &[
     ("config", config),
     ("encoded_stream", encoded_stream),
     ("ended_sessions", ended_sessions),

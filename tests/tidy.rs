@@ -569,3 +569,27 @@ fn the_doctor_and_the_proxies_have_no_circle_of_files() {
         }
     }
 }
+
+#[test]
+fn every_metric_is_described_and_documented() {
+    let named = |text: &str| -> BTreeSet<String> {
+        let quoted = text.split('"').filter(|word| word.starts_with("max_auth_"));
+        let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        quoted.filter(is_name).map(str::to_owned).collect()
+    };
+    let (described, docs) = (named(&read("src/observe/mod.rs")), read("docs/http.md"));
+    let mut counted = BTreeSet::new();
+    for (name, text) in source() {
+        if !is_test(&name) && name != "observe/mod.rs" && !name.starts_with("cli/bench") {
+            counted.extend(named(production(&text)));
+        }
+    }
+    assert!(counted.len() > 20, "{counted:?}");
+    for metric in &counted {
+        assert!(described.contains(metric), "{metric} has no line in observe/mod.rs");
+        let short = metric.trim_start_matches("max_auth_");
+        let written = docs.contains(metric) || ["`", "{"].iter().any(|end| docs.contains(&format!("`…_{short}{end}")));
+        assert!(written, "docs/http.md does not name {metric}");
+    }
+    assert_eq!(described, counted, "nothing is described that nobody counts");
+}

@@ -468,18 +468,18 @@ class LoginClient {
   /**
    * A short stream of marks first, which ends by itself: a stream that is held up costs nobody anything, even where the
    * proxy does nothing else meanwhile and does not notice that we have given up.
-   * @param {boolean} [insist] the stream that pushes itself through buffers, for where the usual one was seen to hang
+   * @param {boolean} [padded] the stream that pushes itself through buffers, for where the usual one was seen to hang
    */
-  #trySse(insist = false) {
+  #trySse(padded = false) {
     if (this.#sse) return;
     /** @param {string} why @param {Problem} [problem] */
     const over = (why, problem) => {
       judge.stop();
       this.#sse = null;
-      if (why === 'ended' && judge.inTime >= TRIAL_MARKS) return this.#openSse(insist);
+      if (why === 'ended' && judge.inTime >= TRIAL_MARKS) return this.#openSse(padded);
       this.#note('sse', why);
       if (isGone(problem ?? null)) return void this.#gone();
-      if (!insist && (why === 'hang' || why === 'late' || why === 'silent')) return this.#trySse(true);
+      if (!padded && (why === 'hang' || why === 'late' || why === 'silent')) return this.#trySse(true);
       this.#park('sse');
       this.#rememberWinner('poll');
     };
@@ -490,14 +490,14 @@ class LoginClient {
       },
     });
     const trial = String(Math.ceil(this.#line.tolerance + TRIAL_MORE_MS));
-    const url = this.#uniqueUrl({ trial, insist: insist ? '1' : '' });
+    const url = this.#uniqueUrl({ trial, padded: padded ? '1' : '' });
     const handlers = { onMark: (/** @type {any} */ mark) => judge.mark(mark), onEvent: () => {}, onEnd: over };
     const stream = openSse({ ...this.#env, fetch: this.#fetch }, url, handlers);
     this.#sse = judged(stream, judge);
   }
 
-  /** @param {boolean} insist */
-  #openSse(insist) {
+  /** @param {boolean} padded */
+  #openSse(padded) {
     /** @param {string} why @param {Problem} [problem] */
     const over = (why, problem) => {
       judge.stop();
@@ -515,7 +515,7 @@ class LoginClient {
         over(why);
       },
     });
-    const stream = openSse({ ...this.#env, fetch: this.#fetch }, this.#uniqueUrl({ insist: insist ? '1' : '' }), {
+    const stream = openSse({ ...this.#env, fetch: this.#fetch }, this.#uniqueUrl({ padded: padded ? '1' : '' }), {
       onMark: (mark) => judge.mark(mark),
       onEvent: (wire) => this.#take(wire),
       onEnd: over,

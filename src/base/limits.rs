@@ -74,8 +74,8 @@ pub const READERS: usize = 8;
 /// Heartbeat of every stream: below the shortest idle cut seen (15 s, `streaming.md` 0.8).
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Longest hold of a page: below the shortest gateway timeout seen with room for the round trip.
-pub const PAGE_WAIT: Duration = Duration::from_secs(10);
+/// Longest hold of a long poll: below the shortest gateway timeout seen with room for the round trip.
+pub const LONG_POLL_WAIT: Duration = Duration::from_secs(10);
 
 /// One write to a browser: a peer that takes nothing for so long is gone.
 pub const BROWSER_WRITE: Duration = Duration::from_secs(20);
@@ -125,7 +125,7 @@ pub const MARK_GAP: Duration = Duration::from_millis(100);
 pub const TRIAL: Duration = Duration::from_secs(2);
 
 /// After each event of a stream, a mark: some compressors hold the last bytes until more follow.
-pub const ECHO: Duration = Duration::from_millis(150);
+pub const FLUSH_COMMENT_DELAY: Duration = Duration::from_millis(150);
 
 /// Log lines, and bytes of them, that wait for somebody who reads standard error: what a burst of a second writes.
 pub const LOG_LINES: usize = 8 * 1024;

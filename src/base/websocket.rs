@@ -31,7 +31,7 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// How a request asks for a WebSocket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asked {
+pub enum UpgradeKind {
     /// `Upgrade: websocket` over HTTP/1.1.
     Upgrade,
     /// Extended CONNECT over HTTP/2.
@@ -48,15 +48,15 @@ pub enum Refused {
 }
 
 /// Whether this request asks for a WebSocket at all.
-pub fn asked<B>(request: &Request<B>) -> Option<Asked> {
+pub fn upgrade_asked<B>(request: &Request<B>) -> Option<UpgradeKind> {
     if request.method() == Method::CONNECT {
         let protocol = request.extensions().get::<Protocol>()?;
-        return protocol.as_str().eq_ignore_ascii_case("websocket").then_some(Asked::Connect);
+        return protocol.as_str().eq_ignore_ascii_case("websocket").then_some(UpgradeKind::Connect);
     }
     let upgrade = request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && has_token(request.headers(), UPGRADE.as_str(), "websocket");
-    upgrade.then_some(Asked::Upgrade)
+    upgrade.then_some(UpgradeKind::Upgrade)
 }
 
 /// Whether a comma-separated header holds this token.
@@ -106,7 +106,7 @@ pub fn config(max_message: usize) -> WebSocketConfig {
 /// Answers the handshake. Headers such as `Set-Cookie` may be added to the response.
 pub fn accept<B>(
     request: &mut Request<B>,
-    asked: Asked,
+    kind: UpgradeKind,
     max_message: usize,
 ) -> Result<(Response<Body>, Pending), Refused> {
     if request.headers().get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version != "13") {
@@ -114,9 +114,9 @@ pub fn accept<B>(
     }
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(Refused::NoUpgrade)?;
     let mut response = Response::new(Body::empty());
-    match asked {
-        Asked::Connect => {}
-        Asked::Upgrade => {
+    match kind {
+        UpgradeKind::Connect => {}
+        UpgradeKind::Upgrade => {
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -293,7 +293,7 @@ mod tests {
                 .body(())
                 .unwrap()
         };
-        assert_eq!(asked(&request(Version::HTTP_11)), Some(Asked::Upgrade));
-        assert_eq!(asked(&request(Version::HTTP_10)), None);
+        assert_eq!(upgrade_asked(&request(Version::HTTP_11)), Some(UpgradeKind::Upgrade));
+        assert_eq!(upgrade_asked(&request(Version::HTTP_10)), None);
     }
 }

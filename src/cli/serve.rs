@@ -11,7 +11,7 @@ use crate::drivers::{AccountQr, OpenLogins};
 use crate::emulator::{self, Emulator, Options};
 use crate::login::{Grants, Registry, Settings};
 use crate::observe;
-use crate::server::{self, Bound, Descriptors, Ends, Extra, Ops, Parts};
+use crate::server::{self, Bound, Descriptors, Extra, Ops, Parts, StreamStats};
 use crate::session::Sessions;
 use crate::signin::{Driver, Drivers};
 use crate::upstream::Roots;
@@ -124,7 +124,7 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
         rng.clone(),
         tasks.clone(),
     ));
-    let ends = Arc::<Ends>::default();
+    let ends = Arc::<StreamStats>::default();
     let operator = Ops {
         metrics,
         registry: Arc::clone(&registry),

@@ -48,7 +48,7 @@ pub(super) fn router(emulator: Arc<Emulator>) -> Router {
 }
 
 async fn connect(State(emulator): State<Arc<Emulator>>, mut request: Request) -> Response {
-    let Some(asked) = websocket::asked(&request) else {
+    let Some(asked) = websocket::upgrade_asked(&request) else {
         return (StatusCode::UPGRADE_REQUIRED, "this is the WebSocket of the emulated MAX\n").into_response();
     };
     let effect = {

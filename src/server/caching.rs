@@ -5,7 +5,7 @@
 //! own, only a `Vary` that names the cookie, not `*`; and nginx keeps nothing that is not buffered. Squid, Traffic Server and Apache `Vary`, `Pragma` and `Expires`;
 //! HAProxy `Vary` and `Pragma`. One told to ignore all of it is found by `max-auth doctor` as `cached`.
 
-use crate::transport::page::ACCEL;
+use crate::transport::long_poll::ACCEL;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, EXPIRES, HeaderName, PRAGMA, VARY};
 use http::{HeaderMap, HeaderValue};

@@ -106,7 +106,7 @@ impl Ready {
         let mut response = Response::new(Body::empty());
         let answer = response.headers_mut();
         answer.insert(ETAG, self.etag.clone());
-        // Asked for again each time, answered 304: a new release reaches every visitor at once.
+        // StrictQuery for again each time, answered 304: a new release reaches every visitor at once.
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         answer.insert(VARY, HeaderValue::from_static("accept-encoding"));
         answer.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));

@@ -1,9 +1,9 @@
 //! What the server reads of a request, for the fuzzer.
 
-use super::asked::{self, EventsQuery};
 use super::cookie::Cookies;
-use super::hop;
+use super::extract::{self, EventsQuery};
 use super::origin::AllowedOrigins;
+use super::proxy_fingerprint;
 use crate::base::client_address::client_address;
 use crate::base::origin::Origin;
 use crate::base::websocket;
@@ -31,12 +31,12 @@ pub fn request_head(data: &[u8]) {
     let _ = (client_address(peer, &headers, &trusted), client_address(peer, &headers, &[]));
     let origins = AllowedOrigins::new(Origin::parse("https://example.ru").into_iter().collect());
     let _ = (origins.check_request(&headers), origins.check_upgrade(&headers));
-    let _ = (asked::wants_stream(&headers), asked::prefers_json(&headers), asked::prefers_html(&headers));
-    let _ = (asked::is_phone(&headers), hop::marks(&headers).count());
+    let _ = (extract::wants_stream(&headers), extract::prefers_json(&headers), extract::prefers_html(&headers));
+    let _ = (extract::is_phone(&headers), proxy_fingerprint::marks(&headers).count());
     let mut request = Request::new(());
     *request.headers_mut() = headers;
-    let _ = hop::hop(&request);
-    if let Some(upgrade) = websocket::asked(&request) {
+    let _ = proxy_fingerprint::proxy_fingerprint(&request);
+    if let Some(upgrade) = websocket::upgrade_asked(&request) {
         let _ = websocket::accept(&mut request, upgrade, 4096);
     }
 }
@@ -44,10 +44,10 @@ pub fn request_head(data: &[u8]) {
 /// The query of an events request.
 pub fn query(data: &[u8]) {
     let Ok(uri) = Uri::try_from([b"/x?", data].concat()) else { return };
-    let _ = asked::asks_for_marks(&uri);
+    let _ = extract::asks_for_marks(&uri);
     let Ok(Query(query)) = Query::<EventsQuery>::try_from_uri(&uri) else { return };
-    let _ = asked::position(&query, &HeaderMap::new());
-    let _ = asked::seconds(query.wait.as_deref());
-    let _ = asked::trial_length(query.trial.as_deref().unwrap_or_default());
-    asked::count_failures(query.failed.as_deref().unwrap_or_default());
+    let _ = extract::position(&query, &HeaderMap::new());
+    let _ = extract::seconds(query.wait.as_deref());
+    let _ = extract::trial_length(query.trial.as_deref().unwrap_or_default());
+    extract::count_failures(query.failed.as_deref().unwrap_or_default());
 }

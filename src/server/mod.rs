@@ -2,15 +2,16 @@
 
 mod account;
 mod answer;
-mod asked;
 mod caching;
 mod connection;
 mod cookie;
+mod extract;
 mod files;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
-mod hop;
 mod listener;
+mod login_commands;
+mod login_streams;
 mod logins;
 mod middleware;
 mod no_script;
@@ -18,12 +19,14 @@ mod ops;
 mod origin;
 mod pages;
 mod probe;
+mod proxy_fingerprint;
+mod refusals;
 mod router;
 mod sign_in;
 mod timeouts;
 mod upgrade;
 
-pub use crate::transport::ends::Ends;
+pub use crate::transport::stream_stats::StreamStats;
 pub use files::{Extra, demo};
 pub use listener::{Bound, Descriptors, bind};
 pub use ops::Ops;

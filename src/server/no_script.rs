@@ -1,6 +1,6 @@
 //! Signing in without JavaScript: a form that begins, and a page that refreshes itself from the code to the session.
 
-use super::asked::{Asked, LoginPath, body_bytes};
+use super::extract::{LoginPath, StrictQuery, body_bytes};
 use super::logins::Logins;
 use super::pages::{self, Code, Login as LoginPage, Notice, Page, Password, Wait, see_other};
 use crate::base::limits::{FORM_OPEN, PASSWORD};
@@ -32,7 +32,7 @@ pub struct LoginQuery {
 /// `GET /login`
 pub async fn login_page(
     State(logins): State<Arc<Logins>>,
-    Asked(query): Asked<LoginQuery>,
+    StrictQuery(query): StrictQuery<LoginQuery>,
     headers: HeaderMap,
 ) -> Response {
     let locale = query.locale.as_deref().map_or_else(|| pages::language(&headers), Locale::parse);

@@ -3,7 +3,7 @@
 use super::answer::json;
 use crate::base::tasks::Tasks;
 use crate::login::Registry;
-use crate::transport::ends::Ends;
+use crate::transport::stream_stats::StreamStats;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -21,7 +21,7 @@ pub struct Ops {
     pub registry: Arc<Registry>,
     pub tasks: Tasks,
     pub max_active: usize,
-    pub ends: Arc<Ends>,
+    pub ends: Arc<StreamStats>,
 }
 
 /// Between two rounds of upkeep: what a histogram is told is kept until then.

@@ -1,14 +1,14 @@
 //! The whole URL table.
 
-use super::asked::prefers_html;
 use super::caching::says_itself;
 use super::cookie::Cookies;
+use super::extract::prefers_html;
 use super::files::{self, Extra};
-use super::logins::{self, Logins, flow_life};
+use super::logins::{Logins, flow_life};
 use super::origin::AllowedOrigins;
 use super::probe::Probes;
 use super::sign_in::{self, SignIn};
-use super::{account, middleware, no_script, pages, upgrade};
+use super::{account, login_commands, login_streams, middleware, no_script, pages, upgrade};
 use crate::base::clock::Clock;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
@@ -19,7 +19,7 @@ use crate::login::{Grants, Registry};
 use crate::session::Sessions;
 use crate::texts::Texts;
 use crate::transport::begin::StartPolicy;
-use crate::transport::ends::Ends;
+use crate::transport::stream_stats::StreamStats;
 use axum::Router;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
@@ -37,7 +37,7 @@ pub struct Parts {
     pub clock: Clock,
     pub rng: Rng,
     pub texts: Arc<Texts>,
-    pub ends: Arc<Ends>,
+    pub ends: Arc<StreamStats>,
     pub extra: Option<Extra>,
 }
 
@@ -92,12 +92,12 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     });
 
     let login_routes = Router::new()
-        .route(base, any(logins::base))
-        .route(&format!("{base}/"), any(logins::base))
-        .route(&format!("{base}/{{login}}"), delete(logins::delete))
-        .route(&format!("{base}/{{login}}/events"), any(logins::events))
-        .route(&format!("{base}/{{login}}/events/{{unique}}"), any(logins::events))
-        .route(&format!("{base}/{{login}}/password"), post(logins::password))
+        .route(base, any(login_streams::base))
+        .route(&format!("{base}/"), any(login_streams::base))
+        .route(&format!("{base}/{{login}}"), delete(login_commands::delete))
+        .route(&format!("{base}/{{login}}/events"), any(login_streams::events))
+        .route(&format!("{base}/{{login}}/events/{{unique}}"), any(login_streams::events))
+        .route(&format!("{base}/{{login}}/password"), post(login_commands::password))
         .route(&format!("{base}/login"), get(no_script::login_page).post(no_script::begin))
         .route(&format!("{base}/{{login}}/wait"), get(no_script::wait).post(no_script::password))
         .with_state(logins);

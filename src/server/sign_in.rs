@@ -1,8 +1,8 @@
 //! From a grant to a session: `/callback`, `/session`, `/verify`, `/logout`.
 
 use super::answer::json;
-use super::asked::{Asked, json_body, prefers_html};
 use super::cookie::Cookies;
+use super::extract::{StrictQuery, json_body, prefers_html};
 use super::origin::AllowedOrigins;
 use super::pages::{self, Notice, Page, see_other};
 use crate::base::problem::{Problem, ProblemCode};
@@ -40,7 +40,7 @@ pub struct CallbackQuery {
 /// Takes the grant in the browser that began, and sends it back signed in.
 pub async fn callback(
     State(sign_in): State<Arc<SignIn>>,
-    Asked(query): Asked<CallbackQuery>,
+    StrictQuery(query): StrictQuery<CallbackQuery>,
     headers: HeaderMap,
 ) -> Response {
     let Some(grant) = query.token.and_then(|token| sign_in.take(&token, &headers)) else {
@@ -85,7 +85,7 @@ pub async fn verify(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
     response
 }
 
-/// Ends the session.
+/// StreamStats the session.
 pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
     if let Err(problem) = sign_in.origins.check_request(&headers) {
         return problem.into_response();

@@ -1,6 +1,6 @@
 //! A cookie of the session and the file of ended sessions, for the fuzzer.
 
-use super::{LONGEST, Sealed, Sessions, ended};
+use super::{COOKIE_MAX, Sealed, Sessions, ended};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ pub fn session_cookie(data: &[u8]) {
         assert!(sessions.read(cookie).is_none());
     }
     let Ok(sealed) = serde_json::from_slice::<Sealed>(data) else { return };
-    if let Some(cookie) = sessions.seal(&sealed).filter(|cookie| cookie.len() <= LONGEST) {
+    if let Some(cookie) = sessions.seal(&sealed).filter(|cookie| cookie.len() <= COOKIE_MAX) {
         assert!(sessions.unseal(&cookie).is_some_and(|again| again.session == sealed.session));
     }
 }

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 const PURPOSE: &[u8] = b"max-auth session 1";
 
 /// Longest sealed cookie that is looked at, in bytes: browsers keep 4 KiB.
-const LONGEST: usize = 4096;
+const COOKIE_MAX: usize = 4096;
 
 /// Longest sealed cookie that is made, in bytes. Browsers would keep twice that; but nginx by default takes no more than
 /// 4 KiB of a whole answer's head, in which there are a Location of 1 KiB and headers of another.
@@ -157,7 +157,7 @@ impl Sessions {
     }
 
     fn unseal(&self, cookie: &str) -> Option<Sealed> {
-        if cookie.len() > LONGEST {
+        if cookie.len() > COOKIE_MAX {
             return None;
         }
         let mut whole = id::decode(cookie)?;
@@ -170,7 +170,7 @@ impl Sessions {
         serde_json::from_slice(text).ok()
     }
 
-    /// Ends the session for good: the cookie is worthless from now on, also after a restart.
+    /// StreamStats the session for good: the cookie is worthless from now on, also after a restart.
     pub async fn end(&self, cookie: &str) -> Result<(), StoreError> {
         let Some(sealed) = self.unseal(cookie) else { return Ok(()) };
         let until = sealed.session.expires_at / 1000 + 1;

@@ -2,12 +2,12 @@
 
 pub mod begin;
 mod close;
-pub mod ends;
+pub mod long_poll;
 mod mark;
-pub mod page;
 pub mod probe_stream;
 mod pump;
 pub mod sse;
 mod stored_gzip;
+pub mod stream_stats;
 pub mod trial;
 pub mod ws;

@@ -1,10 +1,10 @@
 //! The event streams that `max-auth doctor` asks for: three numbered events with their time of sending, in each
 //! form that is known to get through some proxy.
 
-use super::page::{ACCEL, NOT_STORED};
+use super::long_poll::{ACCEL, NOT_STORED};
 use crate::base::clock::Clock;
 use crate::base::id;
-use crate::base::limits::ECHO;
+use crate::base::limits::FLUSH_COMMENT_DELAY;
 use crate::base::rng::Rng;
 use crate::probe::{EVENTS, GAP, ProbeVariant, StreamEvent};
 use axum::body::Body;
@@ -97,7 +97,7 @@ fn schedule(variant: ProbeVariant, plan: Plan) -> VecDeque<(Duration, Piece)> {
             for number in 1..=EVENTS {
                 pieces.push_back((at, Piece::Event(number)));
                 if variant == ProbeVariant::PaddedGzip {
-                    pieces.push_back((at + ECHO, Piece::Comment));
+                    pieces.push_back((at + FLUSH_COMMENT_DELAY, Piece::Comment));
                 }
                 at += GAP;
             }

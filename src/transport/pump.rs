@@ -1,8 +1,8 @@
 //! From a position to a sink: what every streaming transport does next.
 
-use super::ends::{How, Recorder};
 use super::mark::Mark;
-use crate::base::limits::{ECHO, HEARTBEAT, MARK_GAP, OPENING_MARKS};
+use super::stream_stats::{EndReason, StreamGuard};
+use crate::base::limits::{FLUSH_COMMENT_DELAY, HEARTBEAT, MARK_GAP, OPENING_MARKS};
 use crate::base::tasks::Tasks;
 use crate::login::{Gone, LogReader, Login, Page, Position};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub enum Next {
     Page(Page, Mark),
     /// Nothing new for a while: show the proxies, and the browser, that the line lives. Also sent shortly after each
     /// event, where something may hold the last bytes until more follow.
-    Beat(Mark),
+    Heartbeat(Mark),
     /// The position is not in the log any more.
     Gone,
     /// The server stops.
@@ -29,7 +29,7 @@ pub enum Marks {
     /// None: nobody reads them.
     Plain,
     /// One after each event.
-    Echo,
+    Flush,
     /// That, and a few at the opening, by which a browser judges the stream.
     Opening,
 }
@@ -39,22 +39,22 @@ pub struct Pump {
     at: Position,
     /// The next page is what the browser missed, sent at once even if it is nothing.
     opening: bool,
-    beat_at: Instant,
-    echo: bool,
+    heartbeat_at: Instant,
+    flush: bool,
     /// Of the opening, not yet sent.
     opening_marks: u32,
     tasks: Tasks,
-    recorder: Recorder,
+    guard: StreamGuard,
 }
 
 impl Pump {
     /// From `after`, or from the beginning of the log.
-    pub fn new(reader: LogReader, after: Option<Position>, marks: Marks, tasks: Tasks, recorder: Recorder) -> Self {
+    pub fn new(reader: LogReader, after: Option<Position>, marks: Marks, tasks: Tasks, guard: StreamGuard) -> Self {
         let at = after.unwrap_or_else(|| reader.login().log.start());
         let opening_marks = if marks == Marks::Opening { OPENING_MARKS } else { 0 };
         let pause = if opening_marks > 0 { MARK_GAP } else { HEARTBEAT };
-        let (echo, beat_at) = (marks != Marks::Plain, Instant::now() + pause);
-        Self { reader, at, opening: true, beat_at, echo, opening_marks, tasks, recorder }
+        let (flush, heartbeat_at) = (marks != Marks::Plain, Instant::now() + pause);
+        Self { reader, at, opening: true, heartbeat_at, flush, opening_marks, tasks, guard }
     }
 
     pub fn login(&self) -> &Arc<Login> {
@@ -62,8 +62,8 @@ impl Pump {
     }
 
     /// How this stream will have ended, unless something else happens first.
-    pub fn will_end(&mut self, how: How) {
-        self.recorder.will_end(how);
+    pub fn will_end(&mut self, how: EndReason) {
+        self.guard.will_end(how);
     }
 
     /// Safe to drop and call again: no event is lost, as the position moves only with what is returned.
@@ -78,7 +78,7 @@ impl Pump {
                 Err(Gone) => self.gone(),
             };
         }
-        let beat_at = self.beat_at;
+        let heartbeat_at = self.heartbeat_at;
         tokio::select! {
             biased;
             () = self.tasks.stopping() => self.stopping(),
@@ -86,40 +86,40 @@ impl Pump {
                 Ok(page) => self.moved(page),
                 Err(Gone) => self.gone(),
             },
-            () = sleep_until(beat_at) => {
+            () = sleep_until(heartbeat_at) => {
                 self.opening_marks = self.opening_marks.saturating_sub(1);
-                self.beat_at = beat_at + if self.opening_marks > 0 { MARK_GAP } else { HEARTBEAT };
-                self.recorder.sent();
-                Next::Beat(self.mark())
+                self.heartbeat_at = heartbeat_at + if self.opening_marks > 0 { MARK_GAP } else { HEARTBEAT };
+                self.guard.sent();
+                Next::Heartbeat(self.mark())
             }
         }
     }
 
     fn moved(&mut self, page: Page) -> Next {
         self.at = page.next;
-        self.recorder.sent();
+        self.guard.sent();
         if page.sealed {
-            self.will_end(How::Finished);
+            self.will_end(EndReason::Finished);
         }
-        if self.echo && !page.events.is_empty() {
-            self.beat_at = self.beat_at.min(Instant::now() + ECHO);
+        if self.flush && !page.events.is_empty() {
+            self.heartbeat_at = self.heartbeat_at.min(Instant::now() + FLUSH_COMMENT_DELAY);
         }
         Next::Page(page, self.mark())
     }
 
     fn mark(&self) -> Mark {
         // In whole milliseconds, and never too early.
-        let next = self.beat_at.saturating_duration_since(Instant::now());
+        let next = self.heartbeat_at.saturating_duration_since(Instant::now());
         Mark { sent: self.reader.login().unix_ms(), next: next.max(Duration::from_millis(1)) }
     }
 
     fn gone(&mut self) -> Next {
-        self.will_end(How::Finished);
+        self.will_end(EndReason::Finished);
         Next::Gone
     }
 
     fn stopping(&mut self) -> Next {
-        self.will_end(How::Stopped);
+        self.will_end(EndReason::Stopped);
         Next::Stopping
     }
 }

@@ -1,10 +1,10 @@
 //! Server-sent events (WHATWG HTML §9.2), for `fetch` and for a plain `EventSource`.
 
-use super::ends::{How, Recorder};
+use super::long_poll::{ACCEL, NOT_STORED};
 use super::mark::Mark;
-use super::page::{ACCEL, NOT_STORED};
 use super::pump::{Marks, Next, Pump};
 use super::stored_gzip::StoredGzip;
+use super::stream_stats::{EndReason, StreamGuard};
 use crate::base::tasks::Tasks;
 use crate::login::{Event, LogReader, Position};
 use axum::body::Body;
@@ -21,9 +21,9 @@ use std::convert::Infallible;
 const RETRY: &str = "retry: 1000\n\n";
 const RETRY_ONCE: &str = "retry: 50\n\n";
 
-/// Bytes of comment behind each event and heartbeat of an insistent stream: two tiers of nginx on defaults hold 4 to 8 KiB
+/// Bytes of comment behind each event and heartbeat of an padded stream: two tiers of nginx on defaults hold 4 to 8 KiB
 /// each.
-const TAIL: usize = 12 * 1024;
+const PADDING: usize = 12 * 1024;
 
 /// What kind of stream is asked for.
 #[derive(Clone, Copy, Default)]
@@ -31,8 +31,8 @@ pub struct Shape {
     /// The response ends after one event or one heartbeat; an `EventSource` comes back by itself, through anything.
     pub once: bool,
     /// For a browser that saw the usual stream stall: encoded by ourselves, so that nobody compresses it on the way, and
-    /// each event pushed through the buffers by a tail. 12 KiB an event.
-    pub insist: bool,
+    /// each event pushed through the buffers by padding. 12 KiB an event.
+    pub padded: bool,
 }
 
 /// Streams from `after` to the last event. `gzip`: whether the client reads it.
@@ -42,7 +42,7 @@ pub fn serve(
     shape: Shape,
     gzip: bool,
     tasks: Tasks,
-    recorder: impl FnOnce() -> Recorder,
+    guard: impl FnOnce() -> StreamGuard,
 ) -> Response {
     if let Ok(page) = reader.login().log.read(after)
         && page.sealed
@@ -53,10 +53,10 @@ pub fn serve(
         *response.status_mut() = StatusCode::NO_CONTENT;
         return response;
     }
-    let dress = Dress::new(shape.insist, gzip);
-    let encoded = dress.encoded();
-    let pump = Pump::new(reader, after, Marks::Echo, tasks, recorder());
-    let state = State { pump, shape, dress, opened: false, ended: false };
+    let encoder = Encoder::new(shape.padded, gzip);
+    let encoded = encoder.encoded();
+    let pump = Pump::new(reader, after, Marks::Flush, tasks, guard());
+    let state = State { pump, shape, encoder, opened: false, ended: false };
     let chunks = stream::unfold(state, |mut state| async move {
         let chunk = state.chunk().await?;
         Some((Ok::<_, Infallible>(Frame::data(chunk)), state))
@@ -78,16 +78,16 @@ pub fn answer(body: Body, encoded: bool) -> Response {
     response
 }
 
-/// What a stream wears on its way: for an insistent one a tail and an encoding of its own.
-pub struct Dress {
-    insist: bool,
+/// How a stream is written: for a padded one padding and an encoding of its own.
+pub struct Encoder {
+    padded: bool,
     gzip: Option<StoredGzip>,
 }
 
-impl Dress {
+impl Encoder {
     /// `gzip`: whether the client reads it.
-    pub fn new(insist: bool, gzip: bool) -> Self {
-        Self { insist, gzip: (insist && gzip).then(StoredGzip::new) }
+    pub fn new(padded: bool, gzip: bool) -> Self {
+        Self { padded, gzip: (padded && gzip).then(StoredGzip::new) }
     }
 
     pub fn encoded(&self) -> bool {
@@ -95,9 +95,9 @@ impl Dress {
     }
 
     pub fn chunk(&mut self, mut text: BytesMut, last: bool) -> Bytes {
-        if self.insist {
+        if self.padded {
             text.put_slice(b":");
-            text.put_bytes(b' ', TAIL);
+            text.put_bytes(b' ', PADDING);
             text.put_slice(b"\n\n");
         }
         let Some(gzip) = &mut self.gzip else { return text.freeze() };
@@ -113,7 +113,7 @@ impl Dress {
 struct State {
     pump: Pump,
     shape: Shape,
-    dress: Dress,
+    encoder: Encoder,
     opened: bool,
     ended: bool,
 }
@@ -129,7 +129,7 @@ impl State {
             text.put_slice(if self.shape.once { RETRY_ONCE } else { RETRY }.as_bytes());
         }
         self.fill(&mut text).await;
-        Some(self.dress.chunk(text, self.ended))
+        Some(self.encoder.chunk(text, self.ended))
     }
 
     async fn fill(&mut self, text: &mut BytesMut) {
@@ -147,7 +147,7 @@ impl State {
                     page.events.iter().take(count).for_each(|event| write(event, text));
                     return self.end_if(page.sealed || self.shape.once);
                 }
-                Next::Beat(mark) => {
+                Next::Heartbeat(mark) => {
                     write_mark(mark, text);
                     return self.end_if(self.shape.once);
                 }
@@ -162,7 +162,7 @@ impl State {
     fn end_if(&mut self, ends: bool) {
         if ends {
             self.ended = true;
-            self.pump.will_end(How::Finished);
+            self.pump.will_end(EndReason::Finished);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! would not even notice that the browser has given up.
 
 use super::mark::Mark;
-use super::sse::{Dress, answer, write_mark};
+use super::sse::{Encoder, answer, write_mark};
 use crate::base::clock::Clock;
 use crate::base::limits::TRIAL;
 use axum::body::Body;
@@ -16,17 +16,17 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Marks of a trial, and of one of an insistent stream, whose marks weigh 12 KiB each. The last one ends it.
+/// Marks of a trial, and of one of an padded stream, whose marks weigh 12 KiB each. The last one ends it.
 const MARKS: u32 = 5;
-const INSISTENT_MARKS: u32 = 3;
+const PADDED_MARKS: u32 = 3;
 
-/// Marks over `length`. `insist` and `gzip` as for a stream.
-pub fn serve(clock: Clock, length: Duration, insist: bool, gzip: bool) -> Response {
-    let marks = if insist { INSISTENT_MARKS } else { MARKS };
+/// Marks over `length`. `padded` and `gzip` as for a stream.
+pub fn serve(clock: Clock, length: Duration, padded: bool, gzip: bool) -> Response {
+    let marks = if padded { PADDED_MARKS } else { MARKS };
     let gap = length.min(TRIAL) / (marks - 1);
-    let dress = Dress::new(insist, gzip);
-    let encoded = dress.encoded();
-    let chunks = stream::unfold((0, dress), move |(sent, mut dress)| {
+    let encoder = Encoder::new(padded, gzip);
+    let encoded = encoder.encoded();
+    let chunks = stream::unfold((0, encoder), move |(sent, mut encoder)| {
         let clock = clock.clone();
         async move {
             if sent == marks {
@@ -37,8 +37,8 @@ pub fn serve(clock: Clock, length: Duration, insist: bool, gzip: bool) -> Respon
             }
             let mut text = BytesMut::new();
             write_mark(Mark::now(&clock, gap), &mut text);
-            let chunk = dress.chunk(text, sent + 1 == marks);
-            Some((Ok::<_, Infallible>(Frame::data(chunk)), (sent + 1, dress)))
+            let chunk = encoder.chunk(text, sent + 1 == marks);
+            Some((Ok::<_, Infallible>(Frame::data(chunk)), (sent + 1, encoder)))
         }
     });
     answer(Body::new(StreamBody::new(chunks)), encoded)
@@ -51,9 +51,9 @@ mod tests {
     use tokio::time::Instant;
 
     /// The time and the text of each chunk.
-    async fn chunks(length: u64, insist: bool) -> Vec<(u64, String)> {
+    async fn chunks(length: u64, padded: bool) -> Vec<(u64, String)> {
         let began = Instant::now();
-        let response = serve(Clock::fixed(5000), Duration::from_millis(length), insist, false);
+        let response = serve(Clock::fixed(5000), Duration::from_millis(length), padded, false);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut body = response.into_body();
         let mut seen = Vec::new();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_insistent_one_pushes_each_mark_through_buffers() {
+    async fn an_padded_one_pushes_each_mark_through_buffers() {
         let seen = chunks(400, true).await;
         assert_eq!(seen.len(), 3);
         assert!(seen.iter().all(|(_, text)| text.starts_with(": ") && text.len() > 12 * 1024));

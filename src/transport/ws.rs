@@ -2,9 +2,9 @@
 
 use super::begin::{FirstMessage, StartError, StartPolicy, StartRequest, first_message};
 use super::close::Close;
-use super::ends::{How, Recorder};
 use super::mark::Mark;
 use super::pump::{Marks, Next, Pump};
+use super::stream_stats::{EndReason, StreamGuard};
 use crate::base::client_address::ClientAddress;
 use crate::base::id::{Fingerprint, LoginId};
 use crate::base::limits::{BROWSER_MESSAGES_PER_MINUTE, BROWSER_WRITE, MARK_GAP};
@@ -34,8 +34,8 @@ const CLOSING: Duration = Duration::from_secs(2);
 const MAY_COME_BACK: [u16; 2] = [1001, 4001];
 
 /// What a WebSocket runs over: an upgraded connection, or a pipe in a test.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for S {}
 
 /// What the first message is judged by.
 pub struct Context {
@@ -47,7 +47,7 @@ pub struct Context {
     pub flow: Fingerprint,
     pub is_phone: bool,
     /// Marks that a page can see.
-    pub beat: bool,
+    pub heartbeat: bool,
 }
 
 /// A WebSocket that knows what it reads.
@@ -55,15 +55,15 @@ pub struct Opened<S = TokioIo<Upgraded>> {
     pub socket: ServerSocket<S>,
     pub reader: LogReader,
     pub after: Option<Position>,
-    /// Marks that a page can see; sent only to those who asked for them with `beat=1`.
-    pub beat: bool,
+    /// Marks that a page can see; sent only to those who asked for them with `heartbeat=1`.
+    pub heartbeat: bool,
 }
 
 /// Hears the first message. `None` when it was none: the socket is closed with the reason.
-pub async fn begin<S: Stream>(mut socket: ServerSocket<S>, context: Context) -> Option<Opened<S>> {
-    let beat = context.beat;
+pub async fn begin<S: ByteStream>(mut socket: ServerSocket<S>, context: Context) -> Option<Opened<S>> {
+    let heartbeat = context.heartbeat;
     match first(&mut socket, context).await {
-        Ok((reader, after)) => Some(Opened { socket, reader, after, beat }),
+        Ok((reader, after)) => Some(Opened { socket, reader, after, heartbeat }),
         Err(ended) => {
             finish(&mut socket, ended).await;
             None
@@ -72,14 +72,14 @@ pub async fn begin<S: Stream>(mut socket: ServerSocket<S>, context: Context) -> 
 }
 
 /// Sends what follows the position, to the last event.
-pub async fn serve<S: Stream>(opened: Box<Opened<S>>, tasks: Tasks, recorder: Recorder) {
-    let Opened { socket, reader, after, beat } = *opened;
+pub async fn serve<S: ByteStream>(opened: Box<Opened<S>>, tasks: Tasks, guard: StreamGuard) {
+    let Opened { socket, reader, after, heartbeat } = *opened;
     let now = Instant::now();
-    let marks = if beat { Marks::Opening } else { Marks::Plain };
+    let marks = if heartbeat { Marks::Opening } else { Marks::Plain };
     let mut open = Open {
         socket,
-        pump: Pump::new(reader, after, marks, tasks, recorder),
-        beat,
+        pump: Pump::new(reader, after, marks, tasks, guard),
+        heartbeat,
         last_heard: now,
         messages: 0,
         minute: now,
@@ -91,7 +91,7 @@ pub async fn serve<S: Stream>(opened: Box<Opened<S>>, tasks: Tasks, recorder: Re
     finish(&mut socket, ended).await;
 }
 
-async fn finish<S: Stream>(socket: &mut ServerSocket<S>, ended: Ended) {
+async fn finish<S: ByteStream>(socket: &mut ServerSocket<S>, ended: Ended) {
     let Ended::Close(close) = ended else { return };
     let closing = async {
         if socket.close(Some(close.frame())).await.is_ok() {
@@ -108,7 +108,7 @@ enum Ended {
 }
 
 /// Waits for the first message; its timer ends with it.
-async fn first<S: Stream>(
+async fn first<S: ByteStream>(
     socket: &mut ServerSocket<S>,
     context: Context,
 ) -> Result<(LogReader, Option<Position>), Ended> {
@@ -133,7 +133,7 @@ async fn first<S: Stream>(
     }
 }
 
-async fn start<S: Stream>(
+async fn start<S: ByteStream>(
     socket: &mut ServerSocket<S>,
     request: StartRequest,
     context: &Context,
@@ -154,7 +154,7 @@ fn attach_first(login: &Arc<Login>) -> Result<LogReader, Ended> {
 }
 
 /// An error event without a login, then the close.
-async fn refuse<S: Stream>(
+async fn refuse<S: ByteStream>(
     socket: &mut ServerSocket<S>,
     code: ProblemCode,
     message: &str,
@@ -168,7 +168,7 @@ async fn refuse<S: Stream>(
 }
 
 /// The next message that is not protocol housekeeping, of which there is little.
-async fn message<S: Stream>(socket: &mut ServerSocket<S>) -> Result<Message, Ended> {
+async fn message<S: ByteStream>(socket: &mut ServerSocket<S>) -> Result<Message, Ended> {
     for _ in 0..BROWSER_MESSAGES_PER_MINUTE {
         match socket.next().await {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -192,14 +192,14 @@ fn ended_by(error: &Error) -> Ended {
 struct Open<S> {
     socket: ServerSocket<S>,
     pump: Pump,
-    beat: bool,
+    heartbeat: bool,
     last_heard: Instant,
     /// Messages, pings and their answers included, in the minute that began at `minute`.
     messages: u32,
     minute: Instant,
 }
 
-impl<S: Stream> Open<S> {
+impl<S: ByteStream> Open<S> {
     /// Three inputs: what the log says next, what the browser says, and time, which the pump keeps.
     async fn run(&mut self) -> Ended {
         loop {
@@ -219,12 +219,12 @@ impl<S: Stream> Open<S> {
                             return Ended::Close(Close::Finished);
                         }
                     }
-                    Next::Beat(mark) => {
+                    Next::Heartbeat(mark) => {
                         if self.last_heard.elapsed() > SILENCE {
-                            self.pump.will_end(How::Silent);
+                            self.pump.will_end(EndReason::Silent);
                             return Ended::PeerLeft;
                         }
-                        if !self.heartbeat(mark).await {
+                        if !self.beat(mark).await {
                             return Ended::PeerLeft;
                         }
                     }
@@ -233,7 +233,7 @@ impl<S: Stream> Open<S> {
                 },
                 message = self.socket.next() => match message {
                     Some(Ok(Message::Close(frame))) => {
-                        self.pump.will_end(How::Left);
+                        self.pump.will_end(EndReason::Left);
                         if frame.is_some_and(|frame| MAY_COME_BACK.contains(&u16::from(frame.code))) {
                             self.pump.login().may_come_back();
                         }
@@ -250,14 +250,14 @@ impl<S: Stream> Open<S> {
     }
 
     /// A ping, so that a dead peer is noticed and both directions of every proxy's timer are fed.
-    async fn heartbeat(&mut self, mark: Mark) -> bool {
-        let ping = !self.beat || mark.next >= MARK_GAP * 2;
+    async fn beat(&mut self, mark: Mark) -> bool {
+        let ping = !self.heartbeat || mark.next >= MARK_GAP * 2;
         self.mark(mark).await && (!ping || self.send(Message::Ping(Bytes::new())).await)
     }
 
     /// True where nobody asked for marks, too.
     async fn mark(&mut self, mark: Mark) -> bool {
-        !self.beat || self.send(Message::text(mark.message())).await
+        !self.heartbeat || self.send(Message::text(mark.message())).await
     }
 
     /// A text message, written past the library's buffer, which would keep room for the largest event as long as the

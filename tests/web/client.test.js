@@ -65,7 +65,7 @@ test('a WebSocket that opens but says nothing costs nothing: pages go on, SSE is
   assert.equal(world.liveSockets.length, 0);
   assert.equal(world.kinds('sse')[0].query.get('trial'), '350', 'on trial');
   await world.clock.advance(400);
-  assert.equal(world.kinds('sse')[1].query.get('insist'), '1', 'held to its end, so the stream that insists');
+  assert.equal(world.kinds('sse')[1].query.get('padded'), '1', 'held to its end, so the padded stream');
   await world.clock.advance(400);
   assert.equal(world.streams.size, 0, 'and nothing of either is left');
   assert.equal(world.kinds('sse').length, 2);

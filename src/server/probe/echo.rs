@@ -2,9 +2,9 @@
 
 use crate::base::client_address::{ClientAddress, client_address};
 use crate::probe::{FROM_HEADER, RequestEcho, hops_text};
-use crate::server::hop::{hop, marks};
 use crate::server::origin::AllowedOrigins;
-use crate::transport::ends::Ends;
+use crate::server::proxy_fingerprint::{marks, proxy_fingerprint};
+use crate::transport::stream_stats::StreamStats;
 use http::Request;
 use http::header::{ACCEPT_ENCODING, CONNECTION, FORWARDED, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_KEY, UPGRADE, VIA};
 use ipnet::IpNet;
@@ -23,7 +23,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub struct Echoes {
     pub origins: AllowedOrigins,
     pub trusted_proxies: Vec<IpNet>,
-    pub ends: Arc<Ends>,
+    pub ends: Arc<StreamStats>,
 }
 
 impl Echoes {
@@ -44,7 +44,7 @@ impl Echoes {
             from.is_some_and(|from| from.port() == peer.port() && from.ip().to_canonical() == peer.ip().to_canonical());
         RequestEcho {
             // What a visitor who stays long enough sees: the timer that ends streams of this way.
-            timers: self.ends.timers(&hop(request)),
+            timers: self.ends.timers(&proxy_fingerprint(request)),
             method: request.method().to_string(),
             http_version: format!("{:?}", request.version()),
             // HTTP/2 names the host in its own place.

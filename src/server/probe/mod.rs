@@ -6,26 +6,26 @@ mod echo;
 mod places;
 
 use super::answer::json;
-use super::asked::Asked as AskedQuery;
 use super::caching;
+use super::extract::StrictQuery;
 use super::origin::AllowedOrigins;
 use crate::base::address::{Network, subscriber};
 use crate::base::client_address::client_address;
 use crate::base::clock::Clock;
-use crate::base::limits::{BROWSER_MESSAGE, PAGE_WAIT};
+use crate::base::limits::{BROWSER_MESSAGE, LONG_POLL_WAIT};
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::rate::RateLimiter;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::base::websocket::{self, Asked, Pending};
+use crate::base::websocket::{self, Pending, UpgradeKind};
 use crate::probe::{
     ECHO_PATH, EVENTS, EchoAnswer, GAP, HEARTBEAT_MIN, HOLD_MAX, NONCE_MAX, POLL_PATH, PROBE_TIME, PollAnswer,
     ProbeQuery, ProbeVariant, RequestEcho, SIZE_MAX, SOCKET_PATH, STREAM_PATH, SocketGreeting, StreamEvent,
     VISITOR_COOKIE, VISITOR_PATH, VisitorAnswer,
 };
-use crate::transport::ends::Ends;
-use crate::transport::page::{ACCEL, NOT_STORED};
+use crate::transport::long_poll::{ACCEL, NOT_STORED};
 use crate::transport::probe_stream::{self, Plan, Shape};
+use crate::transport::stream_stats::StreamStats;
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use axum::routing::{any, get};
@@ -61,7 +61,7 @@ impl Probes {
     pub fn new(
         origins: AllowedOrigins,
         trusted_proxies: Vec<IpNet>,
-        ends: Arc<Ends>,
+        ends: Arc<StreamStats>,
         clock: Clock,
         rng: Rng,
         tasks: Tasks,
@@ -111,7 +111,7 @@ fn nonce(query: &ProbeQuery) -> Result<String, Problem> {
 async fn echo(
     State(probes): State<Arc<Probes>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    AskedQuery(query): AskedQuery<ProbeQuery>,
+    StrictQuery(query): StrictQuery<ProbeQuery>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let nonce = nonce(&query)?;
@@ -126,7 +126,7 @@ async fn echo(
 async fn stream(
     State(probes): State<Arc<Probes>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    AskedQuery(query): AskedQuery<ProbeQuery>,
+    StrictQuery(query): StrictQuery<ProbeQuery>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let key = probes.asking(&request, peer)?;
@@ -154,13 +154,13 @@ async fn stream(
 async fn poll(
     State(probes): State<Arc<Probes>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    AskedQuery(query): AskedQuery<ProbeQuery>,
+    StrictQuery(query): StrictQuery<ProbeQuery>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let key = probes.asking(&request, peer)?;
     let nonce = nonce(&query)?;
     let _place = probes.places.take(key, PROBE_TIME)?;
-    sleep(Duration::from_millis(query.hold.unwrap_or(0)).min(PAGE_WAIT)).await;
+    sleep(Duration::from_millis(query.hold.unwrap_or(0)).min(LONG_POLL_WAIT)).await;
     let count = probes.count.fetch_add(1, Ordering::Relaxed);
     let mut response = json(&PollAnswer { nonce, count, unix_ms: probes.clock.unix_ms() });
     if query.variant != Some(ProbeVariant::NoHeaders) {
@@ -175,7 +175,7 @@ async fn poll(
 async fn visitor(
     State(probes): State<Arc<Probes>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    AskedQuery(query): AskedQuery<ProbeQuery>,
+    StrictQuery(query): StrictQuery<ProbeQuery>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     probes.asking(&request, peer)?;
@@ -193,7 +193,7 @@ async fn visitor(
 async fn socket(
     State(probes): State<Arc<Probes>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    AskedQuery(query): AskedQuery<ProbeQuery>,
+    StrictQuery(query): StrictQuery<ProbeQuery>,
     mut request: Request<Body>,
 ) -> Result<Response, Problem> {
     let nonce = nonce(&query)?;
@@ -204,7 +204,7 @@ async fn socket(
             .with("nonce", nonce.as_str())
             .with("echo", serde_json::to_value(echo).unwrap_or_default())
     };
-    let Some(asked) = websocket::asked(&request) else {
+    let Some(asked) = websocket::upgrade_asked(&request) else {
         return Err(refused("echo says what arrived", &echo));
     };
     let place = probes.places.take(key, PROBE_TIME)?;
@@ -221,7 +221,7 @@ async fn socket(
     Ok(response)
 }
 
-fn accept(request: &mut Request<Body>, asked: Asked) -> Option<(Response, Pending)> {
+fn accept(request: &mut Request<Body>, asked: UpgradeKind) -> Option<(Response, Pending)> {
     websocket::accept(request, asked, BROWSER_MESSAGE).ok()
 }
 

@@ -11,7 +11,7 @@ use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run,
 };
 use crate::texts::{Locale, Texts};
-use crate::transport::ends::Transport;
+use crate::transport::stream_stats::StreamTransport;
 use tokio::io::DuplexStream;
 use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
@@ -95,7 +95,7 @@ impl World {
             who: ClientAddress { ip: [192, 0, 2, 1].into(), unlisted_proxy: false },
             flow: Fingerprint::of(flow),
             is_phone: false,
-            beat: false,
+            heartbeat: false,
         }
     }
 
@@ -105,14 +105,14 @@ impl World {
         self.tasks.spawn("server", async move {
             let tasks = context.tasks.clone();
             if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE, None).await, context).await {
-                serve(Box::new(opened), tasks, recorder()).await;
+                serve(Box::new(opened), tasks, guard()).await;
             }
         });
         WebSocketStream::from_raw_socket(theirs, Role::Client, None).await
     }
 
     /// A login and a socket that resumed it by URL.
-    async fn resumed(&self, after: Option<Position>, beat: bool) -> (Arc<Login>, Browser) {
+    async fn resumed(&self, after: Option<Position>, heartbeat: bool) -> (Arc<Login>, Browser) {
         let start = StartParams {
             browser: BrowserInfo::default(),
             purpose: Purpose::Site { return_to: "/".into() },
@@ -127,14 +127,14 @@ impl World {
         let tasks = self.tasks.clone();
         self.tasks.spawn("server", async move {
             let socket = server_socket(ours, BROWSER_MESSAGE, None).await;
-            serve(Box::new(Opened { socket, reader, after, beat }), tasks, recorder()).await;
+            serve(Box::new(Opened { socket, reader, after, heartbeat }), tasks, guard()).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
     }
 }
 
-fn recorder() -> Recorder {
-    Recorder::new(Arc::default(), "test".into(), Transport::WebSocket)
+fn guard() -> StreamGuard {
+    StreamGuard::new(Arc::default(), "test".into(), StreamTransport::WebSocket)
 }
 
 async fn say(browser: &mut Browser, text: &str) {

@@ -1,6 +1,6 @@
 //! One JSON page: what no proxy can break, because it is an ordinary answer.
 
-use crate::base::limits::PAGE_WAIT;
+use crate::base::limits::LONG_POLL_WAIT;
 use crate::base::tasks::Tasks;
 use crate::login::{Gone, LogReader, Login, Page, Position};
 use axum::body::Body;
@@ -31,7 +31,7 @@ pub async fn serve(
     let asked = login.unix_ms();
     let mut page = login.log.read(after)?;
     if page.events.is_empty() && !page.sealed && !wait.is_zero() {
-        let follow = timeout(wait.min(PAGE_WAIT), login.log.follow(page.next));
+        let follow = timeout(wait.min(LONG_POLL_WAIT), login.log.follow(page.next));
         page = tokio::select! {
             followed = follow => followed.unwrap_or(Ok(page))?,
             () = tasks.stopping() => page,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Characters of `Via` that are kept: protocol and pseudonym of the nearest proxies.
 const VIA_LENGTH: usize = 60;
 
-pub fn hop<B>(request: &Request<B>) -> Arc<str> {
+pub fn proxy_fingerprint<B>(request: &Request<B>) -> Arc<str> {
     let headers = request.headers();
     let mut text = format!("{:?}", request.version());
     for (name, value) in
@@ -47,6 +47,6 @@ mod tests {
             .header("Via", "1.1 Caddy")
             .body(())
             .unwrap();
-        assert_eq!(&*hop(&request), "HTTP/1.1 connection=close via=1.1caddy x-forwarded-for");
+        assert_eq!(&*proxy_fingerprint(&request), "HTTP/1.1 connection=close via=1.1caddy x-forwarded-for");
     }
 }

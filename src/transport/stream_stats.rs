@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Ends that lie so close together were caused by one timer.
+/// StreamStats that lie so close together were caused by one timer.
 const CLUSTER: Duration = Duration::from_millis(500);
 
 /// A timer needs so many ends, and half of all that were cut, to be named.
@@ -19,12 +19,12 @@ const CLUSTER_MIN: usize = 3;
 
 /// What a stream ran over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Transport {
+pub enum StreamTransport {
     WebSocket,
     Sse,
 }
 
-impl Transport {
+impl StreamTransport {
     pub fn name(self) -> &'static str {
         match self {
             Self::WebSocket => "websocket",
@@ -35,7 +35,7 @@ impl Transport {
 
 /// Who ended a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum How {
+pub enum EndReason {
     /// We did, after the last event.
     Finished,
     /// The browser said goodbye.
@@ -48,7 +48,7 @@ pub enum How {
     Stopped,
 }
 
-impl How {
+impl EndReason {
     fn name(self) -> &'static str {
         match self {
             Self::Finished => "finished",
@@ -65,14 +65,14 @@ struct End {
     age: Duration,
     /// Since the last byte of ours.
     silence: Duration,
-    how: How,
+    how: EndReason,
 }
 
-type Key = (String, Transport);
+type Key = (String, StreamTransport);
 
 /// The last ends, by hop and transport.
 #[derive(Default)]
-pub struct Ends {
+pub struct StreamStats {
     kept: Mutex<Kept>,
 }
 
@@ -141,8 +141,8 @@ impl Frequency {
     }
 }
 
-impl Ends {
-    fn record(&self, hop: &str, transport: Transport, end: End) {
+impl StreamStats {
+    fn record(&self, hop: &str, transport: StreamTransport, end: End) {
         metrics::counter!("max_auth_stream_ends_total", "transport" => transport.name(), "how" => end.how.name())
             .increment(1);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,7 +161,7 @@ impl Ends {
             .iter()
             .filter(|((hop, _), _)| only.is_none_or(|only| only == hop))
             .map(|((hop, transport), ends)| {
-                let cut: Vec<End> = ends.iter().copied().filter(|end| end.how == How::Cut).collect();
+                let cut: Vec<End> = ends.iter().copied().filter(|end| end.how == EndReason::Cut).collect();
                 HopSummary {
                     hop: hop.clone(),
                     transport: transport.name(),
@@ -224,19 +224,19 @@ fn densest(times: impl Iterator<Item = Duration>) -> (Duration, usize) {
 }
 
 /// Writes down how one stream ended, whatever way that is.
-pub struct Recorder {
-    ends: Arc<Ends>,
+pub struct StreamGuard {
+    ends: Arc<StreamStats>,
     hop: Arc<str>,
-    transport: Transport,
+    transport: StreamTransport,
     began: Instant,
     last_byte: Instant,
-    how: How,
+    how: EndReason,
 }
 
-impl Recorder {
-    pub fn new(ends: Arc<Ends>, hop: Arc<str>, transport: Transport) -> Self {
+impl StreamGuard {
+    pub fn new(ends: Arc<StreamStats>, hop: Arc<str>, transport: StreamTransport) -> Self {
         let now = Instant::now();
-        Self { ends, hop, transport, began: now, last_byte: now, how: How::Cut }
+        Self { ends, hop, transport, began: now, last_byte: now, how: EndReason::Cut }
     }
 
     pub fn sent(&mut self) {
@@ -244,12 +244,12 @@ impl Recorder {
     }
 
     /// Unless told so, an end is a cut.
-    pub fn will_end(&mut self, how: How) {
+    pub fn will_end(&mut self, how: EndReason) {
         self.how = how;
     }
 }
 
-impl Drop for Recorder {
+impl Drop for StreamGuard {
     fn drop(&mut self) {
         let end = End { age: self.began.elapsed(), silence: self.last_byte.elapsed(), how: self.how };
         self.ends.record(&self.hop, self.transport, end);
@@ -261,10 +261,11 @@ mod tests {
     use super::*;
 
     fn ends(cuts: &[(u64, u64)]) -> Option<StreamTimer> {
-        let ends = Ends::default();
+        let ends = StreamStats::default();
         for (age, silence) in cuts {
-            let end = End { age: Duration::from_millis(*age), silence: Duration::from_millis(*silence), how: How::Cut };
-            ends.record("hop", Transport::Sse, end);
+            let end =
+                End { age: Duration::from_millis(*age), silence: Duration::from_millis(*silence), how: EndReason::Cut };
+            ends.record("hop", StreamTransport::Sse, end);
         }
         let timers = ends.timers("hop").into_iter().map(|row| row.timer).next();
         assert_eq!(ends.summary(Some("hop"))[0].timer, timers);
@@ -282,15 +283,15 @@ mod tests {
 
     #[test]
     fn invented_hops_do_not_keep_the_real_one_out() {
-        let ends = Ends::default();
-        let end = End { age: Duration::from_secs(60), silence: Duration::from_secs(60), how: How::Cut };
+        let ends = StreamStats::default();
+        let end = End { age: Duration::from_secs(60), silence: Duration::from_secs(60), how: EndReason::Cut };
         for n in 0..4 * HOPS_KEPT {
-            ends.record(&format!("invented {n}"), Transport::Sse, end);
+            ends.record(&format!("invented {n}"), StreamTransport::Sse, end);
         }
         for n in 0..40 {
-            ends.record("real", Transport::Sse, end);
+            ends.record("real", StreamTransport::Sse, end);
             for each in 0..100 {
-                ends.record(&format!("invented too {n} {each}"), Transport::Sse, end);
+                ends.record(&format!("invented too {n} {each}"), StreamTransport::Sse, end);
             }
         }
         let kept = ends.summary(Some("real"));
@@ -300,13 +301,13 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded() {
-        let ends = Ends::default();
-        let end = End { age: Duration::ZERO, silence: Duration::ZERO, how: How::Cut };
+        let ends = StreamStats::default();
+        let end = End { age: Duration::ZERO, silence: Duration::ZERO, how: EndReason::Cut };
         for _ in 0..ENDS_KEPT + 10 {
-            ends.record("0", Transport::Sse, end);
+            ends.record("0", StreamTransport::Sse, end);
         }
         for n in 0..HOPS_KEPT + 10 {
-            ends.record(&n.to_string(), Transport::Sse, end);
+            ends.record(&n.to_string(), StreamTransport::Sse, end);
         }
         assert_eq!(ends.summary(None).len(), HOPS_KEPT);
         assert_eq!(ends.summary(Some("0"))[0].ended, ENDS_KEPT);

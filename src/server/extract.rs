@@ -1,9 +1,9 @@
 //! What a request of a login asks for: its path, its query, its body, its headers, read strictly; what cannot be read is
 //! answered with a problem body like everything else.
 
-use super::logins::login_not_found;
+use super::refusals::login_not_found;
 use super::timeouts::BodyTooSlow;
-use crate::base::limits::{PAGE_WAIT, REQUEST_BODY, TRIAL};
+use crate::base::limits::{LONG_POLL_WAIT, REQUEST_BODY, TRIAL};
 use crate::base::problem::{Problem, ProblemCode};
 use crate::login::Position;
 use axum::body::{Body, Bytes, to_bytes};
@@ -35,9 +35,9 @@ impl<S: Send + Sync> FromRequestParts<S> for LoginPath {
 }
 
 /// A query string.
-pub struct Asked<Q>(pub Q);
+pub struct StrictQuery<Q>(pub Q);
 
-impl<Q: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<Q> {
+impl<Q: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for StrictQuery<Q> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -64,14 +64,14 @@ pub fn position(query: &EventsQuery, headers: &HeaderMap) -> Result<Option<Posit
 pub fn seconds(text: Option<&str>) -> Result<Duration, Problem> {
     let Some(text) = text else { return Ok(Duration::ZERO) };
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
-    let wait = seconds.map(|seconds| Duration::from_secs_f64(seconds).min(PAGE_WAIT));
+    let wait = seconds.map(|seconds| Duration::from_secs_f64(seconds).min(LONG_POLL_WAIT));
     wait.ok_or_else(|| Problem::invalid("wait must be a number of seconds, at most 10"))
 }
 
-/// Whether the address of a WebSocket that begins says `beat=1`.
+/// Whether the address of a WebSocket that begins says `heartbeat=1`, or `beat=1` as pages of before do.
 pub fn asks_for_marks(uri: &Uri) -> bool {
     url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-        .any(|(key, value)| key == "beat" && value == "1")
+        .any(|(key, value)| matches!(&*key, "heartbeat" | "beat") && value == "1")
 }
 
 /// Of the trial of a stream, in milliseconds.
@@ -149,9 +149,11 @@ pub struct EventsQuery {
     pub after: Option<String>,
     pub wait: Option<String>,
     pub once: Option<String>,
-    pub insist: Option<String>,
+    #[serde(alias = "insist")]
+    pub padded: Option<String>,
     pub failed: Option<String>,
-    pub beat: Option<String>,
+    #[serde(alias = "beat")]
+    pub heartbeat: Option<String>,
     pub wake: Option<String>,
     pub trial: Option<String>,
 }
