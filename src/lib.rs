@@ -10,6 +10,8 @@ mod config;
 mod doctor;
 mod drivers;
 mod emulator;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod login;
 mod max;
 mod observe;
@@ -21,6 +23,7 @@ mod setup;
 mod signin;
 #[cfg(test)]
 mod snapshot;
+mod texts;
 mod transport;
 mod upstream;
 

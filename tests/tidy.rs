@@ -13,7 +13,8 @@ const LONGEST: usize = 460;
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("probe", &[]),
-    ("config", &["base"]),
+    ("texts", &[]),
+    ("config", &["base", "texts"]),
     ("observe", &["base", "config"]),
     ("max", &[]),
     ("proxies", &[]),
@@ -22,9 +23,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("session", &["base", "signin"]),
     ("emulator", &["base", "max"]),
     ("drivers", &["base", "config", "max", "signin", "upstream"]),
-    ("login", &["base", "signin"]),
-    ("transport", &["base", "login", "probe", "signin"]),
-    ("server", &["base", "config", "login", "probe", "proxies", "session", "transport"]),
+    ("login", &["base", "signin", "texts"]),
+    ("transport", &["base", "login", "probe", "signin", "texts"]),
+    ("server", &["base", "config", "login", "probe", "proxies", "session", "texts", "transport"]),
     ("doctor", &["base", "config", "drivers", "probe", "proxies", "signin", "upstream"]),
     ("setup", &["proxies"]),
     (
@@ -143,7 +144,7 @@ fn dependencies() -> BTreeSet<String> {
 fn every_dependency_has_its_paragraph() {
     let text = read("DEPS.md");
     let named: BTreeSet<String> = text.split("**").skip(1).step_by(2).map(str::to_owned).collect();
-    let browser_side = ["ws", "playwright-core", "prettier", "typescript"];
+    let browser_side = ["ws", "playwright-core", "prettier", "typescript", "libfuzzer-sys"];
     for name in dependencies() {
         assert!(named.contains(&name), "DEPS.md says nothing of {name}");
     }
@@ -220,6 +221,30 @@ fn codes_of_problems_stand_in_one_place() {
             let literal = format!("\"{code}\"");
             assert!(!production(&text).contains(&literal), "src/{name} says {literal}; ProblemCode does");
         }
+    }
+}
+
+/// Whether a text holds a Cyrillic letter.
+fn has_russian(text: &str) -> bool {
+    text.chars().any(|c| ('\u{400}'..='\u{4ff}').contains(&c))
+}
+
+#[test]
+fn what_visitors_read_stands_in_one_place() {
+    for (name, text) in source() {
+        let visitors = ["server/", "transport/", "login/", "signin/", "session/"];
+        if is_test(&name) || !visitors.iter().any(|folder| name.starts_with(folder)) {
+            continue;
+        }
+        assert!(!has_russian(production(&text)), "src/{name} has words of its own; they belong into web/texts.js");
+    }
+    let folders = [root().join("web"), root().join("src/server/pages")];
+    for entry in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // The demo's site and phone are no part of anybody's sign-in.
+        let ours = name == "texts.js" || name.starts_with("demo.") || name.starts_with("phone.");
+        assert!(ours || !has_russian(&read(&path)), "{name} has words of its own; they belong into web/texts.js");
     }
 }
 
@@ -335,5 +360,62 @@ fn the_doctor_and_the_proxies_have_no_circle_of_files() {
             left.retain(|(name, uses)| uses.iter().any(|used| used != name && names.contains(used)));
             assert!(left.len() < before, "a circle of files in {folder}: {names:?}");
         }
+    }
+}
+
+/// Licences that a program under MIT may carry. CDLA is for Mozilla's list of roots, which is data.
+const LICENCES: [&str; 11] = [
+    "0BSD",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Zlib",
+];
+
+/// Whether an SPDX expression can be fulfilled: each part of an AND by one of its ORs.
+fn is_allowed(expression: &str) -> bool {
+    let plain = expression.replace('/', " OR ");
+    // A group is looked at by itself, from the inside out.
+    if let Some(start) = plain.rfind('(') {
+        let end = start + plain[start..].find(')').unwrap();
+        let group = if is_allowed(&plain[start + 1..end]) { "MIT" } else { "refused" };
+        return is_allowed(&format!("{}{group}{}", &plain[..start], &plain[end + 1..]));
+    }
+    // AND binds closer than OR.
+    let allowed = |name: &str| LICENCES.contains(&name.trim());
+    plain.split(" OR ").any(|all| all.split(" AND ").all(allowed))
+}
+
+#[test]
+fn every_dependency_has_a_licence_that_fits_ours() {
+    for (expression, fine) in [
+        ("MIT OR GPL-3.0", true),
+        ("MIT AND GPL-3.0", false),
+        ("(MIT OR GPL-3.0) AND Unicode-3.0", true),
+        ("ISC AND (GPL-2.0 OR LGPL-3.0)", false),
+        ("MIT/Apache-2.0", true),
+        ("", false),
+    ] {
+        assert_eq!(is_allowed(expression), fine, "{expression}");
+    }
+    let cargo = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--offline", "--locked", "--format-version", "1", "--filter-platform"])
+        .arg("x86_64-unknown-linux-gnu")
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&cargo.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 100, "the whole tree");
+    for package in packages {
+        let licence = package["license"].as_str().unwrap_or_default();
+        assert!(is_allowed(licence), "{} is under {licence:?}", package["name"]);
     }
 }

@@ -1,6 +1,8 @@
 // @ts-check
 /** What is known of the page around a login: its clock and storage, its browser as MAX will show it, its language. */
 
+import { TEXTS } from './texts.js';
+
 /** @typedef {import('./transports.js').Clock} Clock */
 
 /** @type {Clock} */
@@ -123,28 +125,6 @@ function timezone() {
   }
 }
 
-/** Only what the server cannot say, because it is not there or did not let us in. */
-const MESSAGES = {
-  ru: {
-    network: 'Нет связи с сервером. Проверьте интернет и попробуйте ещё раз.',
-    busy: 'Сейчас слишком много входов. Попробуйте чуть позже.',
-    'rate-limited': 'Слишком много попыток. Подождите немного.',
-    refused: 'Сервер не принял запрос на вход.',
-    'login-expired': 'Время на вход вышло. Начните ещё раз.',
-    'grant-invalid': 'Вход подтверждён слишком давно или в другом браузере. Начните ещё раз.',
-    'cookies-blocked': 'Браузер не сохраняет cookie этого сайта, без них войти нельзя.',
-  },
-  en: {
-    network: 'The server cannot be reached. Check your connection and try again.',
-    busy: 'Too many people are signing in right now. Try again shortly.',
-    'rate-limited': 'Too many attempts. Please wait a little.',
-    refused: 'The server did not accept the sign-in request.',
-    'login-expired': 'The time to sign in has run out. Please start again.',
-    'grant-invalid': 'The sign-in is too old or belongs to another browser. Please start again.',
-    'cookies-blocked': 'The browser does not keep cookies of this site; signing in needs them.',
-  },
-};
-
 /**
  * The one language of a login, here and at the server, which is told.
  * @param {string | undefined | null} locale a language tag; none: the browser's
@@ -156,9 +136,10 @@ export function languageOf(locale) {
 }
 
 /**
+ * Only what the server cannot say, because it is not there or did not let us in.
  * @param {'ru' | 'en'} locale
  * @returns {Record<string, string> & { refused: string }}
  */
 export function messagesFor(locale) {
-  return MESSAGES[locale];
+  return TEXTS[locale].client;
 }

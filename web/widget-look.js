@@ -1,133 +1,13 @@
 // @ts-check
-/** What the widget says (Russian and English) and how it looks. No behaviour lives here. */
+/** How the widget looks, and its part of the texts. No behaviour lives here. */
 
-const ru = {
-  button: 'Войти через MAX',
-  title: 'Вход через MAX',
-  forSite: 'Вы входите на сайт',
-  forClient: 'Вы входите в',
-  close: 'Закрыть',
-  connecting: 'Подключение к серверу…',
-  code: 'Получаем QR-код...',
-  waiting: 'Ждём подтверждения в MAX',
-  refreshing: 'Обновляем код…',
-  left: 'Код действует ещё',
-  qrLabel: 'QR-код для входа через MAX',
-  howto: 'Как войти',
-  step1: 'Откройте MAX на телефоне',
-  step2: 'Профиль → Устройства → Войти по QR',
-  step3: 'Наведите камеру и подтвердите вход на новом устройстве',
-  warning: 'Сканируйте, только если вы сами открыли эту страницу. Сотрудники сайта никогда не присылают QR-коды.',
-  open: 'Открыть в MAX',
-  openHere: 'MAX установлен на этом устройстве?',
-  orScan: 'или отсканируйте код другим телефоном',
-  approved: 'Подтверждено',
-  approvedText: 'Телефон подтвердил вход, осталось мгновение.',
-  finishing: 'Завершаем вход…',
-  finishingText: 'Закрываем временный сеанс MAX.',
-  success: 'Готово!',
-  successText: 'Возвращаем вас на сайт…',
-  successStay: 'Вы вошли.',
-  successNote: 'Сайт получил только ваш профиль. Временный сеанс MAX завершён.',
-  retry: 'Попробовать ещё раз',
-  retryIn: 'Повторить через',
-  second: 'с',
-  passwordTitle: 'Облачный пароль MAX',
-  passwordText: 'Ваш аккаунт защищён паролем. Мы передадим его в MAX один раз и нигде не сохраним.',
-  passwordLabel: 'Пароль',
-  passwordHint: 'Подсказка',
-  passwordSend: 'Продолжить',
-  passwordWrong: 'Пароль не подошёл. Попробуйте ещё раз.',
-  errors: {
-    network: ['Нет связи с сервером', 'Проверьте интернет и попробуйте ещё раз.'],
-    busy: ['Сейчас много входов', 'Подождите немного и попробуйте ещё раз.'],
-    'rate-limited': ['Слишком много попыток', 'Подождите немного, затем попробуйте снова.'],
-    'max-rate-limited': ['Слишком много попыток', 'MAX просит подождать. Попробуйте чуть позже.'],
-    'cookies-blocked': ['Браузер не хранит cookie', 'Разрешите cookie для этого сайта и попробуйте ещё раз.'],
-    'grant-invalid': ['Вход не завершён', 'Он подтверждён слишком давно или в другом браузере. Начните ещё раз.'],
-    'login-expired': ['Время вышло', 'Код никто не подтвердил. Получите новый и отсканируйте его.'],
-    'visitor-left': ['Вход остановлен', 'Страница была закрыта слишком долго. Начните ещё раз.'],
-    cancelled: ['Вход отменён', 'Если это были не вы, ничего делать не нужно: вход не состоялся.'],
-    'upstream-unreachable': ['MAX сейчас недоступен', 'Такое бывает. Попробуйте через минуту.'],
-    'max-trouble': ['MAX не отвечает как надо', 'Это временно. Попробуйте ещё раз.'],
-    'qr-login-disabled': ['Вход недоступен', 'MAX не выдаёт код этому сайту. Сообщите его администратору.'],
-    'password-not-supported': ['Нужен другой способ входа', ''],
-    'password-wrong': ['Пароль не подошёл', 'Попыток больше нет. Начните вход заново.'],
-    'two-factor-needed': ['Включите облачный пароль', ''],
-    'account-blocked': ['MAX не пускает этот аккаунт', 'Проверьте его в приложении MAX.'],
-    'origin-refused': ['Сайт не настроен', 'Этому адресу не разрешён вход через MAX. Сообщите администратору сайта.'],
-  },
-  errorTitle: 'Не получилось войти',
-};
+import { TEXTS } from './texts.js';
 
-/** @type {typeof ru} */
-const en = {
-  button: 'Sign in with MAX',
-  title: 'Sign in with MAX',
-  forSite: 'You are signing in to',
-  forClient: 'You are signing in to',
-  close: 'Close',
-  connecting: 'Connecting to the server…',
-  code: 'Getting the QR code...',
-  waiting: 'Waiting for MAX',
-  refreshing: 'Getting a fresh code…',
-  left: 'This code is valid for',
-  qrLabel: 'QR code to sign in with MAX',
-  howto: 'How to sign in',
-  step1: 'Open MAX on your phone',
-  step2: 'Profile → Devices → Sign in with QR',
-  step3: 'Point the camera here and confirm the sign-in on a new device',
-  warning: 'Scan only if you opened this page yourself. Staff of this site never send QR codes.',
-  open: 'Open in MAX',
-  openHere: 'Is MAX on this device?',
-  orScan: 'or scan the code with another phone',
-  approved: 'Approved',
-  approvedText: 'Your phone has confirmed, just a moment.',
-  finishing: 'Finishing…',
-  finishingText: 'Closing the temporary MAX session.',
-  success: 'Done!',
-  successText: 'Taking you back to the site…',
-  successStay: 'You are signed in.',
-  successNote: 'The site received your profile only. The temporary MAX session has ended.',
-  retry: 'Try again',
-  retryIn: 'Try again in',
-  second: 's',
-  passwordTitle: 'MAX cloud password',
-  passwordText: 'Your account is protected by a password. It is passed to MAX once and is not kept anywhere.',
-  passwordLabel: 'Password',
-  passwordHint: 'Hint',
-  passwordSend: 'Continue',
-  passwordWrong: 'That password did not work. Please try again.',
-  errors: {
-    network: ['The server cannot be reached', 'Check your connection and try again.'],
-    busy: ['Many people are signing in', 'Wait a little and try again.'],
-    'rate-limited': ['Too many attempts', 'Wait a little, then try again.'],
-    'max-rate-limited': ['Too many attempts', 'MAX asks to wait. Please try a little later.'],
-    'cookies-blocked': ['Cookies are blocked', 'Allow cookies for this site and try again.'],
-    'grant-invalid': ['Not signed in', 'It was confirmed too long ago or in another browser. Please start again.'],
-    'login-expired': ['Time is up', 'Nobody confirmed the code. Get a new one and scan it.'],
-    'visitor-left': ['The sign-in stopped', 'This page was closed for too long. Please start again.'],
-    cancelled: ['The sign-in was cancelled', 'If that was not you, nothing needs to be done: nobody signed in.'],
-    'upstream-unreachable': ['MAX cannot be reached', 'This happens. Please try again in a minute.'],
-    'max-trouble': ['MAX is having trouble', 'It will pass. Please try again.'],
-    'qr-login-disabled': ['Sign-in is unavailable', 'MAX gives this site no code. Please tell its administrator.'],
-    'password-not-supported': ['Another way to sign in is needed', ''],
-    'password-wrong': ['That password did not work', 'No tries are left. Please start again.'],
-    'two-factor-needed': ['Set a cloud password', ''],
-    'account-blocked': ['MAX refuses this account', 'Please check it in the MAX app.'],
-    'origin-refused': [
-      'The site is not set up',
-      'This address may not sign in with MAX. Please tell the administrator.',
-    ],
-  },
-  errorTitle: 'Could not sign in',
-};
+/** @typedef {ReturnType<typeof words>} Words */
 
-/** @typedef {typeof ru} Words */
-
-/** @param {'ru' | 'en'} locale @returns {Words} */
+/** @param {'ru' | 'en'} locale */
 export function words(locale) {
-  return locale === 'en' ? en : ru;
+  return { ...TEXTS[locale].shared, ...TEXTS[locale].widget };
 }
 
 /** Icons as path data on a 24 × 24 grid, drawn by strokes. */

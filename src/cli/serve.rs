@@ -82,6 +82,7 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
         false => None,
     };
 
+    let texts = Arc::clone(&config.texts);
     let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot_run(&error))?;
     let (ttl, phone) = (config.session.ttl, config.session.phone);
     let sessions = match demo {
@@ -113,6 +114,7 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
             config.server.public_url.as_str().trim_end_matches('/'),
             config.server.base_path
         ),
+        texts: Arc::clone(&texts),
     };
     let registry = Arc::new(Registry::new(
         settings,
@@ -130,7 +132,7 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
         max_active: config.login.max_active,
         ends: Arc::clone(&ends),
     };
-    let parts = Parts { registry, grants, sessions, tasks: tasks.clone(), clock, rng, ends, extra };
+    let parts = Parts { registry, grants, sessions, tasks: tasks.clone(), clock, rng, texts, ends, extra };
     let routes = server::router(&config.server, &config.login, parts);
 
     greet(&config, &public, demo, &*driver);
@@ -204,7 +206,7 @@ async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks
     config.upstream.endpoints = vec![Endpoint { url, dialect: Dialect::Binary }];
     let phone = emulator.phone_router();
     tasks.spawn("emulator", async move { emulator.serve(listener).await });
-    Ok(Extra(server::demo().merge(phone)))
+    Ok(Extra(server::demo(&config.texts).merge(phone)))
 }
 
 /// Says where it is, and what it is.

@@ -1,15 +1,19 @@
 //! The settings: read once at the start, then handed out in parts. The only module that reads the environment.
 
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod value;
 
 use crate::base::origin::Origin;
+use crate::texts::{Locale, Texts};
 use ipnet::IpNet;
 use reader::{ConfigMerger, Source};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use toml::Value;
 use url::Url;
@@ -28,6 +32,8 @@ pub struct Config {
     pub store: Store,
     /// `[log]`
     pub log: Log,
+    /// What visitors read.
+    pub texts: Arc<Texts>,
 }
 
 /// `[server]`: where it listens, and what the world calls it.
@@ -213,7 +219,16 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
     let session = session(settings);
     let store = store(settings);
     let log = log(settings);
-    Some(Config { server: server?, upstream: upstream?, login: login?, session: session?, store: store?, log: log? })
+    let texts = texts(settings);
+    Some(Config {
+        server: server?,
+        upstream: upstream?,
+        login: login?,
+        session: session?,
+        store: store?,
+        log: log?,
+        texts: texts?,
+    })
 }
 
 fn server(settings: &mut ConfigMerger) -> Option<Server> {
@@ -290,8 +305,7 @@ fn public_url(text: String) -> Result<Url, String> {
 
 fn base_path(value: &Value) -> Result<String, String> {
     let path = value::text(value)?;
-    let fine = path.len() > 1
-        && path.starts_with('/')
+    let fine = path.starts_with('/')
         && !path.ends_with('/')
         && !path.contains("//")
         && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte));
@@ -389,4 +403,16 @@ fn log(settings: &mut ConfigMerger) -> Option<Log> {
     let format = settings
         .read("log.format", |value| value::choice(value, &[("text", LogFormat::Text), ("json", LogFormat::Json)]));
     Some(Log { level: level?, format: format? })
+}
+
+/// Each language is checked by itself, so that an error names its line.
+fn texts(settings: &mut ConfigMerger) -> Option<Arc<Texts>> {
+    let instead = Locale::ALL.map(|locale| {
+        settings.read(&format!("texts.{}", locale.tag()), |value| {
+            let instead = serde_json::to_value(value).map_err(|error| error.to_string())?;
+            Texts::with(&[(locale, instead.clone())]).map(|_| (locale, instead))
+        })
+    });
+    let [ru, en] = instead;
+    Texts::with(&[ru?, en?]).ok().map(Arc::new)
 }

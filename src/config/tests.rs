@@ -124,6 +124,22 @@ fn without_a_public_address_this_machine_may_sign_in_and_nobody_else() {
 }
 
 #[test]
+fn texts_are_laid_over_ours_and_unknown_ones_refused() {
+    let config =
+        load("[texts.ru.shared]\nbutton = \"Войти\"", &[("MAX_AUTH_TEXTS_EN", "{ shared = { title = \"In\" } }")]);
+    let texts = config.unwrap().texts;
+    assert_eq!(texts.of(Locale::Ru).shared.button, "Войти");
+    assert_eq!(texts.of(Locale::En).shared.title, "In");
+    let error = error("[texts.ru.shared]\nbuton = \"Войти\"\n[texts.en]\nwidgets = {}", &[]);
+    for line in [
+        "site.toml, line 1: `texts.ru`: unknown text `shared.buton`; did you mean `shared.button`?",
+        "site.toml, line 3: `texts.en`: unknown text `widgets`",
+    ] {
+        assert!(error.contains(line), "{error}");
+    }
+}
+
+#[test]
 fn every_key_reaches_its_field() {
     let file = r#"
 [server]
@@ -161,7 +177,7 @@ path = "state"
 level = "trace"
 format = "json"
 "#;
-    let Config { server, upstream, login, session, store, log } = load(file, &[]).unwrap();
+    let Config { server, upstream, login, session, store, log, .. } = load(file, &[]).unwrap();
     let text = |list: &[Origin]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(server.listen.to_string(), "127.0.0.2:4001");
     assert_eq!(server.ops_listen.to_string(), "127.0.0.3:4002");
@@ -210,7 +226,7 @@ fn what_is_shown_says_where_each_value_came_from() {
     }
     assert!(shown.starts_with("[log]\nformat = "), "{shown}");
     let sections: Vec<&str> = shown.split("\n\n").map(|section| section.lines().next().unwrap()).collect();
-    assert_eq!(sections, ["[log]", "[login]", "[server]", "[session]", "[store]", "[upstream]"]);
+    assert_eq!(sections, ["[log]", "[login]", "[server]", "[session]", "[store]", "[texts]", "[upstream]"]);
     let again = Config::from_sources(None, std::iter::empty(), &Flags::default()).unwrap();
     assert!(again.default_listen);
 }

@@ -8,6 +8,8 @@ mod delivery;
 mod diagnose;
 mod explain;
 mod finding;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod hops;
 mod http;
 mod http_observation;

@@ -8,6 +8,8 @@ mod account;
 mod answers;
 mod connection;
 mod fault;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod odd;
 mod phone;
 mod serve;

@@ -37,9 +37,6 @@ impl Grants {
         let now = self.clock.monotonic();
         let grant = Grant { identity, purpose, flow, expires: now + GRANT_LIFE };
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if table.len() >= self.max {
-            table.retain(|_, grant| grant.expires > now);
-        }
         if table.len() >= self.max
             && let Some(oldest) = table.iter().min_by_key(|(_, grant)| grant.expires).map(|(key, _)| *key)
         {

@@ -151,6 +151,22 @@ mod tests {
         assert_eq!(log.read(None).unwrap().events.len(), EVENTS);
     }
 
+    #[test]
+    fn events_are_dropped_by_their_bytes_the_oldest_first() {
+        let log = Log::new(7);
+        let large = json!({"svg": "x".repeat(EVENT_BYTES / 3)});
+        for _ in 0..9 {
+            log.append(Kind::Qr, &large);
+            log.append(Kind::Status, &json!({}));
+        }
+        // Two large ones, and the small ones before, between and behind them.
+        assert_eq!(offsets(&log.read(None).unwrap()), [14, 15, 16, 17, 18]);
+        for _ in 0..100 {
+            log.append(Kind::Status, &json!({}));
+        }
+        assert_eq!(offsets(&log.read(None).unwrap())[..2], [14, 15], "what is small drops nothing");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_follower_wakes_for_each_event() {
         let log = std::sync::Arc::new(Log::new(1));

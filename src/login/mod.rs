@@ -20,6 +20,7 @@ use crate::base::limits::READERS;
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::signin::CommandSlot;
+use crate::texts::Locale;
 pub use event::{Event, Kind};
 pub use grant::{Grant, Grants};
 pub use log::{Gone, Log, Page};
@@ -30,7 +31,6 @@ pub use start::{Purpose, Settings, StartParams};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-pub use text::Locale;
 use text::Stage;
 use tokio::sync::Notify;
 
@@ -106,7 +106,7 @@ impl Login {
         // Written before anybody can read, so that the first event takes one round trip. It alone says the login's id, and
         // how long the login lives.
         let stage = Stage::Connecting;
-        let message = stage.message(login.locale);
+        let message = stage.message(settings.texts.of(login.locale));
         let data = json!({"stage": stage.name(), "message": message, "login": id.text(), "ttl": millis(settings.ttl)});
         login.log.append(event::Kind::Status, &data);
         login

@@ -1,8 +1,9 @@
 //! What begins a login, and what every login of this node has in common.
 
-use super::Locale;
 use crate::base::id::Fingerprint;
 use crate::signin::BrowserInfo;
+use crate::texts::{Locale, Texts};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What begins a login, checked.
@@ -37,4 +38,6 @@ pub struct Settings {
     pub max_active: usize,
     /// Where `success` sends the browser; the token is added behind `?token=`.
     pub callback: String,
+    /// What visitors are told.
+    pub texts: Arc<Texts>,
 }

@@ -10,6 +10,7 @@ use crate::base::id::{self, Fingerprint};
 use crate::base::repeat::OncePerMinuteEach;
 use crate::base::tasks::Tasks;
 use crate::signin::{BrowserInfo, DriverEvent, Drivers, EventSink, Failure, Identity, Outcome};
+use crate::texts::Words;
 use metrics::{counter, histogram};
 use serde_json::json;
 use std::sync::atomic::Ordering;
@@ -46,7 +47,8 @@ pub async fn run(context: Arc<TaskContext>, login: Arc<Login>, browser: BrowserI
 
 /// Runs the driver to its end, telling it to stop when there is a reason.
 async fn sign_in(context: &TaskContext, login: &Login, browser: BrowserInfo) -> (Outcome, Option<Reason>) {
-    let sink = LoginSink { login, stage: Mutex::new(Stage::Connecting), began: context.clock.monotonic() };
+    let words = context.settings.texts.of(login.locale);
+    let sink = LoginSink { login, words, stage: Mutex::new(Stage::Connecting), began: context.clock.monotonic() };
     let mut driver = context.drivers.pick().run(browser, &sink, &login.commands);
     let ended = end_reason(login, context.settings.ttl, &context.tasks);
     tokio::pin!(ended);
@@ -101,7 +103,7 @@ fn conclude(context: &TaskContext, login: &Login, outcome: Outcome, reason: Opti
     };
     match result {
         Ok(identity) => succeed(context, login, identity),
-        Err((failure, retry_after)) => fail(login, failure, retry_after),
+        Err((failure, retry_after)) => fail(context, login, failure, retry_after),
     }
     true
 }
@@ -116,8 +118,9 @@ fn succeed(context: &TaskContext, login: &Login, identity: Identity) {
     tracing::info!(login = login.id.short(), "signed in");
 }
 
-fn fail(login: &Login, failure: Failure, retry_after: Option<Duration>) {
-    login.log.append(Kind::Error, &error_data(failure, login.locale, retry_after.map(super::millis)));
+fn fail(context: &TaskContext, login: &Login, failure: Failure, retry_after: Option<Duration>) {
+    let words = context.settings.texts.of(login.locale);
+    login.log.append(Kind::Error, &error_data(failure, words, retry_after.map(super::millis)));
     count(failure.code());
     tracing::info!(login = login.id.short(), outcome = failure.code(), "login ended");
 }
@@ -137,7 +140,7 @@ struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.leave_unsealed && !self.login.log.is_sealed() {
-            fail(self.login, Failure::Internal, None);
+            fail(self.context, self.login, Failure::Internal, None);
         }
         self.context.table.ended(self.login, self.login.log.is_sealed().then_some(SignedIn(self.signed_in)));
     }
@@ -146,6 +149,7 @@ impl Drop for Open<'_> {
 /// Turns what a driver emits into events.
 struct LoginSink<'a> {
     login: &'a Login,
+    words: &'a Words,
     stage: Mutex<Stage>,
     began: Duration,
 }
@@ -156,7 +160,7 @@ impl LoginSink<'_> {
         let mut seen = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen != stage {
             *seen = stage;
-            let data = json!({"stage": stage.name(), "message": stage.message(self.login.locale)});
+            let data = json!({"stage": stage.name(), "message": stage.message(self.words)});
             self.login.log.append(Kind::Status, &data);
         }
     }

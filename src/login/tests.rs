@@ -93,6 +93,7 @@ fn world(plan: Plan, max_active: usize) -> World {
         grace_phone: Duration::from_secs(150),
         max_active,
         callback: "https://example.ru/api/auth/max/callback".into(),
+        texts: crate::texts::Texts::ours(),
     };
     let asks: Arc<dyn Driver> = Arc::<Scripted>::clone(&driver);
     let registry =

@@ -2,6 +2,7 @@
 
 use super::caching::says_itself;
 use crate::base::id::{self, Fingerprint};
+use crate::texts::{Section, Texts};
 use axum::Router;
 use axum::body::Body;
 use axum::middleware::map_response;
@@ -23,12 +24,20 @@ pub struct Extra(pub Router);
 struct File {
     path: &'static str,
     content_type: &'static str,
-    body: &'static [u8],
+    body: &'static str,
+    /// What it says out of the table of texts.
+    texts: &'static [Section],
+}
+
+macro_rules! module {
+    ($name:literal, $texts:expr) => {
+        File { texts: $texts, ..file!(concat!("/", $name), "text/javascript; charset=utf-8", $name) }
+    };
 }
 
 macro_rules! file {
-    ($path:literal, $content_type:literal, $name:literal) => {
-        File { path: $path, content_type: $content_type, body: include_bytes!(concat!("../../web/", $name)) }
+    ($path:expr, $content_type:literal, $name:literal) => {
+        File { path: $path, content_type: $content_type, body: include_str!(concat!("../../web/", $name)), texts: &[] }
     };
 }
 
@@ -37,9 +46,9 @@ const FILES: &[File] = &[
     file!("/client.js", "text/javascript; charset=utf-8", "client.js"),
     file!("/transports.js", "text/javascript; charset=utf-8", "transports.js"),
     file!("/lateness.js", "text/javascript; charset=utf-8", "lateness.js"),
-    file!("/browser.js", "text/javascript; charset=utf-8", "browser.js"),
+    module!("browser.js", &[Section::Client]),
     file!("/widget.js", "text/javascript; charset=utf-8", "widget.js"),
-    file!("/widget-look.js", "text/javascript; charset=utf-8", "widget-look.js"),
+    module!("widget-look.js", &[Section::Shared, Section::Widget]),
     file!("/login.js", "text/javascript; charset=utf-8", "login.js"),
     file!("/page.css", "text/css; charset=utf-8", "page.css"),
 ];
@@ -52,17 +61,17 @@ const DEMO: &[File] = &[
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-pub fn router(base_path: &str) -> Router {
-    routes(FILES, base_path)
+pub fn router(base_path: &str, texts: &Texts) -> Router {
+    routes(FILES, base_path, texts)
 }
 
-pub fn demo() -> Router {
-    routes(DEMO, "")
+pub fn demo(texts: &Texts) -> Router {
+    routes(DEMO, "", texts)
 }
 
-fn routes(files: &'static [File], base_path: &str) -> Router {
+fn routes(files: &'static [File], base_path: &str, texts: &Texts) -> Router {
     let router = files.iter().fold(Router::new(), |router, file| {
-        let ready = Arc::new(Ready::new(file));
+        let ready = Arc::new(Ready::new(file, texts));
         let serve = move |headers: HeaderMap| {
             let ready = Arc::clone(&ready);
             async move { ready.answer(&headers) }
@@ -81,12 +90,16 @@ struct Ready {
 }
 
 impl Ready {
-    fn new(file: &File) -> Self {
-        let hash = id::encode(&Fingerprint::of(file.body).bytes()[..12]);
+    fn new(file: &File, texts: &Texts) -> Self {
+        let body = match file.texts {
+            [] => Bytes::from_static(file.body.as_bytes()),
+            sections => Bytes::from(texts.module_with(file.body, sections)),
+        };
+        let hash = id::encode(&Fingerprint::of(&body).bytes()[..12]);
         let etag = HeaderValue::from_str(&format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""));
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        let gzip = encoder.write_all(file.body).and_then(|()| encoder.finish()).ok().map(Bytes::from);
-        Self { content_type: file.content_type, body: Bytes::from_static(file.body), gzip, etag }
+        let gzip = encoder.write_all(&body).and_then(|()| encoder.finish()).ok().map(Bytes::from);
+        Self { content_type: file.content_type, body, gzip, etag }
     }
 
     fn answer(&self, headers: &HeaderMap) -> Response {

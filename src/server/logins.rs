@@ -17,6 +17,7 @@ use crate::base::secret::Secret;
 use crate::base::tasks::Tasks;
 use crate::base::websocket::{self, Asked, Pending, Refused};
 use crate::login::{Attach, Gone, LogReader, Login, Position, Registry, TooManyReaders};
+use crate::texts::Texts;
 use crate::transport::begin::{FirstMessage, StartError, StartPolicy, StartRequest, first_message};
 use crate::transport::ends::{Ends, Recorder, Transport};
 use crate::transport::{page, sse, trial, ws};
@@ -47,6 +48,7 @@ pub struct Logins {
     pub base_path: String,
     /// The site as visitors know it: the host of its address.
     pub site: String,
+    pub texts: Arc<Texts>,
     pub first_message_timeout: Duration,
     /// `login.ttl` and the grant's life: how long a flow cookie is of use.
     pub flow_life: Duration,

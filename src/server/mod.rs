@@ -7,14 +7,16 @@ mod caching;
 mod connection;
 mod cookie;
 mod files;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod hop;
-mod html;
 mod listener;
 mod logins;
 mod middleware;
+mod no_script;
 mod ops;
 mod origin;
-mod plain;
+mod pages;
 mod probe;
 mod router;
 mod sign_in;

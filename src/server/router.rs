@@ -8,7 +8,7 @@ use super::logins::{self, Logins, flow_life};
 use super::origin::AllowedOrigins;
 use super::probe::Probes;
 use super::sign_in::{self, SignIn};
-use super::{account, html, middleware, plain, upgrade};
+use super::{account, middleware, no_script, pages, upgrade};
 use crate::base::clock::Clock;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
@@ -17,6 +17,7 @@ use crate::base::tasks::Tasks;
 use crate::config;
 use crate::login::{Grants, Registry};
 use crate::session::Sessions;
+use crate::texts::Texts;
 use crate::transport::begin::StartPolicy;
 use crate::transport::ends::Ends;
 use axum::Router;
@@ -35,6 +36,7 @@ pub struct Parts {
     pub tasks: Tasks,
     pub clock: Clock,
     pub rng: Rng,
+    pub texts: Arc<Texts>,
     pub ends: Arc<Ends>,
     pub extra: Option<Extra>,
 }
@@ -49,9 +51,10 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         server.public_url.clone(),
         server.allowed_origins.clone(),
         format!("{base}/account"),
+        Arc::clone(&parts.texts),
         parts.clock.clone(),
     );
-    let site = html::site(&server.public_url);
+    let site = pages::site(&server.public_url);
     let probes = Probes::new(
         origins.clone(),
         server.trusted_proxies.clone(),
@@ -68,6 +71,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         trusted_proxies: server.trusted_proxies.clone(),
         base_path: base.to_owned(),
         site: site.clone(),
+        texts: Arc::clone(&parts.texts),
         first_message_timeout: login.first_message_timeout,
         flow_life: flow_life(login.ttl),
         stripped: upgrade::StrippedUpgrades::default(),
@@ -84,6 +88,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         base_path: base.to_owned(),
         logout_failed: OncePerMinute::default(),
         site,
+        texts: Arc::clone(&parts.texts),
     });
 
     let login_routes = Router::new()
@@ -93,8 +98,8 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/{{login}}/events"), any(logins::events))
         .route(&format!("{base}/{{login}}/events/{{unique}}"), any(logins::events))
         .route(&format!("{base}/{{login}}/password"), post(logins::password))
-        .route(&format!("{base}/login"), get(plain::login_page).post(plain::begin))
-        .route(&format!("{base}/{{login}}/wait"), get(plain::wait).post(plain::password))
+        .route(&format!("{base}/login"), get(no_script::login_page).post(no_script::begin))
+        .route(&format!("{base}/{{login}}/wait"), get(no_script::wait).post(no_script::password))
         .with_state(logins);
     let session_routes = Router::new()
         .route(&format!("{base}/callback"), get(sign_in::callback).post(sign_in::redeem))
@@ -107,7 +112,8 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .with_state(sign_in);
     // What caches do to a probe is its subject.
     let probe_routes = probes.router(base).layer(map_response(says_itself));
-    let mut routes = login_routes.merge(session_routes).merge(probe_routes).merge(files::router(base));
+    let files = files::router(base, &parts.texts);
+    let mut routes = login_routes.merge(session_routes).merge(probe_routes).merge(files);
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }
@@ -121,7 +127,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
 /// A person who comes to the site's first page where nothing else serves it is shown who they are.
 fn not_found(uri: &Uri, headers: &HeaderMap, account: &str) -> Response {
     if uri.path() == "/" && prefers_html(headers) {
-        return html::see_other(account);
+        return pages::see_other(account);
     }
     Problem::new(
         ProblemCode::NotFound,

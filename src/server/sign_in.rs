@@ -3,19 +3,20 @@
 use super::answer::json;
 use super::asked::{Asked, json_body, prefers_html};
 use super::cookie::Cookies;
-use super::html;
 use super::origin::AllowedOrigins;
+use super::pages::{self, Notice, Page, see_other};
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
 use crate::login::{Grant, Grants, Purpose};
 use crate::session::{BrowserSession, Sessions};
+use crate::texts::Texts;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, HeaderName, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// What the session endpoints need, and nothing else.
@@ -28,6 +29,7 @@ pub struct SignIn {
     pub logout_failed: OncePerMinute,
     /// The site as visitors know it: the host of its address.
     pub site: String,
+    pub texts: Arc<Texts>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +78,7 @@ pub async fn verify(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
     let answer = response.headers_mut();
     answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for (name, text) in [("x-auth-user", &session.sub), ("x-auth-name", &session.name)] {
-        if let Ok(value) = HeaderValue::from_str(&percent_encoded(text)) {
+        if let Ok(value) = HeaderValue::from_str(&utf8_percent_encode(text, &RESERVED).to_string()) {
             answer.insert(HeaderName::from_static(name), value);
         }
     }
@@ -99,7 +101,7 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
     }
     let mut response = if prefers_html(&headers) {
         // A form without JavaScript: back to the page that says who is signed in.
-        html::see_other(&format!("{}/account", sign_in.base_path))
+        see_other(&format!("{}/account", sign_in.base_path))
     } else {
         StatusCode::NO_CONTENT.into_response()
     };
@@ -110,6 +112,10 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
 }
 
 impl SignIn {
+    pub fn page(&self, headers: &HeaderMap) -> Page<'_> {
+        Page::new(&self.base_path, &self.site, &self.texts, pages::language(headers))
+    }
+
     pub fn session(&self, headers: &HeaderMap) -> Option<BrowserSession> {
         self.sessions.read(self.cookies.session(headers)?)
     }
@@ -152,16 +158,17 @@ impl SignIn {
         if !prefers_html(headers) {
             return grant_invalid().into_response();
         }
-        let page = html::Page { base: &self.base_path, locale: html::language(headers), site: &self.site };
-        let (title, message, again) = page.pick(
-            ("Вход не завершён", "Ссылка уже использована, устарела или открыта в другом браузере.", "Войти ещё раз"),
-            ("Not signed in", "This link was used, is too old, or belongs to another browser.", "Sign in again"),
-        );
-        let body = format!(
-            "<h1>{title}</h1><p class=\"say\">{message}</p><p><a class=\"primary\" href=\"{}/login\">{again}</a></p>",
-            self.base_path
-        );
-        html::answer(StatusCode::BAD_REQUEST, page.document(title, "", &body))
+        let page = self.page(headers);
+        let words = page.words;
+        let notice = Notice {
+            page,
+            title: &words.shared.error_title,
+            message: &words.pages.grant_refused,
+            names_site: false,
+            failed: false,
+            again: Some(&words.shared.retry),
+        };
+        pages::answer(StatusCode::BAD_REQUEST, &notice)
     }
 }
 
@@ -182,13 +189,4 @@ fn not_signed_in() -> Response {
 }
 
 /// Header values are ASCII: everything outside the unreserved characters of RFC 3986 as `%XX` of its UTF-8 bytes.
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
-}
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

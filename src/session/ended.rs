@@ -20,10 +20,10 @@ const MARK: usize = 16;
 const SWEEP_PAUSE: i64 = 60;
 
 /// Which session was ended.
-type Mark = [u8; MARK];
+pub(super) type Mark = [u8; MARK];
 
 /// Ended sessions and when they would have ended by themselves (Unix seconds).
-type Table = HashMap<Mark, i64>;
+pub(super) type Table = HashMap<Mark, i64>;
 
 /// One session to be ended, and whom to tell when it is on disk.
 struct Request {
@@ -188,8 +188,34 @@ fn text(table: &Table) -> String {
     table.iter().map(|(mark, until)| format!("{} {until}\n", id::encode(mark))).collect()
 }
 
-/// The table, and the file open for appending behind its last whole line. Lines that cannot be read are refused rather
-/// than skipped: skipping one would bring a session back.
+/// What a list on disk says.
+pub(super) struct List {
+    pub(super) table: Table,
+    /// Lines that do not count any more.
+    over: usize,
+    /// Bytes of whole lines: a crash in the middle of the last write leaves half a line, whose logout was never answered.
+    pub(super) whole: usize,
+}
+
+/// Lines that cannot be read are refused rather than skipped (the error is their number): skipping one would bring a
+/// session back.
+pub(super) fn parse(text: &str, now: i64) -> Result<List, usize> {
+    let whole = text.rfind('\n').map_or(0, |last| last + 1);
+    let (mut table, mut over) = (Table::new(), 0);
+    for (index, line) in text[..whole].lines().enumerate() {
+        let parsed = line
+            .split_once(' ')
+            .and_then(|(mark, until)| Some((Mark::try_from(id::decode(mark)?).ok()?, until.parse::<i64>().ok()?)));
+        match parsed {
+            Some((mark, until)) if until > now => _ = table.insert(mark, until),
+            Some(_) => over += 1,
+            None => return Err(index + 1),
+        }
+    }
+    Ok(List { table, over, whole })
+}
+
+/// The table, and the file open for appending behind its last whole line.
 fn read(folder: &Folder, now: i64) -> Result<(Table, File, u64), StoreError> {
     let wrong = |why: io::Error| StoreError::new(folder.file(NAME), why);
     let mut options = OpenOptions::new();
@@ -201,25 +227,12 @@ fn read(folder: &Folder, now: i64) -> Result<(Table, File, u64), StoreError> {
     };
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(wrong)?;
-    // A crash in the middle of the last write leaves half a line; its logout was never answered.
-    let whole = text.rfind('\n').map_or(0, |last| last + 1);
+    let List { table, over, whole } = parse(&text, now).map_err(|line| {
+        let why = format!("line {line} is damaged; remove the line (or the file: ended sessions come back)");
+        StoreError::new(folder.file(NAME), why)
+    })?;
     if whole < text.len() {
         file.set_len(whole as u64).map_err(wrong)?;
-    }
-    let (mut table, mut over) = (Table::new(), 0);
-    for (index, line) in text[..whole].lines().enumerate() {
-        let parsed = line
-            .split_once(' ')
-            .and_then(|(mark, until)| Some((Mark::try_from(id::decode(mark)?).ok()?, until.parse::<i64>().ok()?)));
-        match parsed {
-            Some((mark, until)) if until > now => _ = table.insert(mark, until),
-            Some(_) => over += 1,
-            None => {
-                let why =
-                    format!("line {} is damaged; remove the line (or the file: ended sessions come back)", index + 1);
-                return Err(StoreError::new(folder.file(NAME), why));
-            }
-        }
     }
     let mut disk = (file, whole as u64);
     if over > table.len() {

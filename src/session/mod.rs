@@ -3,6 +3,8 @@
 
 mod ended;
 mod files;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 
 use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};

@@ -5,9 +5,11 @@ use crate::base::clock::Clock;
 use crate::base::id::Fingerprint;
 use crate::base::limits::RETURN_TO;
 use crate::base::origin::Origin;
+use crate::base::problem::ProblemCode;
 use crate::base::rate::RateLimiter;
-use crate::login::{Locale, Login, Position, Purpose, Registry, StartParams};
+use crate::login::{Login, Position, Purpose, Registry, StartParams};
 use crate::signin::BrowserInfo;
+use crate::texts::{Locale, Texts, Words};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +69,25 @@ pub enum StartError {
     Busy {
         retry_after: Duration,
     },
+}
+
+impl StartError {
+    pub fn code(&self) -> ProblemCode {
+        match self {
+            Self::ReturnTo => ProblemCode::ReturnToRefused,
+            Self::RateLimited { .. } => ProblemCode::RateLimited,
+            Self::Busy { .. } => ProblemCode::Busy,
+        }
+    }
+
+    /// What the visitor is told.
+    pub fn message<'a>(&self, words: &'a Words) -> &'a str {
+        match self {
+            Self::ReturnTo => &words.pages.return_to_refused,
+            Self::RateLimited { .. } => &words.client.rate_limited,
+            Self::Busy { .. } => &words.client.busy,
+        }
+    }
 }
 
 /// Reads `{"userAgent":{…}}` or `{"login":ID,"after":POSITION}`.
@@ -134,6 +155,7 @@ pub struct StartPolicy {
     allowed_origins: Vec<Origin>,
     /// Where a login goes that does not say.
     landing: String,
+    texts: Arc<Texts>,
     clock: Clock,
 }
 
@@ -144,9 +166,22 @@ impl StartPolicy {
         public_url: Url,
         allowed_origins: Vec<Origin>,
         landing: String,
+        texts: Arc<Texts>,
         clock: Clock,
     ) -> Self {
-        Self { registry, limiter: RateLimiter::new(starts_per_minute), public_url, allowed_origins, landing, clock }
+        Self {
+            registry,
+            limiter: RateLimiter::new(starts_per_minute),
+            public_url,
+            allowed_origins,
+            landing,
+            texts,
+            clock,
+        }
+    }
+
+    pub fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     pub fn begin(
@@ -225,6 +260,7 @@ mod tests {
             grace_phone: Duration::from_secs(1),
             max_active,
             callback: String::new(),
+            texts: Texts::ours(),
         };
         let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 1));
         let registry = Registry::new(settings, Drivers::only(Arc::new(Nobody)), grants, clock.clone(), rng, tasks);
@@ -236,6 +272,7 @@ mod tests {
             Url::parse("https://example.ru/").unwrap(),
             origins,
             "/".into(),
+            Texts::ours(),
             clock,
         )
     }

@@ -11,7 +11,7 @@ use crate::base::limits::{BROWSER_MESSAGES_PER_MINUTE, BROWSER_WRITE, MARK_GAP};
 use crate::base::problem::ProblemCode;
 use crate::base::tasks::Tasks;
 use crate::base::websocket::ServerSocket;
-use crate::login::{Attach, Locale, LogReader, Login, Position, Registry};
+use crate::login::{Attach, LogReader, Login, Position, Registry};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -142,10 +142,10 @@ async fn start<S: Stream>(
     match context.policy.begin(request, context.who, context.flow, context.is_phone) {
         Ok(login) => Ok((attach_first(&login)?, None)),
         Err(StartError::ReturnTo) => Err(Ended::Close(Close::InvalidInitialMessage)),
-        Err(StartError::RateLimited { retry_after }) => {
-            Err(refuse(socket, ProblemCode::RateLimited, locale, retry_after).await)
+        Err(why @ (StartError::RateLimited { retry_after } | StartError::Busy { retry_after })) => {
+            let message = why.message(context.policy.texts().of(locale));
+            Err(refuse(socket, why.code(), message, retry_after).await)
         }
-        Err(StartError::Busy { retry_after }) => Err(refuse(socket, ProblemCode::Busy, locale, retry_after).await),
     }
 }
 
@@ -157,11 +157,11 @@ fn attach_first(login: &Arc<Login>) -> Result<LogReader, Ended> {
 async fn refuse<S: Stream>(
     socket: &mut ServerSocket<S>,
     code: ProblemCode,
-    locale: Locale,
+    message: &str,
     retry_after: Duration,
 ) -> Ended {
     let retry_after = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-    let data = json!({"code": code.code(), "message": locale.too_many(), "retry": true, "retryAfter": retry_after});
+    let data = json!({"code": code.code(), "message": message, "retry": true, "retryAfter": retry_after});
     let event = json!({"event": "error", "data": data}).to_string();
     let _ = timeout(BROWSER_WRITE, socket.send(Message::text(event))).await;
     Ended::Close(Close::TryLater)

@@ -53,7 +53,7 @@ test('from the code to the session, with a cloud password', async () => {
   const field = page.locator('input[type=password]');
   await field.fill('wrong one');
   await page.getByRole('button').click();
-  await page.getByText('Пароль неверный').waitFor();
+  await page.getByText('Пароль не подошёл').waitFor();
   await screenshot(page, 'plain-password');
   await field.fill('correct horse');
   await page.getByRole('button').click();
@@ -156,7 +156,7 @@ test('a password that is too long is not passed on and costs no try', async () =
 test('an address of another site is refused, with a way to begin again', async () => {
   const { profile, page } = await begin('https://evil.example/');
   await page.getByText('не относится к этому сайту').waitFor();
-  await page.getByRole('link', { name: 'Начать ещё раз' }).click();
+  await page.getByRole('link', { name: 'Попробовать ещё раз' }).click();
   await page.getByRole('button').waitFor();
   await profile.stop();
 });

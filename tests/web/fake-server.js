@@ -29,11 +29,18 @@ const FILES = {
       'browser.js',
       'widget.js',
       'widget-look.js',
+      'texts.js',
       'login.js',
       'page.css',
     ].map((name) => [`${BASE}/${name}`, name]),
   ),
 };
+/** The ready page is a template of the server's: its language, and no form. @param {string} page @param {URL} url */
+function filledIn(page, url) {
+  const locale = url.searchParams.get('locale') === 'en' ? 'en' : 'ru';
+  return page.replace('{{ page.locale.tag() }}', locale).replaceAll(/\{[{%].*?[%}]\}/g, '');
+}
+
 /** @type {Record<string, string>} */
 const TYPES = {
   html: 'text/html; charset=utf-8',
@@ -162,7 +169,8 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
         'cross-origin-opener-policy': 'same-origin',
       };
       response.writeHead(200, headers);
-      return response.end(await readFile(fileURLToPath(new URL(file, WEB))));
+      const body = await readFile(fileURLToPath(new URL(file, WEB)));
+      return response.end(file === 'login.html' ? filledIn(body.toString(), url) : body);
     }
     if (url.pathname === '/fault') {
       for (const key of Object.keys(fault)) delete fault[key];

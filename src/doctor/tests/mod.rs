@@ -50,6 +50,7 @@ async fn serve(tasks: &Tasks, public: Option<SocketAddr>) -> SocketAddr {
         grace_phone: config.login.grace_phone,
         max_active: 10,
         callback: String::new(),
+        texts: crate::texts::Texts::ours(),
     };
     let folder = tempfile::tempdir().unwrap();
     let sessions =
@@ -58,7 +59,17 @@ async fn serve(tasks: &Tasks, public: Option<SocketAddr>) -> SocketAddr {
     let registry =
         Arc::new(Registry::new(settings, Drivers::only(driver), held, clock.clone(), rng.clone(), tasks.clone()));
     let ends = Arc::default();
-    let parts = Parts { registry, grants, sessions, ends, tasks: tasks.clone(), clock, rng, extra: None };
+    let parts = Parts {
+        registry,
+        grants,
+        sessions,
+        ends,
+        tasks: tasks.clone(),
+        clock,
+        rng,
+        texts: crate::texts::Texts::ours(),
+        extra: None,
+    };
     let routes = server::router(&config.server, &config.login, parts);
     tasks.spawn("server", bound.serve(routes, Arc::new(Places::for_anybody(1000)), tasks.clone()));
     address

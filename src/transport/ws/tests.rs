@@ -6,10 +6,11 @@ use crate::base::limits::BROWSER_MESSAGE;
 use crate::base::origin::Origin;
 use crate::base::rng::Rng;
 use crate::base::websocket::server_socket;
-use crate::login::{Grants, Locale, Purpose, Settings, StartParams};
+use crate::login::{Grants, Purpose, Settings, StartParams};
 use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run,
 };
+use crate::texts::{Locale, Texts};
 use crate::transport::ends::Transport;
 use tokio::io::DuplexStream;
 use tokio::time::sleep;
@@ -64,6 +65,7 @@ fn world(approved_after: u64) -> World {
         grace_phone: Duration::from_secs(30),
         max_active: 3,
         callback: "https://example.ru/callback".into(),
+        texts: Texts::ours(),
     };
     let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
     let driver = Arc::new(Phone(Duration::from_secs(approved_after)));
@@ -75,6 +77,7 @@ fn world(approved_after: u64) -> World {
         Url::parse("https://example.ru").unwrap(),
         origins,
         "/".into(),
+        Texts::ours(),
         clock,
     );
     World { registry, policy: Arc::new(policy), tasks }
@@ -368,6 +371,7 @@ fn with_grace(world: &World, grace: u64, grace_phone: u64) -> Arc<Registry> {
         grace_phone: Duration::from_secs(grace_phone),
         max_active: 3,
         callback: "https://example.ru/callback".into(),
+        texts: Texts::ours(),
     };
     let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
     let driver = Arc::new(Phone(Duration::from_secs(1000)));

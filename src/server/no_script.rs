@@ -1,0 +1,173 @@
+//! Signing in without JavaScript: a form that begins, and a page that refreshes itself from the code to the session.
+
+use super::asked::{Asked, LoginPath, body_bytes};
+use super::logins::Logins;
+use super::pages::{self, Code, Login as LoginPage, Notice, Page, Password, Wait, see_other};
+use crate::base::limits::{FORM_OPEN, PASSWORD};
+use crate::base::problem::Problem;
+use crate::base::secret::Secret;
+use crate::login::{Attach, Kind, Login};
+use crate::texts::Locale;
+use crate::transport::begin::StartRequest;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Between refreshes, in seconds: as often as MAX is asked, and sooner where something is about to come.
+const REFRESH: u32 = 4;
+const REFRESH_SOON: u32 = 1;
+
+#[derive(Deserialize)]
+pub struct LoginQuery {
+    return_to: Option<String>,
+    locale: Option<String>,
+}
+
+/// `GET /login`
+pub async fn login_page(
+    State(logins): State<Arc<Logins>>,
+    Asked(query): Asked<LoginQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let locale = query.locale.as_deref().map_or_else(|| pages::language(&headers), Locale::parse);
+    let page = logins.page(locale);
+    pages::answer(StatusCode::OK, &LoginPage { page, return_to: query.return_to.as_deref() })
+}
+
+/// `POST /login`: what the form without JavaScript sends.
+pub async fn begin(
+    State(logins): State<Arc<Logins>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    if let Err(problem) = logins.origins.check_request(request.headers()) {
+        return problem.into_response();
+    }
+    let (parts, body) = request.into_parts();
+    let form = match read_form(body).await {
+        Ok(form) => form,
+        Err(problem) => return problem.into_response(),
+    };
+    let locale = field(&form, "locale").map_or_else(|| pages::language(&parts.headers), |tag| Locale::parse(&tag));
+    let request = StartRequest::without_script(field(&form, "return_to"), locale);
+    let flow = logins.cookies.flow_or_new(&parts.headers, &logins.rng);
+    let login = match logins.begin_plain(request, &parts.headers, peer, &flow.fingerprint) {
+        Ok(login) => login,
+        Err(why) => return over(logins.page(locale), Some(why.message(logins.texts.of(locale))), true),
+    };
+    let mut response = see_other(&format!("{}/{}/wait", logins.base_path, login.id.text()));
+    if let Some(cookie) = logins.cookies.set_flow(&flow, logins.flow_life) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// `GET /{login}/wait`: the login as it stands, again and again.
+pub async fn wait(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPath, headers: HeaderMap) -> Response {
+    let Ok(login) = logins.find(&id, &headers) else { return over(logins.page(pages::language(&headers)), None, true) };
+    let _reader = login.attach(Attach::NextPage);
+    show(&logins, &login, None)
+}
+
+/// `POST /{login}/wait`: the cloud password.
+pub async fn password(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPath, request: Request) -> Response {
+    if let Err(problem) = logins.origins.check_request(request.headers()) {
+        return problem.into_response();
+    }
+    let Ok(login) = logins.find(&id, request.headers()) else {
+        return over(logins.page(pages::language(request.headers())), None, true);
+    };
+    let _reader = login.attach(Attach::NextPage);
+    let form = match read_form(request.into_body()).await {
+        Ok(form) => form,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Some(password) = field(&form, "password").map(Secret::new) {
+        if password.expose().len() > PASSWORD {
+            // Not passed on, so that it costs none of the tries.
+            let words = logins.texts.of(login.locale());
+            return show(&logins, &login, Some(&words.pages.password_too_long));
+        }
+        // Not asked for any more: the page says what is.
+        let _ = login.password(password);
+    }
+    see_other(&format!("{}/{}/wait", logins.base_path, login.id.text()))
+}
+
+impl Logins {
+    fn page(&self, locale: Locale) -> Page<'_> {
+        Page::new(&self.base_path, &self.site, &self.texts, locale)
+    }
+}
+
+/// `wrong`: what was wrong with the password, if that is known already.
+fn show(logins: &Logins, login: &Login, wrong: Option<&str>) -> Response {
+    let page = logins.page(login.locale());
+    let Ok(read) = login.log.read(None) else { return over(page, None, true) };
+    let data = |kind: Kind| -> Option<Value> {
+        let event = read.events.iter().rev().find(|event| event.kind == kind)?;
+        serde_json::from_slice(&event.data()).ok()
+    };
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    if let Some(success) = data(Kind::Success) {
+        return see_other(&text(&success, "redirect"));
+    }
+    if let Some(error) = data(Kind::Error) {
+        return over(page, Some(&text(&error, "message")), error["retry"] != false);
+    }
+    if login.wants_password() {
+        // A page with a form in it must not be taken away while somebody types, nor the login end under it.
+        login.hold(FORM_OPEN);
+        let refused = data(Kind::Password).is_some_and(|password| password["wrong"] == true);
+        let wrong = wrong.or(refused.then_some(&page.words.shared.password_wrong)).unwrap_or_default();
+        return pages::answer(StatusCode::OK, &Password { page, wrong, longest: PASSWORD });
+    }
+    let status = data(Kind::Status).unwrap_or_default();
+    let waiting = status["stage"] == "waiting";
+    let qr = data(Kind::Qr).filter(|_| waiting);
+    let code = qr.as_ref().map(|qr| code(page, qr, login.unix_ms()));
+    let refresh = if waiting { REFRESH } else { REFRESH_SOON };
+    pages::answer(StatusCode::OK, &Wait { page, refresh, message: &text(&status, "message"), code })
+}
+
+fn code<'a>(page: Page<'_>, qr: &'a Value, now_ms: i64) -> Code<'a> {
+    let whole = qr["ttl"].as_i64().unwrap_or_default().max(1);
+    let left = (qr["expiresAt"].as_i64().unwrap_or_default() - now_ms).clamp(0, whole);
+    let seconds = (left + 999) / 1000;
+    let time = match left {
+        0 => page.words.shared.refreshing.clone(),
+        _ => format!("{} {}:{:02}", page.words.shared.left, seconds / 60, seconds % 60),
+    };
+    let text = |name: &str| qr[name].as_str().unwrap_or_default();
+    Code { link: text("qrLink"), svg: text("svg"), whole, left, time }
+}
+
+/// The end without a session, and the way to begin again.
+fn over(page: Page<'_>, message: Option<&str>, again: bool) -> Response {
+    let words = page.words;
+    let notice = Notice {
+        page,
+        title: &words.shared.error_title,
+        message: message.unwrap_or(&words.pages.gone),
+        names_site: false,
+        failed: true,
+        again: again.then_some(&words.shared.retry),
+    };
+    pages::answer(StatusCode::OK, &notice)
+}
+
+/// Every field of these forms is optional.
+async fn read_form(body: Body) -> Result<Vec<(String, String)>, Problem> {
+    let bytes = body_bytes(body).await?;
+    Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
+}
+
+fn field(form: &[(String, String)], name: &str) -> Option<String> {
+    form.iter().find(|(found, value)| found == name && !value.is_empty()).map(|(_, value)| value.clone())
+}

@@ -1,0 +1,203 @@
+//! Pages that need no JavaScript: one look, the visitor's language, the site's name. The markup is in `pages/`, where
+//! whatever is put in is escaped; the words are in `web/texts.js`.
+
+use crate::texts::{Locale, Texts, Words};
+use askama::Template;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, VARY};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use url::Url;
+
+/// The site as visitors know it: its host, with a port that is not the usual one.
+pub fn site(public_url: &Url) -> String {
+    let host = public_url.host_str().unwrap_or_default();
+    public_url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// What a browser prefers to read; Russian where it does not say.
+pub fn language(headers: &HeaderMap) -> Locale {
+    let text = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let weighed = text.split(',').filter_map(|item| {
+        let (tag, parameters) = item.split_once(';').unwrap_or((item, ""));
+        let weight = match parameters.trim().strip_prefix("q=") {
+            None => 1.0,
+            Some(weight) => weight.trim().parse::<f32>().ok()?,
+        };
+        (tag.trim() != "*" && !tag.trim().is_empty()).then(|| (tag.trim(), weight))
+    });
+    // The first of the heaviest.
+    let best = weighed.reduce(|best, next| if next.1 > best.1 { next } else { best });
+    best.map_or_else(Locale::default, |(tag, _)| Locale::parse(tag))
+}
+
+/// What the pages of one answer have in common.
+#[derive(Clone, Copy)]
+pub struct Page<'a> {
+    pub base: &'a str,
+    pub locale: Locale,
+    pub site: &'a str,
+    pub words: &'a Words,
+}
+
+impl<'a> Page<'a> {
+    pub fn new(base: &'a str, site: &'a str, texts: &'a Texts, locale: Locale) -> Self {
+        Self { base, locale, site, words: texts.of(locale) }
+    }
+}
+
+/// Something is said, and perhaps there is a way to begin again.
+#[derive(Template)]
+#[template(path = "notice.html")]
+pub struct Notice<'a> {
+    pub page: Page<'a>,
+    pub title: &'a str,
+    pub message: &'a str,
+    /// The site's name ends the message.
+    pub names_site: bool,
+    /// It is bad news.
+    pub failed: bool,
+    /// What the link to the ready page says.
+    pub again: Option<&'a str>,
+}
+
+/// Who is signed in, and the way out.
+#[derive(Template)]
+#[template(path = "account.html")]
+pub struct Account<'a> {
+    pub page: Page<'a>,
+    pub initial: &'a str,
+    pub name: &'a str,
+    pub phone: Option<&'a str>,
+}
+
+/// The ready page, for browsers with JavaScript and without.
+#[derive(Template)]
+#[template(path = "login.html")]
+pub struct Login<'a> {
+    pub page: Page<'a>,
+    pub return_to: Option<&'a str>,
+}
+
+/// A login on its way.
+#[derive(Template)]
+#[template(path = "wait.html")]
+pub struct Wait<'a> {
+    pub page: Page<'a>,
+    /// Seconds until the page asks again.
+    pub refresh: u32,
+    pub message: &'a str,
+    pub code: Option<Code<'a>>,
+}
+
+/// A code to scan.
+pub struct Code<'a> {
+    pub link: &'a str,
+    pub svg: &'a str,
+    /// Milliseconds that it lives, and that are left of them.
+    pub whole: i64,
+    pub left: i64,
+    pub time: String,
+}
+
+/// The cloud password is asked for.
+#[derive(Template)]
+#[template(path = "password.html")]
+pub struct Password<'a> {
+    pub page: Page<'a>,
+    /// What was wrong with the last one.
+    pub wrong: &'a str,
+    /// Characters.
+    pub longest: usize,
+}
+
+pub fn answer(status: StatusCode, page: &impl Template) -> Response {
+    // Templates fail only where something that is written into them does; ours are texts and numbers.
+    let mut response = Response::new(Body::from(page.render().unwrap_or_default()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.append(VARY, HeaderValue::from_static("accept-language"));
+    // With "no-referrer" a browser sends its own form with "Origin: null".
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}
+
+pub fn see_other(place: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(place) else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    response.headers_mut().insert(LOCATION, location);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_is_the_heaviest_tag() {
+        for (header, tag) in [
+            ("ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+            ("en-GB,en;q=0.9,ru;q=0.5", "en"),
+            ("de;q=0.3, uk;q=0.7", "ru"),
+            ("de", "en"),
+            ("*", "ru"),
+            ("", "ru"),
+            ("en;q=zero", "ru"),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT_LANGUAGE, header.parse().unwrap())]);
+            assert_eq!(language(&headers).tag(), tag, "{header}");
+        }
+        assert_eq!(language(&HeaderMap::new()), Locale::Ru);
+    }
+
+    #[test]
+    fn a_site_is_named_by_its_host() {
+        assert_eq!(site(&Url::parse("https://example.ru/").unwrap()), "example.ru");
+        assert_eq!(site(&Url::parse("http://127.0.0.1:3001/").unwrap()), "127.0.0.1:3001");
+    }
+
+    const EVIL: &str = "</p><script>\"'&";
+
+    fn is_tame(text: &str) {
+        assert!(text.starts_with("<!doctype html><html lang=\"en\">") && text.ends_with("</html>"), "{text}");
+        assert!(!text.contains("<script>") && !text.contains(EVIL) && text.contains("script&#62;"), "{text}");
+    }
+
+    #[test]
+    fn nothing_gets_out_of_a_page() {
+        let texts = Texts::ours();
+        let page = Page { site: EVIL, ..Page::new("/b", "", &texts, Locale::En) };
+        let (names_site, failed, again) = (true, true, Some(EVIL));
+        is_tame(&Notice { page, title: EVIL, message: EVIL, names_site, failed, again }.render().unwrap());
+        is_tame(&Account { page, initial: "<", name: EVIL, phone: Some(EVIL) }.render().unwrap());
+        is_tame(&Password { page, wrong: EVIL, longest: 256 }.render().unwrap());
+        let code = Code { link: EVIL, svg: "<svg></svg>", whole: 10, left: 5, time: EVIL.to_owned() };
+        let wait = Wait { page, refresh: 4, message: EVIL, code: Some(code) }.render().unwrap();
+        is_tame(&wait);
+        assert!(wait.contains("<svg></svg>") && wait.contains("<meta http-equiv=\"refresh\" content=\"4\">"));
+        let login = Login { page, return_to: Some(EVIL) }.render().unwrap();
+        let form = login.split("<noscript>").nth(1).unwrap();
+        assert!(
+            !form.contains("<script>") && form.contains("name=\"return_to\" value=\"&#60;/p&#62;&#60;script"),
+            "{form}"
+        );
+        assert!(login.contains("<title>Sign in with MAX</title>") && login.contains("<html lang=\"en\">"));
+    }
+
+    #[test]
+    fn what_is_not_there_leaves_nothing_behind() {
+        let texts = Texts::ours();
+        let page = Page::new("/b", "example.ru", &texts, Locale::Ru);
+        let wait = Wait { page, refresh: 1, message: "m", code: None }.render().unwrap();
+        assert!(wait.contains("badge busy") && !wait.contains("<ol"));
+        let (names_site, failed, again) = (false, false, None);
+        let notice = Notice { page, title: "t", message: "m", names_site, failed, again }.render().unwrap();
+        assert!(notice.contains("<h1>t</h1><p class=\"say\">m</p></div>"), "{notice}");
+        assert!(!Password { page, wrong: "", longest: 1 }.render().unwrap().contains("alert"));
+        assert!(!Account { page, initial: "", name: "n", phone: None }.render().unwrap().contains("fact"));
+        assert!(!Login { page, return_to: None }.render().unwrap().contains("return_to"));
+    }
+}

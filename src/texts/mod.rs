@@ -1,0 +1,304 @@
+//! Every word that a visitor reads, in Russian and English: the table is `web/texts.js`, which browsers read as a module
+//! and this module as JSON. `[texts]` of the configuration is laid over it.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// A module whose one object is JSON.
+const TABLE: &str = include_str!("../../web/texts.js");
+
+/// Before the object, and how the other modules fetch it.
+const EXPORT: &str = "export const TEXTS = ";
+const IMPORT: &str = "import { TEXTS } from './texts.js';";
+
+/// Longest text that may be put in place of ours, in bytes: the longest of ours has some 300.
+const TEXT_MAX: usize = 1000;
+
+/// The visitor's language; Russian unless said otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Locale {
+    #[default]
+    Ru,
+    En,
+}
+
+impl Locale {
+    pub const ALL: [Self; 2] = [Self::Ru, Self::En];
+
+    /// A language tag such as `ru` or `en-GB`. Where Russian is read, Russian; the same table as in `web/browser.js`.
+    pub fn parse(tag: &str) -> Self {
+        let language = tag.split(['-', '_']).next().unwrap_or_default();
+        let russian = ["ru", "be", "uk", "kk"].iter().any(|known| language.eq_ignore_ascii_case(known));
+        if russian { Self::Ru } else { Self::En }
+    }
+
+    /// The tag.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Ru => "ru",
+            Self::En => "en",
+        }
+    }
+}
+
+/// Part of one language's table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Section {
+    Shared,
+    Widget,
+    Client,
+}
+
+impl Section {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Widget => "widget",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// One language, as far as the server says it.
+#[derive(Debug, Deserialize)]
+pub struct Words {
+    pub shared: Shared,
+    pub client: Client,
+    pub events: Events,
+    pub pages: Pages,
+}
+
+/// What the widget and the pages without JavaScript say alike.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Shared {
+    pub button: String,
+    pub title: String,
+    pub for_site: String,
+    pub connecting: String,
+    pub code: String,
+    pub finishing: String,
+    pub refreshing: String,
+    pub left: String,
+    pub step1: String,
+    pub step2: String,
+    pub step3: String,
+    pub warning: String,
+    pub open: String,
+    pub open_here: String,
+    pub password_title: String,
+    pub password_text: String,
+    pub password_send: String,
+    pub password_wrong: String,
+    pub retry: String,
+    pub error_title: String,
+}
+
+/// What the browser says by itself; some of it the server can say as well.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Client {
+    pub busy: String,
+    pub rate_limited: String,
+    pub login_expired: String,
+}
+
+/// What the server says over the stream.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Events {
+    pub waiting: String,
+    pub approved: String,
+    /// By the code of the event `error`.
+    pub errors: BTreeMap<String, String>,
+}
+
+/// What is served without JavaScript.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pages {
+    pub code_next: String,
+    pub get_code: String,
+    pub password_too_long: String,
+    pub gone: String,
+    pub return_to_refused: String,
+    pub grant_refused: String,
+    pub signed_out: String,
+    pub signed_out_text: String,
+    pub signed_in: String,
+    pub signed_in_to: String,
+    pub go_to_site: String,
+    pub sign_out: String,
+}
+
+/// Both languages.
+#[derive(Debug)]
+pub struct Texts {
+    table: Map<String, Value>,
+    ru: Words,
+    en: Words,
+}
+
+impl Texts {
+    /// Ours, with what the configuration says instead: for each language a table of the same shape, as far as it goes.
+    pub fn with(instead: &[(Locale, Value)]) -> Result<Self, String> {
+        let mut table = table()?;
+        for (locale, texts) in instead {
+            let Some(ours) = table.get_mut(locale.tag()) else { continue };
+            let known = paths(ours, "");
+            lay_over(ours, texts, "", &known)?;
+        }
+        let words = |locale: Locale| {
+            let words = table.get(locale.tag()).cloned().unwrap_or_default();
+            serde_json::from_value(words).map_err(|error| format!("web/texts.js, {}: {error}", locale.tag()))
+        };
+        Ok(Self { ru: words(Locale::Ru)?, en: words(Locale::En)?, table })
+    }
+
+    /// Ours as they are.
+    #[cfg(test)]
+    pub fn ours() -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self::with(&[]).unwrap())
+    }
+
+    pub fn of(&self, locale: Locale) -> &Words {
+        match locale {
+            Locale::Ru => &self.ru,
+            Locale::En => &self.en,
+        }
+    }
+
+    /// A browser's module with the sections it uses in place of its import: it needs no second request for its texts, and
+    /// carries none that it does not say.
+    pub fn module_with(&self, module: &str, sections: &[Section]) -> String {
+        let language = |locale: Locale| {
+            let all = self.table.get(locale.tag());
+            let some = sections.iter().filter_map(|section| {
+                let texts = all?.get(section.name())?;
+                Some((section.name().to_owned(), texts.clone()))
+            });
+            (locale.tag().to_owned(), Value::Object(some.collect()))
+        };
+        let texts = Value::Object(Locale::ALL.into_iter().map(language).collect());
+        module.replacen(IMPORT, &format!("const TEXTS = {texts};"), 1)
+    }
+}
+
+fn table() -> Result<Map<String, Value>, String> {
+    let json = TABLE.split_once(EXPORT).map(|(_, rest)| rest.trim_end().trim_end_matches(';')).unwrap_or_default();
+    serde_json::from_str(json).map_err(|error| format!("web/texts.js: {error}"))
+}
+
+/// Every key that holds a text or a pair of them: `widget.errors.busy`.
+fn paths(value: &Value, above: &str) -> Vec<String> {
+    let Value::Object(table) = value else { return vec![above.to_owned()] };
+    table.iter().flat_map(|(key, value)| paths(value, &below(above, key))).collect()
+}
+
+fn below(above: &str, key: &str) -> String {
+    if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") }
+}
+
+fn lay_over(ours: &mut Value, theirs: &Value, path: &str, known: &[String]) -> Result<(), String> {
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => theirs.iter().try_for_each(|(key, value)| {
+            let path = below(path, key);
+            let ours = ours.get_mut(key).ok_or_else(|| unknown(&path, known))?;
+            lay_over(ours, value, &path, known)
+        }),
+        (Value::String(ours), Value::String(text)) => {
+            *ours = fitting(text, path)?;
+            Ok(())
+        }
+        (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
+            ours.iter_mut().zip(theirs).try_for_each(|(ours, theirs)| lay_over(ours, theirs, path, known))
+        }
+        (Value::Object(_), _) => Err(format!("`{path}` is a table of texts")),
+        (Value::Array(ours), _) => Err(format!("`{path}` is a list of {} texts", ours.len())),
+        _ => Err(format!("`{path}` is a text")),
+    }
+}
+
+fn fitting(text: &str, path: &str) -> Result<String, String> {
+    if text.len() > TEXT_MAX || text.chars().any(char::is_control) {
+        return Err(format!("`{path}` must have {TEXT_MAX} bytes at most and no line break"));
+    }
+    Ok(text.to_owned())
+}
+
+fn unknown(path: &str, known: &[String]) -> String {
+    let near = |known: &String| strsim::jaro_winkler(path, known);
+    let nearest = known.iter().max_by(|a, b| near(a).total_cmp(&near(b)));
+    let nearest = nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
+    format!("unknown text `{path}`{nearest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn both_languages_say_the_same_things() {
+        let table = table().unwrap();
+        assert_eq!(paths(&table["ru"], ""), paths(&table["en"], ""));
+        let blank = |locale: &str| -> Vec<String> {
+            let has_text = |path: &String| {
+                let text = path.split('.').fold(&table[locale], |value, key| &value[key]);
+                text.as_str().is_some_and(|text| !text.is_empty())
+                    || text[0].as_str().is_some_and(|text| !text.is_empty())
+            };
+            paths(&table[locale], "").into_iter().filter(|path| !has_text(path)).collect()
+        };
+        assert_eq!((blank("ru"), blank("en")), (vec![], vec![]));
+        assert!(table["ru"]["widget"]["waiting"].as_str().unwrap().starts_with('Ж'));
+        assert!(table["en"].to_string().is_ascii() || !table["en"].to_string().contains('ж'));
+    }
+
+    #[test]
+    fn a_site_says_it_in_its_own_words() {
+        let instead = json!({
+            "shared": { "button": "Войти" },
+            "widget": { "errors": { "busy": ["Занято", "Позже"] } },
+        });
+        let texts = Texts::with(&[(Locale::Ru, instead)]).unwrap();
+        assert_eq!(texts.of(Locale::Ru).shared.button, "Войти");
+        assert_eq!(texts.of(Locale::En).shared.button, "Sign in with MAX");
+        let module = texts.module_with("import { TEXTS } from './texts.js';\nrest", &[Section::Widget]);
+        assert!(module.contains("\"busy\":[\"Занято\",\"Позже\"]") && module.ends_with(";\nrest"), "{module}");
+        assert!(!module.contains("import") && !module.contains("\"pages\"") && !module.contains("\"shared\""));
+    }
+
+    #[test]
+    fn what_is_no_text_of_ours_is_refused() {
+        for (instead, why) in [
+            (json!({"shared": {"buton": "x"}}), "unknown text `shared.buton`; did you mean `shared.button`?"),
+            (json!({"sharde": {"button": "x"}}), "unknown text `sharde`"),
+            (json!({"shared": "x"}), "`shared` is a table of texts"),
+            (json!({"shared": {"button": 1}}), "`shared.button` is a text"),
+            (json!({"shared": {"button": "a\nb"}}), "no line break"),
+            (json!({"shared": {"button": "x".repeat(1001)}}), "1000 bytes at most"),
+            (json!({"widget": {"errors": {"busy": ["x"]}}}), "`widget.errors.busy` is a list of 2 texts"),
+        ] {
+            let error = Texts::with(&[(Locale::En, instead)]).unwrap_err();
+            assert!(error.starts_with(why) || error.contains(why), "{error}");
+        }
+        assert!(Texts::with(&[(Locale::En, json!({"shared": {"button": "x".repeat(1000)}}))]).is_ok());
+    }
+
+    #[test]
+    fn a_language_is_one_of_two() {
+        for (tag, locale) in [
+            ("ru", Locale::Ru),
+            ("be-BY", Locale::Ru),
+            ("KK_kz", Locale::Ru),
+            ("en-GB", Locale::En),
+            ("de", Locale::En),
+            ("", Locale::En),
+        ] {
+            assert_eq!(Locale::parse(tag), locale, "{tag}");
+        }
+        assert_eq!(Locale::ALL.map(Locale::tag), ["ru", "en"]);
+    }
+}
