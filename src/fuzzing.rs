@@ -19,9 +19,12 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use std::time::Duration;
 use url::Url;
 
+#[cfg(test)]
+type Target = fn(&[u8]);
+
 /// By the names of the files in `fuzz/fuzz_targets` and the folders in `fuzz/corpus`.
 #[cfg(test)]
-const TARGETS: &[(&str, fn(&[u8]))] = &[
+const TARGETS: &[(&str, Target)] = &[
     ("config", config),
     ("encoded_stream", encoded_stream),
     ("ended_sessions", ended_sessions),

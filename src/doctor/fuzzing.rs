@@ -25,13 +25,14 @@ pub fn encoded_stream(data: &[u8]) {
 pub fn nginx_dump(data: &[u8]) {
     let dumps = String::from_utf8_lossy(data).split("\n---\n").map(str::to_owned).collect::<Vec<_>>();
     let site = Site { base: "/api/auth/max".to_owned(), origin: "https://example.ru".to_owned() };
-    let codes = [
+    let mut findings: Vec<Finding> = [
         FindingCode::Buffered,
         FindingCode::WsUpgradeNotPassed,
         FindingCode::IdleTimeout,
         FindingCode::ClientAddressLost,
-    ];
-    let mut findings: Vec<Finding> = codes.map(|code| Finding::new(code, NGINX, "evidence")).into();
+    ]
+    .map(|code| Finding::new(code, NGINX, "evidence"))
+    .into();
     nginx_rules::locate(&mut findings, &dumps, &site);
 }
 
