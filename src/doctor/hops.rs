@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::doctor::delivery::DeliveryMode;
     use crate::doctor::proxy_path::ProxyPath;
-    use crate::proxies::{NGINX, Severity};
+    use crate::proxies::{NGINX, Severity, layer};
 
     fn diagnosis(findings: Vec<Finding>) -> Diagnosis {
         let (streams, path) = (Vec::new(), ProxyPath { nginx: true, ..ProxyPath::default() });
@@ -206,5 +206,74 @@ mod tests {
             (outside.findings[0].position, outside.findings[1].code),
             (ProxyPosition::Unknown, FindingCode::HopNotAsked)
         );
+    }
+
+    /// What is said outside of one finding, with what the inner addresses show.
+    fn told(outside: Finding, streams: &[Verdict], hops: &[Hop]) -> String {
+        let mut judged = diagnosis(vec![outside]);
+        judged.streams = streams.to_vec();
+        locate(&mut judged, hops);
+        let lines = judged.findings.iter().map(|finding| {
+            let (severity, code) = (finding.severity.name(), finding.code.name());
+            format!("{severity} {code} {} {}:{}", finding.layer.name(), finding.position.name(), finding.evidence)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn what_the_inner_addresses_tell() {
+        use FindingCode::*;
+        let whole = || Finding::new(WholeResponseBuffered, layer("lighttpd"), "held");
+        let at = |position| finding(Buffered, Severity::Fault).at(position);
+        let with_streams = |streams: Vec<Verdict>, findings| {
+            let mut inner = diagnosis(findings);
+            inner.streams = streams;
+            Hop { url: "http://127.0.0.1:2/".parse().unwrap(), outcome: Ok(inner) }
+        };
+        let lost = |layer| Finding::new(ClientAddressLost, layer, "");
+        let mut text = String::new();
+        for (name, outside, hops) in [
+            ("gone at two", at(ProxyPosition::Unknown), vec![hop(vec![]), hop(vec![])]),
+            ("gone at two, an application", Finding::new(AppCompression, APP, ""), vec![hop(vec![]), hop(vec![])]),
+            ("milder inside", at(ProxyPosition::Outer), vec![hop(vec![finding(Buffered, Severity::Note)])]),
+            ("milder inside, inner", at(ProxyPosition::Inner), vec![hop(vec![finding(Buffered, Severity::Note)])]),
+            ("the same inside", at(ProxyPosition::Outer), vec![hop(vec![at(ProxyPosition::Unknown)]), hop(vec![])]),
+            (
+                "another name inside, the same streams",
+                at(ProxyPosition::Outer),
+                vec![with_streams(vec![Verdict::Burst], vec![whole()])],
+            ),
+            (
+                "another name inside, other streams",
+                at(ProxyPosition::Outer),
+                vec![with_streams(vec![Verdict::Late], vec![whole()])],
+            ),
+            (
+                "another name inside, the same code",
+                at(ProxyPosition::Unknown),
+                vec![with_streams(vec![], vec![Finding::new(Buffered, layer("caddy"), "held")])],
+            ),
+            (
+                "no name inside",
+                at(ProxyPosition::Unknown),
+                vec![with_streams(vec![Verdict::Burst], vec![Finding::new(Buffered, UNKNOWN, "held")])],
+            ),
+            ("not to be told inside", lost(NGINX), vec![hop(vec![])]),
+            ("not to be told inside, another layer", lost(APP), vec![hop(vec![])]),
+            (
+                "another family inside",
+                at(ProxyPosition::Unknown),
+                vec![hop(vec![Finding::new(Cached, NGINX, "twice"), Finding::new(PostRefused, NGINX, "")])],
+            ),
+            (
+                "the same family elsewhere inside",
+                at(ProxyPosition::Unknown),
+                vec![hop(vec![Finding::new(Compressed, layer("varnish"), "held")])],
+            ),
+        ] {
+            text += &format!("=== {name}\n{}\n", told(outside, &[Verdict::Burst], &hops));
+        }
+        crate::snapshot::assert_snapshot("doctor/snapshots/hops.txt", &text);
+        assert!(related(IdleTimeout, TotalTimeout) && related(Dns, Dns) && !related(Dns, Tls));
     }
 }

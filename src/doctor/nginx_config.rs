@@ -187,3 +187,76 @@ fn tokens(text: &str) -> Vec<Token> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tree as text: words, file and line of each directive, a level a step to the right.
+    fn shown(block: &[Directive], level: usize) -> String {
+        let lines = block.iter().map(|directive| {
+            let inside = shown(&directive.block, level + 1);
+            let (words, file, line) = (directive.words.join("|"), &directive.file, directive.line);
+            format!("{}{words} {file}:{line}\n{inside}", "  ".repeat(level))
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn words_quotes_comments_and_blocks() {
+        let text = "# a comment { ;\nuser  www;\nevents { }\nhttp {\n  log_format main '$a \\'b\\' {';\n  map $x\n $y { a \"b c\"; }\n  \
+                    server{listen 80;location ~ ^/a{2}$ { return 200; } set $v ${name}x;}\n}\n";
+        let expected = "user|www main.conf:2\nevents main.conf:3\nhttp main.conf:4\n  log_format|main|$a 'b' { main.conf:5\n  \
+                        map|$x|$y main.conf:6\n    a|b c main.conf:7\n  server main.conf:8\n    listen|80 main.conf:8\n    \
+                        location|~|^/a main.conf:8\n";
+        let read = shown(&read(text, "main.conf"), 0);
+        assert!(read.starts_with(expected), "{read}");
+        let set = shown(&super::read("set $v ${name}x;\n\nlisten\n'80\n81' ;", "f"), 0);
+        assert_eq!(set, "set|$v|${name}x f:1\nlisten|80\n81 f:3\n");
+    }
+
+    #[test]
+    fn includes_stand_in_their_places() {
+        let dump = "# configuration file /etc/nginx/nginx.conf:\na;\ninclude sites/*.conf;\nb { include /opt/one; }\ninclude none;\n\
+                    # configuration file /etc/nginx/sites/x.conf:\nx 1;\n\
+                    # configuration file /etc/nginx/sites/deep/y.conf:\ny 1;\n\
+                    # configuration file /opt/one:\n\none;\n";
+        let expected =
+            "a /etc/nginx/nginx.conf:1\nx|1 /etc/nginx/sites/x.conf:1\nb /etc/nginx/nginx.conf:3\n  one /opt/one:2\n";
+        assert_eq!(shown(&read(dump, "main.conf"), 0), expected);
+        assert!(read("", "main.conf").is_empty());
+    }
+
+    #[test]
+    fn a_star_is_anything_within_one_folder() {
+        for (pattern, name, fits) in [
+            ("/a/b", "/a/b", true),
+            ("/a/b", "/a/bc", false),
+            ("/a/*", "/a/b", true),
+            ("/a/*", "/a/", true),
+            ("/a/*", "/a/b/c", false),
+            ("/a/*.conf", "/a/b.conf", true),
+            ("/a/*.conf", "/a/b.conf.old", false),
+            ("/*/b*", "/a/bc", true),
+            ("/x*", "/a", false),
+            ("/*", "/ё", true),
+        ] {
+            assert_eq!(glob(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn nesting_has_an_end() {
+        let deep = format!("{}x;{}", "a {".repeat(60), "}".repeat(60));
+        let mut level = 0;
+        let tree = read(&deep, "f");
+        let mut block = tree.as_slice();
+        while let Some(directive) = block.first() {
+            level += 1;
+            block = &directive.block;
+        }
+        assert!((MAX_DEPTH..=MAX_DEPTH + 2).contains(&level), "{level}");
+        let endless = "# configuration file /a:\nx;\ninclude /a;\n";
+        assert_eq!(shown(&read(endless, "f"), 0).lines().count(), MAX_DEPTH + 1);
+    }
+}

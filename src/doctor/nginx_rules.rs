@@ -293,4 +293,128 @@ server { listen 444; server_name other.example; location / { proxy_pass http://t
         let deep = "a {".repeat(10_000);
         located(FindingCode::Buffered, ProxyPosition::Outer, &deep);
     }
+
+    fn place_in(dump: &str, code: FindingCode) -> String {
+        located(code, ProxyPosition::Unknown, dump).place.unwrap_or_default()
+    }
+
+    fn http(servers: &str) -> String {
+        format!("http {{\n{servers}\n}}")
+    }
+
+    #[test]
+    fn the_location_that_serves_the_path_is_found() {
+        let pass = "proxy_pass http://127.0.0.1:3001;";
+        for (servers, expected) in [
+            ("server { location / { P } location /api { P } location /apis { P } }", "nginx.conf:2 (location /api)"),
+            ("server { location ^~ /api/auth { P } location /api { P } }", "nginx.conf:2 (location ^~ /api/auth)"),
+            ("server { location ~ /api/auth/max { P } location / { P } }", "nginx.conf:2 (location /)"),
+            ("server { location /api { location /api/auth { P } } }", "nginx.conf:2 (location /api/auth)"),
+            (
+                "server { server_name a.example; location / { P } }\nserver { server_name example.ru; location / { P } }",
+                "nginx.conf:3 (location /)",
+            ),
+            (
+                "server { server_name *.ru; location / { P } }\nserver { server_name x.example; location / { P } }",
+                "nginx.conf:2 (location /)",
+            ),
+            (
+                "server { server_name x.example; location / { P } }\nserver { server_name _; location / { P } }",
+                "nginx.conf:3 (location /)",
+            ),
+            (
+                "server { server_name x.example; location / { P } }\nserver { server_name ''; location / { P } }",
+                "nginx.conf:3 (location /)",
+            ),
+            ("server { server_name x.example; location / { P } }", "nginx.conf:2 (location /)"),
+        ] {
+            let place = place_in(&http(&servers.replace('P', pass)), FindingCode::Buffered);
+            assert_eq!(place, format!("{expected} lacks `proxy_buffering off;`"), "{servers}");
+        }
+        let none = located(FindingCode::Buffered, ProxyPosition::Unknown, "http { server { location /x { } } }");
+        assert!(none.place.is_none() && none.evidence.contains("The nginx file that was given has no location"));
+    }
+
+    #[test]
+    fn what_is_there_in_another_form_is_not_asked_for() {
+        let lacks = |lines: &str, code| {
+            place_in(&http(&format!("server {{ location / {{ proxy_pass http://x; {lines} }} }}")), code)
+        };
+        use FindingCode::{
+            Buffered, Cached, ClientAddressLost, HostRewritten, IdleTimeout, NotRouted, WsUpgradeNotPassed,
+        };
+        for (lines, code) in [
+            ("proxy_buffering off;", Buffered),
+            ("proxy_cache off;", Cached),
+            ("proxy_read_timeout 5m; proxy_send_timeout 5m;", IdleTimeout),
+            ("proxy_set_header Host $host;", HostRewritten),
+            ("proxy_set_header host $http_host;", HostRewritten),
+            ("proxy_set_header X-Forwarded-For $remote_addr;", ClientAddressLost),
+            ("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;", ClientAddressLost),
+            ("proxy_set_header X-Forwarded-For $http_x_forwarded_for;", ClientAddressLost),
+            ("", NotRouted),
+        ] {
+            assert_eq!(lacks(lines, code), "", "{lines}");
+        }
+        for (lines, code, line) in [
+            ("proxy_buffering on;", Buffered, "`proxy_buffering off;`"),
+            ("proxy_set_header Host $proxy_host;", HostRewritten, "`proxy_set_header Host $http_host;`"),
+            ("proxy_set_header Host other;", HostRewritten, "`proxy_set_header Host $http_host;`"),
+            (
+                "proxy_set_header X-Forwarded-For me;",
+                ClientAddressLost,
+                "`proxy_set_header X-Forwarded-For $remote_addr;`",
+            ),
+            ("proxy_read_timeout 5m;", IdleTimeout, "`proxy_send_timeout 1h;`"),
+        ] {
+            assert_eq!(lacks(lines, code), format!("nginx.conf:2 (location /) lacks {line}"), "{lines}");
+        }
+        let upgrade = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection";
+        for (value, line) in [("$any", "`map"), ("Upgrade", "`map"), ("''", "`proxy_set_header Connection")] {
+            let place = lacks(&format!("{upgrade} {value};"), WsUpgradeNotPassed);
+            assert!(place.contains(&format!("lacks {line}")), "{value}: {place}");
+        }
+    }
+
+    #[test]
+    fn tiers_are_told_by_where_they_lead() {
+        let two = |outer: &str, inner: &str| {
+            let servers = format!(
+                "server {{ listen 80; location / {{ proxy_pass {outer}; }} }}\nserver {{ listen {inner}; location / {{ proxy_pass http://x:9; }} }}"
+            );
+            place_in(&http(&servers), FindingCode::Buffered)
+        };
+        let both = "nginx.conf:2 (location /, the outer tier) lacks `proxy_buffering off;`; nginx.conf:3 (location /, the inner tier) lacks \
+                    `proxy_buffering off;`";
+        for (outer, inner) in
+            [("http://127.0.0.1:81", "81"), ("http://10.0.0.1:81/", "127.0.0.1:81"), ("http://h:81/a", "[::]:81")]
+        {
+            assert_eq!(two(outer, inner), both, "{outer} {inner}");
+        }
+        assert!(!two("http://127.0.0.1:82", "81").contains("tier"));
+        let itself = http("server { listen 81; location / { proxy_pass http://127.0.0.1:81; } }");
+        assert!(!place_in(&itself, FindingCode::Buffered).contains("tier"), "a server is not its own tier");
+        // The inner tier must not write over the visitor's address.
+        let inner = located(FindingCode::ClientAddressLost, ProxyPosition::Inner, DUMP).place.unwrap();
+        assert!(inner.contains("inner.conf:3") && !inner.contains("outer.conf"), "{inner}");
+        let outer = located(FindingCode::ClientAddressLost, ProxyPosition::Outer, DUMP).place.unwrap();
+        assert!(outer.contains("outer.conf:6") && !outer.contains("inner.conf"), "{outer}");
+    }
+
+    #[test]
+    fn only_an_ignored_x_accel_buffering_is_another_finding() {
+        let with = |ignored: &str, code| {
+            let dump = format!(
+                "http {{ server {{ location / {{ proxy_pass http://x; proxy_ignore_headers {ignored}; }} }} }}"
+            );
+            located(code, ProxyPosition::Outer, &dump).code
+        };
+        assert_eq!(with("x-accel-buffering", FindingCode::Buffered), FindingCode::XAccelIgnored);
+        assert_eq!(with("Expires", FindingCode::Buffered), FindingCode::Buffered);
+        assert_eq!(with("X-Accel-Buffering", FindingCode::Compressed), FindingCode::Compressed);
+        let other = Finding::new(FindingCode::Buffered, crate::proxies::layer("caddy"), "");
+        let mut findings = [other.clone()];
+        locate(&mut findings, &[DUMP.to_owned()], &Site { base: "/api".into(), origin: "https://example.ru".into() });
+        assert_eq!(findings[0], other, "what is not nginx has no file here");
+    }
 }

@@ -200,4 +200,54 @@ mod tests {
         assert_eq!(to("/login?next=/api/auth/max/probe"), None);
         assert_eq!(to("/api/auth/max/probe?nonce=x"), None, "a circle");
     }
+
+    #[test]
+    fn only_the_same_path_elsewhere_is_followed() {
+        let from: Url = "http://example.ru/api/auth/max".parse().unwrap();
+        let to = |status, location| moved(&from, &answer(status, &[("location", location)])).map(|url| url.to_string());
+        for status in [301, 302, 307, 308] {
+            let there = to(status, "https://www.example.ru/api/auth/max/probe/");
+            assert_eq!(there.as_deref(), Some("https://www.example.ru/api/auth/max"), "{status}");
+        }
+        for status in [200, 300, 303, 400] {
+            assert_eq!(to(status, "https://www.example.ru/api/auth/max/probe"), None, "{status}");
+        }
+        assert_eq!(to(301, "ftp://example.ru/api/auth/max/probe"), None);
+        assert_eq!(moved(&from, &answer(301, &[])), None);
+    }
+
+    #[test]
+    fn a_circle_is_told_and_a_way_out_is_none() {
+        let url: Url = "http://example.ru/max/".parse().unwrap();
+        let of = |status, location| circle(&url, &answer(status, &[("location", location), ("server", "nginx")]));
+        let found = of(301, "/max/probe?nonce=2").unwrap();
+        assert_eq!((found.code, found.layer.name()), (FindingCode::RedirectLoop, "nginx"));
+        assert!(found.evidence.starts_with("GET http://example.ru/max/probe was answered 301 to itself"));
+        assert!(of(300, "/max/probe").is_some() && of(399, "/max/probe").is_some());
+        assert!(of(299, "/max/probe").is_none() && of(400, "/max/probe").is_none());
+        assert!(of(301, "/login").is_none());
+    }
+
+    #[test]
+    fn what_answers_instead_is_told_by_its_status() {
+        let url: Url = "https://example.ru/max".parse().unwrap();
+        let told = |status, headers: &[(&'static str, &str)], body: &str| {
+            let found = stranger(&url, &HttpObservation { body: body.to_owned(), ..answer(status, headers) });
+            format!("{} {}: {}", found.code.name(), found.layer.name(), found.evidence)
+        };
+        let mut text = String::new();
+        for status in [
+            150, 200, 299, 300, 302, 399, 400, 401, 402, 403, 404, 407, 429, 499, 500, 502, 504, 505, 521, 524, 599,
+            600,
+        ] {
+            text += &format!("{}\n", told(status, &[], ""));
+        }
+        text += &format!("{}\n", told(302, &[("location", "/login"), ("server", "nginx")], ""));
+        let problem = [("content-type", "application/problem+json")];
+        text += &format!("{}\n", told(404, &problem, "{\"code\":\"not-found\"}"));
+        text += &format!("{}\n", told(404, &problem, "{}"));
+        text += &format!("{}\n", told(404, &[], "{\"code\":\"not-found\"}"));
+        text += &format!("{}\n", told(429, &problem, "{\"code\":\"probes-busy\"}"));
+        crate::snapshot::assert_snapshot("doctor/snapshots/strangers.txt", &text);
+    }
 }
