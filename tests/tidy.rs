@@ -26,12 +26,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("login", &["base", "signin", "texts"]),
     ("transport", &["base", "login", "probe", "signin", "texts"]),
     ("server", &["base", "config", "login", "probe", "proxies", "session", "texts", "transport"]),
+    ("app", &["base", "config", "drivers", "login", "server", "session", "signin", "upstream"]),
     ("doctor", &["base", "config", "drivers", "probe", "proxies", "signin", "upstream"]),
     ("setup", &["proxies"]),
     (
         "cli",
         &[
-            "base", "config", "doctor", "drivers", "emulator", "login", "observe", "proxies", "server", "session",
+            "app", "base", "config", "doctor", "drivers", "emulator", "observe", "proxies", "server", "session",
             "setup", "signin", "upstream",
         ],
     ),

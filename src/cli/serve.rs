@@ -1,19 +1,19 @@
 //! `max-auth serve`: puts the parts together, runs them, and takes them down in order.
 
 use super::{CliError, block_on, cannot_run, say, stop_signal};
+use crate::app::{self, App, Surroundings};
 use crate::base::clock::Clock;
 use crate::base::limits::{CONNECTIONS_PER_ADDRESS, OPS_CONNECTIONS};
 use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Flags, Loaded};
-use crate::drivers::{AccountQr, OpenLogins};
+use crate::drivers::OpenLogins;
 use crate::emulator::{self, Emulator, Options};
-use crate::login::{Grants, Registry, Settings};
 use crate::observe;
-use crate::server::{self, Bound, Descriptors, Extra, Ops, Parts, StreamStats};
+use crate::server::{self, Bound, Descriptors, Extra, Ops};
 use crate::session::Sessions;
-use crate::signin::{Driver, Drivers};
+use crate::signin::Driver;
 use crate::upstream::Roots;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -82,7 +82,6 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
         false => None,
     };
 
-    let texts = Arc::clone(&config.texts);
     let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot_run(&error))?;
     let (ttl, phone) = (config.session.ttl, config.session.phone);
     let sessions = match demo {
@@ -94,46 +93,11 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
         true => OpenLogins::default(),
         false => open_logins(&config.store.path)?,
     };
-    let driver: Arc<dyn Driver> = Arc::new(AccountQr::new(
-        &config.upstream,
-        &config.login,
-        roots,
-        clock.clone(),
-        rng.clone(),
-        tasks.clone(),
-        open_logins.clone(),
-    ));
-    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), config.login.max_active.max(1)));
-    let settings = Settings {
-        ttl: config.login.ttl,
-        grace: config.login.grace,
-        grace_phone: config.login.grace_phone,
-        max_active: config.login.max_active,
-        callback: format!(
-            "{}{}/callback",
-            config.server.public_url.as_str().trim_end_matches('/'),
-            config.server.base_path
-        ),
-        texts: Arc::clone(&texts),
-    };
-    let registry = Arc::new(Registry::new(
-        settings,
-        Drivers::only(Arc::clone(&driver)),
-        Arc::clone(&grants),
-        clock.clone(),
-        rng.clone(),
-        tasks.clone(),
-    ));
-    let ends = Arc::<StreamStats>::default();
-    let operator = Ops {
-        metrics,
-        registry: Arc::clone(&registry),
-        tasks: tasks.clone(),
-        max_active: config.login.max_active,
-        ends: Arc::clone(&ends),
-    };
-    let parts = Parts { registry, grants, sessions, tasks: tasks.clone(), clock, rng, texts, ends, extra };
-    let routes = server::router(&config.server, &config.login, parts);
+    let (held, tasks_of_app) = (open_logins.clone(), tasks.clone());
+    let surroundings = Surroundings { clock, rng, tasks: tasks_of_app, roots, sessions, open_logins: held, extra };
+    let App { driver, registry, ends, routes } = app::build(&config, surroundings);
+    let max_active = config.login.max_active;
+    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends };
 
     greet(&config, &public, demo, &*driver);
     if let Some(few_files) = few_files.filter(|_| !demo) {

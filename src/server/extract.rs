@@ -8,7 +8,7 @@ use crate::base::problem::{Problem, ProblemCode};
 use crate::login::Position;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Path, Query};
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
 use http_body_util::LengthLimitError;
@@ -127,6 +127,23 @@ pub fn holds(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     values.any(|value| value.to_ascii_lowercase().contains(word))
 }
 
+/// Whether an answer may be sent in `coding` (RFC 9110 §12.5.3): named, or meant by `*`, and not with a weight of 0.
+pub fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut any = false;
+    for one in values.flat_map(|value| value.split(',')) {
+        let mut parts = one.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let wanted = weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0));
+        if name.eq_ignore_ascii_case(coding) {
+            return wanted;
+        }
+        any |= name == "*" && wanted;
+    }
+    any
+}
+
 /// What failed in a browser, told with its next request: `ws.hang,sse.http-502`. Only known words become labels.
 pub fn count_failures(failed: &str) {
     const TRANSPORTS: [&str; 4] = ["ws", "sse", "poll", "post"];
@@ -156,4 +173,29 @@ pub struct EventsQuery {
     pub heartbeat: Option<String>,
     pub wake: Option<String>,
     pub trial: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoding_is_accepted_unless_its_weight_is_none() {
+        for (value, accepted) in [
+            ("gzip, deflate, br", true),
+            ("br;q=1.0, GZIP;q=0.8", true),
+            ("deflate, gzip;q=0", false),
+            ("gzip;q=0.000, *", false),
+            ("*", true),
+            ("*;q=0", false),
+            ("x-gzip-like", false),
+            ("identity", false),
+            ("gzip;q=broken", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, value.parse().unwrap())]);
+            assert_eq!(accepts_encoding(&headers, "gzip"), accepted, "{value:?}");
+        }
+        assert!(!accepts_encoding(&HeaderMap::new(), "gzip"));
+    }
 }

@@ -1,6 +1,7 @@
 //! The browser's files: embedded, compressed once at the start, revalidated by hash.
 
 use super::caching::says_itself;
+use super::extract::accepts_encoding;
 use crate::base::id::{self, Fingerprint};
 use crate::texts::{Section, Texts};
 use axum::Router;
@@ -11,9 +12,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY,
-};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::io::Write as _;
 use std::sync::Arc;
@@ -118,12 +117,8 @@ impl Ready {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return response;
         }
-        let takes_gzip = headers
-            .get(ACCEPT_ENCODING)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.contains("gzip"));
         let body = match &self.gzip {
-            Some(gzip) if takes_gzip => {
+            Some(gzip) if accepts_encoding(headers, "gzip") => {
                 response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
                 gzip.clone()
             }

@@ -1,8 +1,8 @@
 //! The endpoints that begin a login and stream it: over a WebSocket, server-sent events or long polling.
 
 use super::extract::{
-    EventsQuery, LoginPath, StrictQuery, asks_for_marks, count_failures, holds, is_phone, json_body, position,
-    prefers_json, seconds, trial_length, wants_stream,
+    EventsQuery, LoginPath, StrictQuery, accepts_encoding, asks_for_marks, count_failures, is_phone, json_body,
+    position, prefers_json, seconds, trial_length, wants_stream,
 };
 use super::logins::Logins;
 use super::proxy_fingerprint::proxy_fingerprint;
@@ -18,7 +18,7 @@ use crate::transport::{long_poll, sse, trial, ws};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse as _, Response};
-use http::header::{ACCEPT_ENCODING, HeaderName, LOCATION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE};
+use http::header::{HeaderName, LOCATION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -191,7 +191,7 @@ impl Logins {
             return long_poll::serve(&reader, after, wait, None, &self.tasks).await.map_err(|Gone| position_gone());
         }
         let shape = sse::Shape { once: on(&query.once), padded: on(&query.padded) };
-        let gzip = holds(request.headers(), ACCEPT_ENCODING, "gzip");
+        let gzip = accepts_encoding(request.headers(), "gzip");
         if let Some(length) = &query.trial {
             return Ok(trial::serve(login.clock(), trial_length(length)?, shape.padded, gzip));
         }

@@ -4,17 +4,16 @@ mod diagnoses;
 mod reports;
 
 use super::{Options, Report, Trust, examine};
+use crate::app::{self, Surroundings};
 use crate::base::clock::Clock;
 use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Flags};
-use crate::drivers::{AccountQr, OpenLogins};
-use crate::login::{Grants, Registry, Settings};
+use crate::drivers::OpenLogins;
 use crate::proxies::{FindingCode, Lang};
-use crate::server::{self, Parts};
+use crate::server;
 use crate::session::Sessions;
-use crate::signin::Drivers;
 use crate::upstream::Roots;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -33,44 +32,18 @@ async fn serve(tasks: &Tasks, public: Option<SocketAddr>) -> SocketAddr {
     let url: url::Url = format!("http://{}/", public.unwrap_or(address)).parse().unwrap();
     config.server.allowed_origins = vec![crate::base::origin::Origin::of(&url)];
     config.server.public_url = url;
-    let roots = Roots::load(None).unwrap();
-    let driver = AccountQr::new(
-        &config.upstream,
-        &config.login,
-        roots,
-        clock.clone(),
-        rng.clone(),
-        tasks.clone(),
-        OpenLogins::default(),
-    );
-    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
-    let settings = Settings {
-        ttl: config.login.ttl,
-        grace: config.login.grace,
-        grace_phone: config.login.grace_phone,
-        max_active: 10,
-        callback: String::new(),
-        texts: crate::texts::Texts::ours(),
-    };
     let folder = tempfile::tempdir().unwrap();
-    let sessions =
-        Sessions::open(folder.path(), clock.clone(), rng.clone(), config.session.ttl, config.session.phone).unwrap();
-    let (driver, held) = (Arc::new(driver), Arc::clone(&grants));
-    let registry =
-        Arc::new(Registry::new(settings, Drivers::only(driver), held, clock.clone(), rng.clone(), tasks.clone()));
-    let ends = Arc::default();
-    let parts = Parts {
-        registry,
-        grants,
-        sessions,
-        ends,
+    let (ttl, phone) = (config.session.ttl, config.session.phone);
+    let surroundings = Surroundings {
+        clock: clock.clone(),
+        rng: rng.clone(),
         tasks: tasks.clone(),
-        clock,
-        rng,
-        texts: crate::texts::Texts::ours(),
+        roots: Roots::load(None).unwrap(),
+        sessions: Sessions::open(folder.path(), clock, rng, ttl, phone).unwrap(),
+        open_logins: OpenLogins::default(),
         extra: None,
     };
-    let routes = server::router(&config.server, &config.login, parts);
+    let routes = app::build(&config, surroundings).routes;
     tasks.spawn("server", bound.serve(routes, Arc::new(Places::for_anybody(1000)), tasks.clone()));
     address
 }

@@ -1,0 +1,83 @@
+//! The composition root: what a server is made of, out of its configuration. Each part is made here once and handed to
+//! whoever needs it; `serve` and the tests build the same.
+
+use crate::base::clock::Clock;
+use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
+use crate::config::Config;
+use crate::drivers::{AccountQr, OpenLogins};
+use crate::login::{Grants, Registry, Settings};
+use crate::server::{self, Extra, Parts, StreamStats};
+use crate::session::Sessions;
+use crate::signin::{Driver, Drivers};
+use crate::upstream::Roots;
+use axum::Router;
+use std::sync::Arc;
+
+/// Time, chance, and what was opened before the parts can be made.
+pub struct Surroundings {
+    pub clock: Clock,
+    pub rng: Rng,
+    pub tasks: Tasks,
+    pub roots: Roots,
+    pub sessions: Sessions,
+    pub open_logins: OpenLogins,
+    /// Served beside our own addresses: the demo.
+    pub extra: Option<Extra>,
+}
+
+/// A server that is put together and does not listen yet.
+pub struct App {
+    pub driver: Arc<dyn Driver>,
+    pub registry: Arc<Registry>,
+    pub ends: Arc<StreamStats>,
+    /// Of the public listener.
+    pub routes: Router,
+}
+
+/// `config.server` says where it listens by now.
+pub fn build(config: &Config, surroundings: Surroundings) -> App {
+    let Surroundings { clock, rng, tasks, roots, sessions, open_logins, extra } = surroundings;
+    let texts = Arc::clone(&config.texts);
+    let driver: Arc<dyn Driver> = Arc::new(AccountQr::new(
+        &config.upstream,
+        &config.login,
+        roots,
+        clock.clone(),
+        rng.clone(),
+        tasks.clone(),
+        open_logins,
+    ));
+    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), config.login.max_active.max(1)));
+    let site = config.server.public_url.as_str().trim_end_matches('/');
+    let settings = Settings {
+        ttl: config.login.ttl,
+        grace: config.login.grace,
+        grace_phone: config.login.grace_phone,
+        max_active: config.login.max_active,
+        callback: format!("{site}{}/callback", config.server.base_path),
+        texts: Arc::clone(&texts),
+    };
+    let registry = Arc::new(Registry::new(
+        settings,
+        Drivers::only(Arc::clone(&driver)),
+        Arc::clone(&grants),
+        clock.clone(),
+        rng.clone(),
+        tasks.clone(),
+    ));
+    let ends = Arc::<StreamStats>::default();
+    let parts = Parts {
+        registry: Arc::clone(&registry),
+        grants,
+        sessions,
+        tasks,
+        clock,
+        rng,
+        texts,
+        ends: Arc::clone(&ends),
+        extra,
+    };
+    let routes = server::router(&config.server, &config.login, parts);
+    App { driver, registry, ends, routes }
+}
