@@ -1,6 +1,7 @@
 //! The table is whole: each code has a way out, names are told apart, both languages say the same.
 
 use super::*;
+use crate::snapshot::assert_snapshot;
 use http::header::HeaderName;
 use std::collections::BTreeSet;
 
@@ -157,4 +158,37 @@ fn the_shipped_nginx_files_hold_the_facts() {
             }
         }
     }
+}
+
+/// The whole table as text: whoever changes a line of a product sees it as a difference. The templates are kept by setup.
+#[test]
+fn what_is_known_of_each_product() {
+    let mut text = String::new();
+    for product in PRODUCTS {
+        let mut line = |name: &str, value: String| text += &format!("    {name}: {value}\n");
+        line("fork_of", format!("{:?}", product.fork_of.map(|of| of.name)));
+        line("answer_marks", format!("{:?}", product.answer_marks));
+        line("request_marks", format!("{:?}", product.request_marks));
+        line("request_hints", format!("{:?}", product.request_hints));
+        line("place", format!("{:?}", product.place));
+        line("has_tiers", product.has_tiers.to_string());
+        line("main_file", format!("{:?}", product.main_file));
+        line("operator", format!("{:?}", product.operator));
+        line("spoils", format!("{:?}", product.spoils));
+        line("drops_upgrades", product.drops_upgrades.to_string());
+        line("application_server", product.application_server.to_string());
+        line("delays_small_writes", product.delays_small_writes.to_string());
+        for fact in product.facts {
+            line("fact", format!("{fact:?}"));
+        }
+        for signature in product.signatures {
+            line("signature", format!("{signature:?}"));
+        }
+        let templates: Vec<_> =
+            product.templates.iter().map(|one| (one.target, one.position, one.comments_behind)).collect();
+        line("templates", format!("{templates:?}"));
+        let at = text.rfind("    fork_of").unwrap();
+        text.insert_str(at, &format!("{}\n", product.name));
+    }
+    assert_snapshot("proxies/snapshots/products.txt", &text);
 }
