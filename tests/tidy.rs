@@ -566,7 +566,12 @@ fn every_metric_is_described_and_documented() {
 /// What browser and server both know: a line of `web/`, and the line of ours that it must agree with.
 const SHARED: &[(&str, &str, &str, &str)] = &[
     ("web/transports.js", "BEAT_MS = 10_000;", "src/base/limits.rs", "HEARTBEAT: Duration = Duration::from_secs(10);"),
-    ("web/transports.js", "HOLD_MAX = 10;", "src/base/limits.rs", "LONG_POLL_WAIT: Duration = Duration::from_secs(10);"),
+    (
+        "web/transports.js",
+        "HOLD_MAX = 10;",
+        "src/base/limits.rs",
+        "LONG_POLL_WAIT: Duration = Duration::from_secs(10);",
+    ),
     ("web/client.js", "WS_MARKS = 3;", "src/base/limits.rs", "OPENING_MARKS: u32 = 3;"),
     ("web/client.js", "TRIAL_MARKS = 3;", "src/base/limits.rs", "OPENING_MARKS: u32 = 3;"),
     // Shorter than the grant lives, by a try.
