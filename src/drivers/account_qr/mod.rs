@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const UNREACHABLE_PAUSE: Duration = Duration::from_secs(30);
 
 /// A connection that is lost sooner after its code came has done nobody any good: it counts as a failure, and the pauses
-/// go on growing. A browser needs about so long to take the phone and scan.
+/// go on growing. A visitor needs about so long to take the phone and scan.
 const CODE_OF_USE: Duration = Duration::from_secs(10);
 
 pub struct AccountQr(Arc<Connector>);
