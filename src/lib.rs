@@ -24,6 +24,7 @@ mod setup;
 mod signin;
 #[cfg(test)]
 mod snapshot;
+mod store;
 mod texts;
 mod transport;
 mod upstream;

@@ -1,10 +1,10 @@
 //! The sessions that were ended before their time. Looked at by every request that asks who is signed in, so reading
 //! waits for no disk; written by a thread of its own, which puts all that wait into one write and one sync.
 
-use super::files::{Folder, StoreError};
 use crate::base::id::{self, Fingerprint};
 use crate::base::limits::{REVOCATIONS, REVOCATIONS_AT_ONCE};
 use crate::base::tasks;
+use crate::store::{Folder, FolderError as StoreError};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};

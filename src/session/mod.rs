@@ -2,7 +2,6 @@
 //! keeps nothing about anybody. What it does keep, on disk, is the key and the sessions that were ended early.
 
 mod ended;
-mod files;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 
@@ -10,10 +9,10 @@ use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::rng::Rng;
 use crate::signin::Identity;
+use crate::store::Folder;
+use crate::store::FolderError as StoreError;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ended::Ended;
-use files::Folder;
-pub use files::StoreError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;

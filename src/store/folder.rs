@@ -1,5 +1,5 @@
-//! The directory of `store.path`: `session.key` (32 random bytes, mode 0600), `ended-sessions` and `lock`, which keeps a
-//! second process out. No symbolic link is followed in it.
+//! The directory of `store.path`: `session.key` (32 random bytes, mode 0600), `store.redb` and `lock`, which keeps a second
+//! process out. No symbolic link is followed in it.
 
 use crate::base::rng::Rng;
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -15,12 +15,12 @@ const LOCK: &str = "lock";
 /// What is wrong with the directory, and what to do.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("store.path: {path}: {why}")]
-pub struct StoreError {
+pub struct FolderError {
     path: PathBuf,
     why: String,
 }
 
-impl StoreError {
+impl FolderError {
     pub fn new(path: PathBuf, why: impl ToString) -> Self {
         Self { path, why: why.to_string() }
     }
@@ -36,15 +36,15 @@ pub struct Folder {
 }
 
 impl Folder {
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let wrong = |what: &str, error: io::Error| StoreError::new(path.to_owned(), format!("{what}: {error}"));
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        let wrong = |what: &str, error: io::Error| FolderError::new(path.to_owned(), format!("{what}: {error}"));
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| wrong("cannot be made", error))?;
         let directory = File::open(path).map_err(|error| wrong("cannot be opened", error))?;
         let mut options = OpenOptions::new();
         let lock = open(&path.join(LOCK), options.read(true).write(true).create(true))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { path: path.to_owned(), directory, _lock: lock }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::new(
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(FolderError::new(
                 path.to_owned(),
                 "is in use by another max-auth; stop that one, or give this one a directory of its own",
             )),
@@ -57,9 +57,9 @@ impl Folder {
     }
 
     /// The key that seals sessions: read, or made on first use.
-    pub fn key(&self, rng: &Rng) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+    pub fn key(&self, rng: &Rng) -> Result<Zeroizing<[u8; 32]>, FolderError> {
         let path = self.file(KEY);
-        let wrong = |why: io::Error| StoreError::new(path.clone(), why);
+        let wrong = |why: io::Error| FolderError::new(path.clone(), why);
         let mut key = Zeroizing::new([0; 32]);
         let Some(mut file) = self.open_existing(KEY, OpenOptions::new().read(true))? else {
             *key = rng.bytes();
@@ -73,7 +73,7 @@ impl Folder {
             file.set_permissions(Permissions::from_mode(0o600)).map_err(wrong)?;
         }
         if metadata.len() != 32 {
-            return Err(StoreError::new(
+            return Err(FolderError::new(
                 path,
                 "is not a key of 32 bytes; move it away to get a new one (everybody is signed out)",
             ));
@@ -82,8 +82,13 @@ impl Folder {
         Ok(key)
     }
 
+    /// Made with mode 0600 where there is none.
+    pub fn open_or_make(&self, name: &str, options: &mut OpenOptions) -> Result<File, FolderError> {
+        open(&self.file(name), options.create(true))
+    }
+
     /// `None` when there is no such file.
-    pub fn open_existing(&self, name: &str, options: &mut OpenOptions) -> Result<Option<File>, StoreError> {
+    pub fn open_existing(&self, name: &str, options: &mut OpenOptions) -> Result<Option<File>, FolderError> {
         let path = self.file(name);
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -92,7 +97,7 @@ impl Folder {
     }
 
     /// Writes a file whole or not at all, over what is there.
-    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
         let (path, fresh) = (self.file(name), self.file(&format!("{name}.new")));
         let written = || -> io::Result<()> {
             // What an earlier crash left, whatever it is.
@@ -107,7 +112,7 @@ impl Folder {
         };
         written().map_err(|error| {
             let _ = fs::remove_file(&fresh);
-            StoreError::new(path.clone(), format!("cannot be written: {error}"))
+            FolderError::new(path.clone(), format!("cannot be written: {error}"))
         })
     }
 
@@ -119,15 +124,15 @@ impl Folder {
     }
 }
 
-fn open(path: &Path, options: &mut OpenOptions) -> Result<File, StoreError> {
+fn open(path: &Path, options: &mut OpenOptions) -> Result<File, FolderError> {
     options.mode(0o600).custom_flags(OFlags::NOFOLLOW.bits() as i32).open(path).map_err(|error| {
         if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
-            return StoreError::new(
+            return FolderError::new(
                 path.to_owned(),
                 "is a symbolic link, and none is followed here; put the file itself",
             );
         }
-        StoreError::new(path.to_owned(), error)
+        FolderError::new(path.to_owned(), error)
     })
 }
 

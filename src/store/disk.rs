@@ -1,0 +1,190 @@
+//! The rows on disk: one redb file in the folder of `store.path`. After a failed write redb answers nothing until it is
+//! opened again, so it is.
+
+use super::Unavailable;
+use super::folder::{Folder, FolderError};
+use super::key::{Key, Space};
+use super::rules::Row;
+use redb::backends::FileBackend;
+use redb::{Database, Durability, ReadableDatabase as _, TableDefinition};
+use rustix::fs::fstatvfs;
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+const NAME: &str = "store.redb";
+
+/// A key, and Unix milliseconds before its value.
+const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
+
+/// Unix milliseconds before a key: what is over, the oldest first.
+const ORDER: TableDefinition<&[u8], ()> = TableDefinition::new("order");
+
+/// Pages that redb keeps in memory, in bytes: logins of the last minutes.
+const CACHE: usize = 16 * 1024 * 1024;
+
+/// Free bytes of the volume below which nothing is written: a commit copies the pages that it touches.
+const RESERVE: u64 = 4 * 1024 * 1024;
+
+/// Rows by their keys; `None` is a row that goes.
+pub type Changes = HashMap<Key, Option<Row>>;
+
+pub struct Disk {
+    /// None while it could not be opened again. Closed before the folder is let go.
+    database: RwLock<Option<Opened>>,
+    folder: Folder,
+}
+
+#[derive(Clone)]
+struct Opened {
+    database: Arc<Database>,
+    /// The same file, to be asked of its volume and its name.
+    file: Arc<File>,
+}
+
+impl Disk {
+    pub fn open(folder: Folder) -> Result<Self, FolderError> {
+        let opened = Opened::new(&folder)?;
+        let disk = Self { folder, database: RwLock::new(Some(opened)) };
+        // Whoever owned a log does not live any more: the folder is locked.
+        let nodes = Changes::from([(Key::only(Space::Nodes), None)]);
+        // A disk that is full is no reason not to start.
+        if let Err(error) = disk.commit(&nodes) {
+            tracing::warn!("{error}");
+        }
+        Ok(disk)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.file(NAME)
+    }
+
+    fn opened(&self) -> Result<Opened, Unavailable> {
+        let opened = self.database.read().unwrap_or_else(PoisonError::into_inner).clone();
+        opened.ok_or_else(|| Unavailable::OutOfReach(format!("{} could not be opened again", self.path().display())))
+    }
+
+    fn wrong(&self, error: impl std::fmt::Display) -> Unavailable {
+        Unavailable::OutOfReach(format!("{}: {error}", self.path().display()))
+    }
+
+    pub fn get(&self, key: &Key) -> Result<Option<Row>, Unavailable> {
+        let read = || -> Result<Option<Row>, redb::Error> {
+            let Ok(opened) = self.opened() else { return Err(redb::Error::PreviousIo) };
+            let rows = opened.database.begin_read()?.open_table(ROWS)?;
+            let row = rows.get(&key.bytes()[..])?;
+            Ok(row.and_then(|row| decode(row.value())))
+        };
+        read().map_err(|error| self.wrong(error))
+    }
+
+    /// Keys of rows that are over at `now`, so many at most.
+    pub fn over(&self, now: i64, most: usize) -> Result<Vec<Key>, Unavailable> {
+        let read = || -> Result<Vec<Key>, redb::Error> {
+            let Ok(opened) = self.opened() else { return Err(redb::Error::PreviousIo) };
+            let order = opened.database.begin_read()?.open_table(ORDER)?;
+            let mut over = Vec::new();
+            for entry in order.range::<&[u8]>(..&moment(now)[..])?.take(most) {
+                over.extend(Key::parse(entry?.0.value().get(8..).unwrap_or_default()));
+            }
+            Ok(over)
+        };
+        read().map_err(|error| self.wrong(error))
+    }
+
+    /// All of it, or nothing. On disk when this returns.
+    pub fn commit(&self, changes: &Changes) -> Result<(), Unavailable> {
+        if self.database.read().unwrap_or_else(PoisonError::into_inner).is_none() {
+            self.reopen()?;
+        }
+        let opened = self.opened()?;
+        if let Ok(volume) = fstatvfs(&*opened.file)
+            && volume.f_bavail.saturating_mul(volume.f_frsize) < RESERVE
+        {
+            return Err(Unavailable::Full(format!("no room on the volume of {}", self.path().display())));
+        }
+        if !self.folder.holds(NAME, &opened.file) {
+            let why = "was moved or replaced while max-auth runs; put it back, or restart max-auth";
+            return Err(self.wrong(why));
+        }
+        let written = write(&opened.database, changes);
+        drop(opened);
+        written.map_err(|error| {
+            let failed = Unavailable::Full(format!("{}: {error}", self.path().display()));
+            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+            // For whoever reads; the next commit tries again.
+            let _ = self.reopen();
+            failed
+        })
+    }
+
+    fn reopen(&self) -> Result<(), Unavailable> {
+        let opened = Opened::new(&self.folder).map_err(|error| Unavailable::OutOfReach(error.to_string()))?;
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        Ok(())
+    }
+}
+
+impl Opened {
+    fn new(folder: &Folder) -> Result<Self, FolderError> {
+        let wrong = |error: &dyn std::fmt::Display| FolderError::new(folder.file(NAME), error);
+        let file = folder.open_or_make(NAME, OpenOptions::new().read(true).write(true))?;
+        let held = file.try_clone().map_err(|error| wrong(&error))?;
+        let database = Database::builder()
+            .set_cache_size(CACHE)
+            .create_with_backend(FileBackend::new(file).map_err(|error| wrong(&error))?)
+            .map_err(|error| wrong(&error))?;
+        let opened = || -> Result<(), redb::Error> {
+            let tables = database.begin_write()?;
+            tables.open_table(ROWS)?;
+            tables.open_table(ORDER)?;
+            tables.commit()?;
+            Ok(())
+        };
+        opened().map_err(|error| wrong(&error))?;
+        Ok(Self { database: Arc::new(database), file: Arc::new(held) })
+    }
+}
+
+fn write(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    {
+        let (mut rows, mut order) = (transaction.open_table(ROWS)?, transaction.open_table(ORDER)?);
+        for (key, row) in changes {
+            let name = key.bytes();
+            let before = match row {
+                Some(row) => {
+                    order.insert(&place(row.until, key)[..], ())?;
+                    rows.insert(&name[..], &encode(row)[..])?.and_then(|before| decode(before.value()))
+                }
+                None => rows.remove(&name[..])?.and_then(|before| decode(before.value())),
+            };
+            let until = row.as_ref().map(|row| row.until);
+            if let Some(before) = before.filter(|before| Some(before.until) != until) {
+                order.remove(&place(before.until, key)[..])?;
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn moment(unix_ms: i64) -> [u8; 8] {
+    // As unsigned, so that bytes are in the order of time.
+    unix_ms.max(0).unsigned_abs().to_be_bytes()
+}
+
+fn place(until: i64, key: &Key) -> Vec<u8> {
+    [&moment(until)[..], &key.bytes()[..]].concat()
+}
+
+fn encode(row: &Row) -> Vec<u8> {
+    [&row.until.to_be_bytes()[..], &row.value[..]].concat()
+}
+
+fn decode(bytes: &[u8]) -> Option<Row> {
+    let (until, value) = bytes.split_at_checked(8)?;
+    Some(Row { until: i64::from_be_bytes(until.try_into().ok()?), value: value.to_vec().into() })
+}
