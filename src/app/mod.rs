@@ -1,6 +1,8 @@
 //! The composition root: what a server is made of, out of its configuration. Each part is made here once and handed to
 //! whoever needs it; `serve` and the tests build the same.
 
+mod kept;
+
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
@@ -12,6 +14,7 @@ use crate::session::Sessions;
 use crate::signin::{Driver, Drivers};
 use crate::upstream::Roots;
 use axum::Router;
+pub use kept::{Kept, KeptError};
 use std::sync::Arc;
 
 /// Time, chance, and what was opened before the parts can be made.
@@ -20,7 +23,7 @@ pub struct Surroundings {
     pub rng: Rng,
     pub tasks: Tasks,
     pub roots: Roots,
-    pub sessions: Sessions,
+    pub kept: Kept,
     pub open_logins: OpenLogins,
     /// Served beside our own addresses: the demo.
     pub extra: Option<Extra>,
@@ -37,7 +40,8 @@ pub struct App {
 
 /// `config.server` says where it listens by now.
 pub fn build(config: &Config, surroundings: Surroundings) -> App {
-    let Surroundings { clock, rng, tasks, roots, sessions, open_logins, extra } = surroundings;
+    let Surroundings { clock, rng, tasks, roots, kept, open_logins, extra } = surroundings;
+    let Kept { store, seals } = kept;
     let texts = Arc::clone(&config.texts);
     let driver: Arc<dyn Driver> = Arc::new(AccountQr::new(
         &config.upstream,
@@ -48,7 +52,9 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         tasks.clone(),
         open_logins,
     ));
-    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), config.login.max_active.max(1)));
+    let (ttl, phone) = (config.session.ttl, config.session.phone);
+    let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, phone);
+    let grants = Arc::new(Grants::new(store, seals.store, clock.clone(), rng.clone()));
     let site = config.server.public_url.as_str().trim_end_matches('/');
     let settings = Settings {
         ttl: config.login.ttl,

@@ -32,6 +32,7 @@ pub enum ProblemCode {
     ProbesBusy,
     RateLimited,
     ReturnToRefused,
+    StoreFull,
     TooManyReaders,
     UpgradeFailed,
     UpgradeRequired,
@@ -64,6 +65,7 @@ impl ProblemCode {
             Self::ProbesBusy => ("probes-busy", StatusCode::TOO_MANY_REQUESTS, "Too many probes"),
             Self::RateLimited => ("rate-limited", StatusCode::TOO_MANY_REQUESTS, LATER),
             Self::ReturnToRefused => ("return-to-refused", StatusCode::BAD_REQUEST, "returnTo leads off the site"),
+            Self::StoreFull => ("store-full", StatusCode::SERVICE_UNAVAILABLE, LATER),
             Self::TooManyReaders => ("too-many-readers", StatusCode::TOO_MANY_REQUESTS, LATER),
             Self::UpgradeFailed => ("upgrade-failed", StatusCode::BAD_REQUEST, "No upgrade"),
             Self::UpgradeRequired => {

@@ -1,18 +1,17 @@
 //! `max-auth serve`: puts the parts together, runs them, and takes them down in order.
 
 use super::{CliError, block_on, cannot_run, say, stop_signal};
-use crate::app::{self, App, Surroundings};
+use crate::app::{self, App, Kept, KeptError, Surroundings};
 use crate::base::clock::Clock;
 use crate::base::limits::{CONNECTIONS_PER_ADDRESS, OPS_CONNECTIONS};
 use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config::{Config, Dialect, Endpoint, Flags, Loaded};
+use crate::config::{Config, Dialect, Endpoint, Flags, Loaded, StoreKind};
 use crate::drivers::OpenLogins;
 use crate::emulator::{self, Emulator, Options};
 use crate::observe;
 use crate::server::{self, Bound, Descriptors, Extra, Ops};
-use crate::session::Sessions;
 use crate::signin::Driver;
 use crate::upstream::Roots;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
@@ -83,18 +82,19 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
     };
 
     let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot_run(&error))?;
-    let (ttl, phone) = (config.session.ttl, config.session.phone);
-    let sessions = match demo {
-        true => Sessions::in_memory(clock.clone(), rng.clone(), ttl, phone),
-        false => Sessions::open(&config.store.path, clock.clone(), rng.clone(), ttl, phone),
-    };
-    let sessions = sessions.map_err(|error| cannot_run(&error))?;
-    let open_logins = match demo {
-        true => OpenLogins::default(),
-        false => open_logins(&config.store.path)?,
+    if demo && !config.store.kind_given {
+        config.store.kind = StoreKind::Memory;
+    }
+    let kept = Kept::open(&config.store, &clock, &rng).await.map_err(|error| match error {
+        KeptError::Key(_) => CliError::No(error.to_string()),
+        KeptError::Folder(_) => cannot_run(&error),
+    })?;
+    let open_logins = match config.store.kind {
+        StoreKind::Memory => OpenLogins::default(),
+        StoreKind::File => open_logins(&config.store.path)?,
     };
     let (held, tasks_of_app) = (open_logins.clone(), tasks.clone());
-    let surroundings = Surroundings { clock, rng, tasks: tasks_of_app, roots, sessions, open_logins: held, extra };
+    let surroundings = Surroundings { clock, rng, tasks: tasks_of_app, roots, kept, open_logins: held, extra };
     let App { driver, registry, ends, routes } = app::build(&config, surroundings);
     let max_active = config.login.max_active;
     let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends };

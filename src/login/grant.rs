@@ -1,4 +1,4 @@
-//! The finished result waiting to be taken: once, within a minute, by the browser that began.
+//! The finished result waiting to be taken: once, within a minute, by the browser that began, at any node.
 
 use super::Purpose;
 use crate::base::clock::Clock;
@@ -6,77 +6,72 @@ use crate::base::id::{self, Fingerprint};
 use crate::base::limits::GRANT_LIFE;
 use crate::base::rng::Rng;
 use crate::signin::Identity;
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use crate::store::{Key, Seal, Space, Store, Unavailable, When};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
+/// What a login came to.
+#[derive(Serialize, Deserialize)]
 pub struct Grant {
     pub identity: Identity,
     pub purpose: Purpose,
-    flow: Fingerprint,
-    expires: Duration,
+    /// Unix milliseconds. Sealed with the rest: a store that stepped back to an older state cannot prolong it.
+    expires: i64,
 }
 
-/// Grants by the fingerprint of their token. The token itself is only in the event that carries it to the browser.
+/// Grants by the hash of their token and of the browser's flow: another browser misses, and destroys nothing. The token
+/// itself is only in the event that carries it to the browser.
 pub struct Grants {
-    table: Mutex<HashMap<[u8; 32], Grant>>,
+    store: Arc<dyn Store>,
+    seal: Seal,
     clock: Clock,
     rng: Rng,
-    max: usize,
 }
 
 impl Grants {
-    /// `max`: how many may wait at once; the oldest make room.
-    pub fn new(clock: Clock, rng: Rng, max: usize) -> Self {
-        Self { table: Mutex::new(HashMap::new()), clock, rng, max }
+    pub fn new(store: Arc<dyn Store>, seal: Seal, clock: Clock, rng: Rng) -> Self {
+        Self { store, seal, clock, rng }
+    }
+
+    /// For tests: grants that nobody else can see.
+    #[cfg(test)]
+    pub fn in_memory(clock: &Clock, rng: &Rng) -> Self {
+        use crate::store::{MemoryStore, Seals};
+        let seal = Seals::new(&[1; 32], rng).unwrap().store;
+        Self::new(Arc::new(MemoryStore::new(clock.clone(), 1000)), seal, clock.clone(), rng.clone())
     }
 
     /// Keeps a grant and returns its token.
-    pub fn issue(&self, identity: Identity, purpose: Purpose, flow: Fingerprint) -> String {
+    pub async fn issue(&self, identity: Identity, purpose: Purpose, flow: &Fingerprint) -> Result<String, Unavailable> {
         let token = id::encode(&self.rng.bytes::<32>());
-        let now = self.clock.monotonic();
-        let grant = Grant { identity, purpose, flow, expires: now + GRANT_LIFE };
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if table.len() >= self.max
-            && let Some(oldest) = table.iter().min_by_key(|(_, grant)| grant.expires).map(|(key, _)| *key)
-        {
-            table.remove(&oldest);
-        }
-        table.insert(*Fingerprint::of(token.as_bytes()).bytes(), grant);
-        token
+        let life = i64::try_from(GRANT_LIFE.as_millis()).unwrap_or(i64::MAX);
+        let grant = Grant { identity, purpose, expires: self.clock.unix_ms().saturating_add(life) };
+        let key = key(&token, flow);
+        let text = serde_json::to_vec(&grant).unwrap_or_default();
+        let sealed = self.seal.seal(&key.bytes(), &text);
+        let sealed = sealed.ok_or_else(|| Unavailable::OutOfReach("a grant cannot be sealed".to_owned()))?;
+        self.store.put(key, sealed, GRANT_LIFE, When::Always).await?;
+        Ok(token)
     }
 
-    /// Takes the grant if this browser began the login. Another browser gets nothing and destroys nothing.
-    pub fn take(&self, token: &str, flow: &Fingerprint) -> Option<Grant> {
-        let key = *Fingerprint::of(token.as_bytes()).bytes();
-        let now = self.clock.monotonic();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let grant = table.get(&key)?;
-        if grant.expires <= now {
-            table.remove(&key);
-            return None;
-        }
-        if !grant.flow.matches(flow) {
-            return None;
-        }
-        table.remove(&key)
+    /// Takes the grant if this browser began the login.
+    pub async fn take(&self, token: &str, flow: &Fingerprint) -> Result<Option<Grant>, Unavailable> {
+        let key = key(token, flow);
+        let Some(sealed) = self.store.take(key).await? else { return Ok(None) };
+        let grant = self.seal.open(&key.bytes(), &sealed).and_then(|text| serde_json::from_slice::<Grant>(&text).ok());
+        Ok(grant.filter(|grant| grant.expires > self.clock.unix_ms()))
     }
 }
 
-impl Grants {
-    /// Forgets what nobody fetched in time.
-    pub fn tidy(&self) {
-        let now = self.clock.monotonic();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.retain(|_, grant| grant.expires > now);
-        let few = 2 * table.len();
-        table.shrink_to(few);
-    }
+fn key(token: &str, flow: &Fingerprint) -> Key {
+    Key::of(Space::Grant, &[token.as_bytes(), flow.bytes()])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{MemoryStore, Seals};
+    use std::time::Duration;
 
     fn identity() -> Identity {
         Identity { id: 1, name: "И".into(), first_name: None, last_name: None, phone: None, photo_url: None }
@@ -86,38 +81,41 @@ mod tests {
         Purpose::Site { return_to: "/".into() }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn once_in_the_right_browser_and_in_time() {
-        let grants = Grants::new(Clock::fixed(0), Rng::seeded(1), 10);
-        let (mine, other) = (Fingerprint::of(b"mine"), Fingerprint::of(b"other"));
-        let token = grants.issue(identity(), site(), mine);
-        assert!(grants.take(&token, &other).is_none(), "another browser");
-        assert!(grants.take("x", &mine).is_none());
-        assert!(grants.take(&token, &mine).is_some(), "the other browser did not burn it");
-        assert!(grants.take(&token, &mine).is_none(), "once");
-
-        let token = grants.issue(identity(), site(), mine);
-        tokio::time::advance(GRANT_LIFE).await;
-        assert!(grants.take(&token, &mine).is_none(), "too late");
-
-        grants.issue(identity(), site(), mine);
-        grants.tidy();
-        assert_eq!(grants.table.lock().unwrap().len(), 1);
-        tokio::time::advance(GRANT_LIFE).await;
-        grants.tidy();
-        assert_eq!(grants.table.lock().unwrap().len(), 0, "who it is is not kept for longer");
+    fn grants(store: &Arc<MemoryStore>, clock: &Clock) -> Grants {
+        let (rng, store) = (Rng::seeded(1), Arc::<MemoryStore>::clone(store));
+        Grants::new(store, Seals::new(&[1; 32], &rng).unwrap().store, clock.clone(), rng)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_makes_room() {
-        let grants = Grants::new(Clock::fixed(0), Rng::seeded(1), 2);
-        let flow = Fingerprint::of(b"f");
-        let mut tokens = Vec::new();
-        for _ in 0..3 {
-            tokens.push(grants.issue(identity(), site(), flow));
-            tokio::time::advance(Duration::from_secs(1)).await;
-        }
-        let taken: Vec<bool> = tokens.iter().map(|token| grants.take(token, &flow).is_some()).collect();
-        assert_eq!(taken, [false, true, true]);
+    async fn once_in_the_right_browser_and_in_time() {
+        let clock = Clock::fixed(0);
+        let store = Arc::new(MemoryStore::new(clock.clone(), 10));
+        let (here, elsewhere) = (grants(&store, &clock), grants(&store, &clock));
+        let (mine, other) = (Fingerprint::of(b"mine"), Fingerprint::of(b"other"));
+        let token = here.issue(identity(), site(), &mine).await.unwrap();
+        assert!(here.take(&token, &other).await.unwrap().is_none(), "another browser");
+        assert!(here.take("x", &mine).await.unwrap().is_none());
+        let grant = elsewhere.take(&token, &mine).await.unwrap().expect("the other browser did not burn it");
+        assert_eq!((grant.identity, grant.purpose), (identity(), site()));
+        assert!(here.take(&token, &mine).await.unwrap().is_none(), "once");
+
+        let token = here.issue(identity(), site(), &mine).await.unwrap();
+        tokio::time::advance(GRANT_LIFE).await;
+        assert!(here.take(&token, &mine).await.unwrap().is_none(), "too late");
+    }
+
+    /// A snapshot that was put back, or a replica that lagged, has what was over or taken.
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_steps_back_cannot_prolong_a_grant() {
+        let clock = Clock::fixed(0);
+        let store = Arc::new(MemoryStore::new(clock.clone(), 10));
+        let (grants, flow) = (grants(&store, &clock), Fingerprint::of(b"mine"));
+        let token = grants.issue(identity(), site(), &flow).await.unwrap();
+        let key = key(&token, &flow);
+        let before = store.get(key).await.unwrap().unwrap();
+        assert!(!before.windows(6).any(|part| part == b"return"), "nothing readable is kept");
+        tokio::time::advance(GRANT_LIFE).await;
+        store.put(key, before, Duration::from_secs(600), When::Always).await.unwrap();
+        assert!(grants.take(&token, &flow).await.unwrap().is_none());
     }
 }

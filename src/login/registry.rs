@@ -65,7 +65,6 @@ impl Registry {
     /// To be called now and then, so that what a storm left is not kept until the next one.
     pub fn tidy(&self) {
         self.table.tidy();
-        self.context.grants.tidy();
     }
 
     /// Logins that are known, those that are over included.

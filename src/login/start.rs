@@ -3,6 +3,7 @@
 use crate::base::id::Fingerprint;
 use crate::signin::BrowserInfo;
 use crate::texts::{Locale, Texts};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ pub struct StartParams {
 }
 
 /// What a login is for; its grant carries it on.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// A session of this site.
     Site {

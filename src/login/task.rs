@@ -42,7 +42,7 @@ pub async fn run(context: Arc<TaskContext>, login: Arc<Login>, browser: BrowserI
     let mut open = Open { context: &context, login: &login, leave_unsealed: false, signed_in: false };
     let (outcome, reason) = sign_in(&context, &login, browser).await;
     open.signed_in = matches!(outcome, Outcome::SignedIn(_)) && reason != Some(Reason::Cancelled);
-    open.leave_unsealed = !conclude(&context, &login, outcome, reason);
+    open.leave_unsealed = !conclude(&context, &login, outcome, reason).await;
 }
 
 /// Runs the driver to its end, telling it to stop when there is a reason.
@@ -75,7 +75,7 @@ async fn end_reason(login: &Login, ttl: Duration, tasks: &Tasks) -> Reason {
 
 /// Writes the last event. False when the log stays open because the server stops: the visitor's page begins a new
 /// login at the next server by itself.
-fn conclude(context: &TaskContext, login: &Login, outcome: Outcome, reason: Option<Reason>) -> bool {
+async fn conclude(context: &TaskContext, login: &Login, outcome: Outcome, reason: Option<Reason>) -> bool {
     let result = match (outcome, reason) {
         (_, Some(Reason::ServerStops)) => {
             count("server-stopped");
@@ -102,14 +102,20 @@ fn conclude(context: &TaskContext, login: &Login, outcome: Outcome, reason: Opti
         (Outcome::Stopped, None) => Err((Failure::Internal, None)),
     };
     match result {
-        Ok(identity) => succeed(context, login, identity),
+        Ok(identity) => succeed(context, login, identity).await,
         Err((failure, retry_after)) => fail(context, login, failure, retry_after),
     }
     true
 }
 
-fn succeed(context: &TaskContext, login: &Login, identity: Identity) {
-    let token = context.grants.issue(identity, login.purpose.clone(), login.flow);
+async fn succeed(context: &TaskContext, login: &Login, identity: Identity) {
+    let token = match context.grants.issue(identity, login.purpose.clone(), &login.flow).await {
+        Ok(token) => token,
+        Err(error) => {
+            tracing::error!(login = login.id.short(), "a sign-in could not be kept: {error}");
+            return fail(context, login, Failure::Internal, None);
+        }
+    };
     // A path of its own, for caches that leave the query out of their key: nobody is served the answer to another one's.
     let unique = id::encode(&Fingerprint::of(token.as_bytes()).bytes()[..9]);
     let redirect = format!("{}/{unique}?token={token}", context.settings.callback);

@@ -86,7 +86,7 @@ const FLOW: &[u8] = b"flow";
 fn world(plan: Plan, max_active: usize) -> World {
     let (clock, rng, tasks) = (Clock::fixed(0), Rng::seeded(5), Tasks::new());
     let driver = Arc::new(Scripted { plan, commands: Mutex::default() });
-    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 100));
+    let grants = Arc::new(Grants::in_memory(&clock, &rng));
     let settings = Settings {
         ttl: Duration::from_secs(600),
         grace: Duration::from_secs(30),
@@ -146,7 +146,8 @@ async fn a_sign_in_tells_every_stage_and_ends_with_a_grant() {
     assert_eq!(story(&login), ["connecting", "code", "qr", "waiting", "success"]);
     let last = login.log.read(None).unwrap().events.pop().unwrap();
     let data: serde_json::Value = serde_json::from_slice(&last.data()).unwrap();
-    let grant = world.grants.take(data["token"].as_str().unwrap(), &Fingerprint::of(FLOW)).unwrap();
+    let taken = world.grants.take(data["token"].as_str().unwrap(), &Fingerprint::of(FLOW)).await;
+    let grant = taken.unwrap().unwrap();
     assert_eq!((grant.identity.id, grant.purpose.clone()), (7, Purpose::Site { return_to: "/after".into() }));
 }
 

@@ -73,6 +73,10 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("max_auth_upgrades_stripped_total", "WebSocket requests whose Upgrade header a proxy dropped");
     describe_counter!("max_auth_origin_refused_total", "Requests from origins that are not listed");
     describe_counter!(
+        "max_auth_sessions_unchecked_total",
+        "Sessions believed while the store was out of reach, so that one ended early could pass"
+    );
+    describe_counter!(
         "max_auth_grants_refused_total",
         "Callbacks with a token that was used, late or of another browser"
     );

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub async fn account(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
     let page = sign_in.page(&headers);
-    let Some(session) = sign_in.session(&headers) else {
+    let Some(session) = sign_in.session(&headers).await else {
         let words = page.words;
         let notice = Notice {
             page,

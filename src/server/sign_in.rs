@@ -5,10 +5,12 @@ use super::cookie::Cookies;
 use super::extract::{StrictQuery, json_body, prefers_html};
 use super::origin::AllowedOrigins;
 use super::pages::{self, Notice, Page, see_other};
+use super::refusals::store_unavailable;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
 use crate::login::{Grant, Grants, Purpose};
 use crate::session::{BrowserSession, Sessions};
+use crate::store::Unavailable;
 use crate::texts::Texts;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -43,8 +45,14 @@ pub async fn callback(
     StrictQuery(query): StrictQuery<CallbackQuery>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(grant) = query.token.and_then(|token| sign_in.take(&token, &headers)) else {
-        return sign_in.grant_refused(&headers);
+    let grant = match &query.token {
+        Some(token) => sign_in.take(token, &headers).await,
+        None => Ok(None),
+    };
+    let grant = match grant {
+        Ok(Some(grant)) => grant,
+        Ok(None) => return sign_in.grant_refused(&headers),
+        Err(error) => return store_unavailable(&error).into_response(),
     };
     let Purpose::Site { return_to } = &grant.purpose;
     let location = HeaderValue::from_str(return_to);
@@ -65,7 +73,7 @@ pub async fn redeem(State(sign_in): State<Arc<SignIn>>, request: Request) -> Res
 
 /// Who is signed in.
 pub async fn session(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
-    match sign_in.session(&headers) {
+    match sign_in.session(&headers).await {
         Some(session) => json(&session),
         None => not_signed_in(),
     }
@@ -73,7 +81,7 @@ pub async fn session(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> 
 
 /// For `auth_request` and `forward_auth`.
 pub async fn verify(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
-    let Some(session) = sign_in.session(&headers) else { return not_signed_in() };
+    let Some(session) = sign_in.session(&headers).await else { return not_signed_in() };
     let mut response = Response::new(Body::empty());
     let answer = response.headers_mut();
     answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -85,7 +93,7 @@ pub async fn verify(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
     response
 }
 
-/// StreamStats the session.
+/// Ends the session.
 pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
     if let Err(problem) = sign_in.origins.check_request(&headers) {
         return problem.into_response();
@@ -116,24 +124,26 @@ impl SignIn {
         Page::new(&self.base_path, &self.site, &self.texts, pages::language(headers))
     }
 
-    pub fn session(&self, headers: &HeaderMap) -> Option<BrowserSession> {
-        self.sessions.read(self.cookies.session(headers)?)
+    pub async fn session(&self, headers: &HeaderMap) -> Option<BrowserSession> {
+        self.sessions.read(self.cookies.session(headers)?).await
     }
 
     /// The grant, once, in the browser that began.
-    fn take(&self, token: &str, headers: &HeaderMap) -> Option<Grant> {
-        let grant = self.cookies.flow(headers).and_then(|flow| self.grants.take(token, &flow.fingerprint));
+    async fn take(&self, token: &str, headers: &HeaderMap) -> Result<Option<Grant>, Unavailable> {
+        let grant = match self.cookies.flow(headers) {
+            Some(flow) => self.grants.take(token, &flow.fingerprint).await?,
+            None => None,
+        };
         if grant.is_none() {
             metrics::counter!("max_auth_grants_refused_total").increment(1);
         }
-        grant
+        Ok(grant)
     }
 
     /// A session and its cookie.
     fn begin(&self, grant: Grant) -> Option<(BrowserSession, HeaderValue)> {
-        let sealed = self.sessions.begin(grant.identity)?;
-        let cookie = self.cookies.set_session(&sealed, self.sessions.ttl())?;
-        Some((self.sessions.read(&sealed)?, cookie))
+        let (session, sealed) = self.sessions.begin(grant.identity)?;
+        Some((session, self.cookies.set_session(&sealed, self.sessions.ttl())?))
     }
 
     async fn redeem(&self, request: Request) -> Result<Response, Problem> {
@@ -146,7 +156,8 @@ impl SignIn {
         let text = json_body(&parts.headers, body).await?;
         let Redeem { token } =
             serde_json::from_slice(&text).map_err(|_| Problem::invalid("the body must be {\"token\":\"…\"}"))?;
-        let grant = self.take(&token, &parts.headers).ok_or_else(grant_invalid)?;
+        let grant = self.take(&token, &parts.headers).await.map_err(|error| store_unavailable(&error))?;
+        let grant = grant.ok_or_else(grant_invalid)?;
         let Some((session, cookie)) = self.begin(grant) else { return Ok(not_sealed()) };
         let mut response = json(&session);
         response.headers_mut().insert(SET_COOKIE, cookie);

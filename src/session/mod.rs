@@ -1,5 +1,5 @@
 //! The signed-in browser: who it is travels in a sealed cookie, so that a restart signs nobody out and the server
-//! keeps nothing about anybody. What it does keep, on disk, is the key and the sessions that were ended early.
+//! keeps nothing about anybody. What it does keep, in the store, is which sessions were ended early.
 
 mod ended;
 #[cfg(any(fuzzing, test))]
@@ -9,14 +9,12 @@ use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::rng::Rng;
 use crate::signin::Identity;
-use crate::store::Folder;
-use crate::store::FolderError as StoreError;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use crate::store::{Seal, Store, Unavailable};
 use ended::Ended;
+pub use ended::EndedBefore;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// Bound into the seal: a cookie of another purpose, or of another layout, does not open.
 const PURPOSE: &[u8] = b"max-auth session 1";
@@ -73,7 +71,7 @@ struct Sealed {
 }
 
 pub struct Sessions {
-    key: LessSafeKey,
+    seal: Seal,
     ended: Ended,
     clock: Clock,
     rng: Rng,
@@ -82,38 +80,16 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Reads or makes the key in `directory`.
-    pub fn open(directory: &Path, clock: Clock, rng: Rng, ttl: Duration, phone: bool) -> Result<Self, StoreError> {
-        let folder = Folder::open(directory)?;
-        let key = folder.key(&rng)?;
-        let ended = Ended::open(folder, clock.unix_seconds())?;
-        Self::new(&key, ended, clock, rng, ttl, phone)
-    }
-
-    /// For a demo: nothing on disk, and everybody signed out when it ends.
-    pub fn in_memory(clock: Clock, rng: Rng, ttl: Duration, phone: bool) -> Result<Self, StoreError> {
-        let key = Zeroizing::new(rng.bytes());
-        Self::new(&key, Ended::in_memory()?, clock, rng, ttl, phone)
-    }
-
-    fn new(
-        key: &[u8; 32],
-        ended: Ended,
-        clock: Clock,
-        rng: Rng,
-        ttl: Duration,
-        phone: bool,
-    ) -> Result<Self, StoreError> {
-        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| StoreError::new("session.key".into(), "is no key"))?;
-        Ok(Self { key: LessSafeKey::new(key), ended, clock, rng, ttl, phone })
+    pub fn new(seal: Seal, store: Arc<dyn Store>, clock: Clock, rng: Rng, ttl: Duration, phone: bool) -> Self {
+        Self { seal, ended: Ended::new(store), clock, rng, ttl, phone }
     }
 
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// A new session, under a new id, as the value of a cookie.
-    pub fn begin(&self, identity: Identity) -> Option<String> {
+    /// A new session, under a new id, and the value of its cookie.
+    pub fn begin(&self, identity: Identity) -> Option<(BrowserSession, String)> {
         let ttl_ms = i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX);
         let session = BrowserSession {
             sub: identity.id.to_string(),
@@ -130,7 +106,7 @@ impl Sessions {
         loop {
             let cookie = self.seal(&sealed)?;
             if cookie.len() <= FITS {
-                return Some(cookie);
+                return Some((sealed.session, cookie));
             }
             if sealed.session.picture.take().is_none() {
                 sealed.session.shorten_names(shorter.next()?);
@@ -139,47 +115,41 @@ impl Sessions {
     }
 
     fn seal(&self, sealed: &Sealed) -> Option<String> {
-        let nonce: [u8; NONCE_LEN] = self.rng.bytes();
-        let mut text = serde_json::to_vec(sealed).ok()?;
-        let nonce_used = Nonce::assume_unique_for_key(nonce);
-        self.key.seal_in_place_append_tag(nonce_used, Aad::from(PURPOSE), &mut text).ok()?;
-        let mut whole = nonce.to_vec();
-        whole.append(&mut text);
-        Some(id::encode(&whole))
+        let text = serde_json::to_vec(sealed).ok()?;
+        Some(id::encode(&self.seal.seal(PURPOSE, &text)?))
     }
 
-    /// The session of a cookie: `None` for what is forged, over, or was ended.
-    pub fn read(&self, cookie: &str) -> Option<BrowserSession> {
-        let sealed = self.unseal(cookie)?;
-        let fresh = sealed.session.expires_at > self.clock.unix_ms();
-        (fresh && !self.ended.contains(&Fingerprint::of(sealed.sid.as_bytes()))).then_some(sealed.session)
+    /// The session of a cookie: `None` for what is forged, over, or was ended. While the store is out of reach a session
+    /// counts as it stands: its seal and its time are known, and locking everybody out would be worse.
+    pub async fn read(&self, cookie: &str) -> Option<BrowserSession> {
+        let sealed = self.unseal(cookie).filter(|sealed| sealed.session.expires_at > self.clock.unix_ms())?;
+        let ended = self.ended.contains(&Fingerprint::of(sealed.sid.as_bytes())).await.unwrap_or_else(|_| {
+            metrics::counter!("max_auth_sessions_unchecked_total").increment(1);
+            false
+        });
+        (!ended).then_some(sealed.session)
     }
 
     fn unseal(&self, cookie: &str) -> Option<Sealed> {
         if cookie.len() > COOKIE_MAX {
             return None;
         }
-        let mut whole = id::decode(cookie)?;
-        if whole.len() <= NONCE_LEN {
-            return None;
-        }
-        let mut text = whole.split_off(NONCE_LEN);
-        let nonce = Nonce::try_assume_unique_for_key(&whole).ok()?;
-        let text = self.key.open_in_place(nonce, Aad::from(PURPOSE), &mut text).ok()?;
-        serde_json::from_slice(text).ok()
+        serde_json::from_slice(&self.seal.open(PURPOSE, &id::decode(cookie)?)?).ok()
     }
 
-    /// StreamStats the session for good: the cookie is worthless from now on, also after a restart.
-    pub async fn end(&self, cookie: &str) -> Result<(), StoreError> {
+    /// Ends the session for good: the cookie is worthless from now on, also after a restart.
+    pub async fn end(&self, cookie: &str) -> Result<(), Unavailable> {
         let Some(sealed) = self.unseal(cookie) else { return Ok(()) };
-        let until = sealed.session.expires_at / 1000 + 1;
-        self.ended.end(&Fingerprint::of(sealed.sid.as_bytes()), until, self.clock.unix_seconds()).await
+        let left = sealed.session.expires_at.saturating_sub(self.clock.unix_ms());
+        let life = Duration::from_millis(u64::try_from(left).unwrap_or_default());
+        self.ended.end(&Fingerprint::of(sealed.sid.as_bytes()), life).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{MemoryStore, Seals};
 
     fn identity() -> Identity {
         Identity {
@@ -192,50 +162,46 @@ mod tests {
         }
     }
 
-    /// Once the thread of the one before has let go of the folder.
-    fn reopened(directory: &Path, clock: &Clock) -> Sessions {
-        loop {
-            let opened = Sessions::open(directory, clock.clone(), Rng::system(), Duration::from_secs(3600), false);
-            match opened {
-                Err(error) if error.to_string().contains("in use") => std::thread::yield_now(),
-                other => return other.unwrap(),
-            }
-        }
+    fn sessions(key: u8, store: &Arc<dyn Store>, clock: &Clock, phone: bool) -> Sessions {
+        let (rng, ttl) = (Rng::system(), Duration::from_secs(3600));
+        let seal = Seals::new(&[key; 32], &rng).unwrap().session;
+        Sessions::new(seal, Arc::clone(store), clock.clone(), rng, ttl, phone)
     }
 
-    fn open(directory: &Path, clock: &Clock) -> Sessions {
-        Sessions::open(directory, clock.clone(), Rng::system(), Duration::from_secs(3600), false).unwrap()
+    fn world() -> (Arc<dyn Store>, Clock) {
+        let clock = Clock::fixed(1_000_000);
+        (Arc::new(MemoryStore::new(clock.clone(), 100)), clock)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_session_survives_a_restart_and_ends_in_time() {
-        let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(1_000_000));
-        let cookie = open(directory.path(), &clock).begin(identity()).unwrap();
-        let after_restart = reopened(directory.path(), &clock);
-        let session = after_restart.read(&cookie).unwrap();
+        let (store, clock) = world();
+        let (_, cookie) = sessions(1, &store, &clock, false).begin(identity()).unwrap();
+        let after_restart = sessions(1, &world().0, &clock, false);
+        let session = after_restart.read(&cookie).await.unwrap();
         assert_eq!((session.sub.as_str(), session.name.as_str()), ("401041669", "Иван Петров"));
         assert_eq!((session.phone, session.picture), (None, None), "phone not asked for, photo too long");
         tokio::time::advance(Duration::from_secs(3600)).await;
-        assert!(after_restart.read(&cookie).is_none());
+        assert!(after_restart.read(&cookie).await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_ended_session_stays_ended_after_a_restart() {
-        let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(1_000_000));
-        let sessions = open(directory.path(), &clock);
-        let (ended, other) = (sessions.begin(identity()).unwrap(), sessions.begin(identity()).unwrap());
-        sessions.end(&ended).await.unwrap();
-        let seen = |sessions: &Sessions| [&ended, &other].map(|cookie| sessions.read(cookie).is_some());
-        assert_eq!(seen(&sessions), [false, true]);
-        drop(sessions);
-        assert_eq!(seen(&reopened(directory.path(), &clock)), [false, true]);
+    async fn an_ended_session_stays_ended_on_every_node() {
+        let (store, clock) = world();
+        let (one, other) = (sessions(1, &store, &clock, false), sessions(1, &store, &clock, false));
+        let (ended, alive) = (one.begin(identity()).unwrap().1, one.begin(identity()).unwrap().1);
+        one.end(&ended).await.unwrap();
+        for node in [one, other] {
+            assert!(node.read(&ended).await.is_none());
+            assert!(node.read(&alive).await.is_some());
+        }
     }
 
     /// Names of the greatest length that is kept, in characters of four bytes, beside a long picture and a phone.
     #[tokio::test(start_paused = true)]
     async fn whoever_signs_in_gets_a_cookie_that_browsers_and_proxies_take() {
-        let sessions =
-            Sessions::in_memory(Clock::fixed(1_000_000), Rng::system(), Duration::from_secs(60), true).unwrap();
+        let (store, clock) = world();
+        let sessions = sessions(1, &store, &clock, true);
         for (length, character) in [(128, "🎉"), (128, "ф"), (128, "\""), (20, "x")] {
             for photo in [2048, 1400, 60, 0] {
                 let name = character.repeat(length);
@@ -246,10 +212,10 @@ mod tests {
                     photo_url: (photo > 0).then(|| "p".repeat(photo)),
                     ..identity()
                 };
-                let cookie = sessions.begin(identity).unwrap();
+                let (_, cookie) = sessions.begin(identity).unwrap();
                 let what = format!("{character} {length} {photo}");
                 assert!(cookie.len() <= FITS, "{what}: {}", cookie.len());
-                let session = sessions.read(&cookie).expect(&what);
+                let session = sessions.read(&cookie).await.expect(&what);
                 assert_eq!((session.sub.as_str(), session.phone.is_some()), ("401041669", true), "{what}");
                 assert!(session.first_name.unwrap().starts_with(&character.repeat(16)), "{what}");
                 if length == 20 && photo <= 60 {
@@ -262,19 +228,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_forged_does_not_open() {
-        let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(1_000_000));
-        let sessions = open(directory.path(), &clock);
-        let cookie = sessions.begin(identity()).unwrap();
+        let (store, clock) = world();
+        let other_key = sessions(2, &store, &clock, false);
+        let sessions = sessions(1, &store, &clock, false);
+        let (_, cookie) = sessions.begin(identity()).unwrap();
         let mut flipped = id::decode(&cookie).unwrap();
         for at in [0, 12, 40, flipped.len() - 1] {
             flipped[at] ^= 1;
-            assert!(sessions.read(&id::encode(&flipped)).is_none(), "byte {at}");
+            assert!(sessions.read(&id::encode(&flipped)).await.is_none(), "byte {at}");
             flipped[at] ^= 1;
         }
         for bad in ["", "x", "AAAA", &cookie[..20], &"A".repeat(5000)] {
-            assert!(sessions.read(bad).is_none());
+            assert!(sessions.read(bad).await.is_none());
         }
-        let elsewhere = tempfile::tempdir().unwrap();
-        assert!(open(elsewhere.path(), &clock).read(&cookie).is_none(), "another key");
+        assert!(other_key.read(&cookie).await.is_none(), "another key");
     }
 }

@@ -1,9 +1,10 @@
 //! Who signed in, and in which browser.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Who signed in. All but `id` is for display: it can change, be missing, or be anything the person typed.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// MAX's number of the account, above 0, never given to another: the key to store.
     pub id: i64,
@@ -28,7 +29,7 @@ impl fmt::Debug for Identity {
 
 /// What the browser says of itself, for MAX to show on the phone: the allow-listed fields of `userAgent`, each of
 /// printable ASCII and with a bound on its length. `None` where it did not say, or said something odd.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BrowserInfo {
     /// The `User-Agent` header.
     pub header_user_agent: Option<String>,

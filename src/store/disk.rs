@@ -33,7 +33,7 @@ pub type Changes = HashMap<Key, Option<Row>>;
 pub struct Disk {
     /// None while it could not be opened again. Closed before the folder is let go.
     database: RwLock<Option<Opened>>,
-    folder: Folder,
+    folder: Arc<Folder>,
 }
 
 #[derive(Clone)]
@@ -44,7 +44,7 @@ struct Opened {
 }
 
 impl Disk {
-    pub fn open(folder: Folder) -> Result<Self, FolderError> {
+    pub fn open(folder: Arc<Folder>) -> Result<Self, FolderError> {
         let opened = Opened::new(&folder)?;
         let disk = Self { folder, database: RwLock::new(Some(opened)) };
         // Whoever owned a log does not live any more: the folder is locked.

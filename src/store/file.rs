@@ -83,7 +83,7 @@ fn gone() -> Unavailable {
 impl FileStore {
     /// Opens the store in `folder`, or makes it. Claims and living nodes of before are void: the folder's lock says that
     /// nobody else lives.
-    pub fn open(folder: Folder, clock: Clock) -> Result<Self, FolderError> {
+    pub fn open(folder: Arc<Folder>, clock: Clock) -> Result<Self, FolderError> {
         let disk = Arc::new(Disk::open(folder)?);
         let (unsaved, listeners) = (Arc::<Unsaved>::default(), Arc::<Listeners>::default());
         let (jobs, waiting) = mpsc::channel(WAITING);
@@ -318,7 +318,7 @@ mod tests {
 
     fn opened(path: &std::path::Path) -> FileStore {
         loop {
-            let opened = Folder::open(path).and_then(|folder| FileStore::open(folder, Clock::system()));
+            let opened = Folder::open(path).and_then(|folder| FileStore::open(Arc::new(folder), Clock::system()));
             match opened {
                 // The thread of the one before has not let go of the folder yet.
                 Err(error) if error.to_string().contains("in use") => std::thread::yield_now(),

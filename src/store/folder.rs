@@ -96,6 +96,15 @@ impl Folder {
         }
     }
 
+    /// As if it had never been there, also after a crash.
+    pub fn remove(&self, name: &str) -> Result<(), FolderError> {
+        let wrong = |error: io::Error| FolderError::new(self.file(name), format!("cannot be removed: {error}"));
+        match fs::remove_file(self.file(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(wrong(error)),
+            _ => self.directory.sync_all().map_err(wrong),
+        }
+    }
+
     /// Writes a file whole or not at all, over what is there.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
         let (path, fresh) = (self.file(name), self.file(&format!("{name}.new")));

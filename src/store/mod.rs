@@ -18,7 +18,7 @@ pub use folder::{Folder, FolderError};
 pub use hints::Hints;
 pub use key::{Key, NodeName, Space};
 pub use memory::MemoryStore;
-pub use seal::Seal;
+pub use seal::{Seal, Seals};
 
 use bytes::Bytes;
 use std::future::Future;

@@ -1,24 +1,40 @@
 //! Nothing readable leaves this process: AES-256-GCM with a key that all nodes share. What is sealed is bound to its place,
 //! so that one record cannot be put where another was.
 
-use crate::base::id::Fingerprint;
 use crate::base::rng::Rng;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
+use std::sync::Arc;
 
-/// One use of the key of `store.key_file`.
+/// One use of the key that all nodes share.
+#[derive(Clone)]
 pub struct Seal {
-    key: LessSafeKey,
+    key: Arc<LessSafeKey>,
     rng: Rng,
 }
 
+/// The uses of the key.
+pub struct Seals {
+    /// Cookies of signed-in browsers: with the key as it is, as ever.
+    pub session: Seal,
+    /// What is in the store. Each use has a key of its own, made of the shared one (HMAC-SHA-256, as HKDF's expansion, RFC
+    /// 5869 §2.3).
+    pub store: Seal,
+}
+
+impl Seals {
+    /// `None` if the library takes no such key, which it does not say of any key of 32 bytes.
+    pub fn new(shared: &[u8; 32], rng: &Rng) -> Option<Self> {
+        let store = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, shared), b"max-auth store 1\x01");
+        Some(Self { session: Seal::new(shared, rng)?, store: Seal::new(store.as_ref(), rng)? })
+    }
+}
+
 impl Seal {
-    /// Each purpose has a key of its own, made of the shared one (HMAC-SHA-256, as HKDF's expansion, RFC 5869 §2.3).
-    pub fn new(shared: &[u8; 32], purpose: &str, rng: Rng) -> Option<Self> {
-        let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, shared), format!("{purpose}\u{1}").as_bytes());
-        let key = UnboundKey::new(&AES_256_GCM, made.as_ref()).ok()?;
-        Some(Self { key: LessSafeKey::new(key), rng })
+    fn new(key: &[u8], rng: &Rng) -> Option<Self> {
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);
+        Some(Self { key: Arc::new(key), rng: rng.clone() })
     }
 
     /// `place`: what is needed to open it again, and cannot be had from it.
@@ -42,11 +58,6 @@ impl Seal {
         text.truncate(length);
         Some(text)
     }
-
-    /// A name for something guessable, such as an address: without the key, guessing leads nowhere.
-    pub fn hide(shared: &[u8; 32], text: &[u8]) -> Fingerprint {
-        Fingerprint::of(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, shared), text).as_ref())
-    }
 }
 
 #[cfg(test)]
@@ -55,26 +66,27 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_with_its_key_in_its_place_and_nowhere_else() {
-        let seal = |shared: u8, purpose| Seal::new(&[shared; 32], purpose, Rng::seeded(1)).unwrap();
-        let sealed = seal(1, "log").seal(b"here", b"secret").unwrap();
+        let seals = |shared: u8| Seals::new(&[shared; 32], &Rng::seeded(1)).unwrap();
+        let seal = seals(1).store;
+        let sealed = seal.seal(b"here", b"secret").unwrap();
         assert!(!sealed.windows(6).any(|part| part == b"secret"));
-        assert_eq!(seal(1, "log").open(b"here", &sealed).as_deref(), Some(&b"secret"[..]));
-        assert_eq!(seal(1, "log").open(b"there", &sealed), None);
-        assert_eq!(seal(1, "grant").open(b"here", &sealed), None);
-        assert_eq!(seal(2, "log").open(b"here", &sealed), None);
+        assert_eq!(seal.open(b"here", &sealed).as_deref(), Some(&b"secret"[..]));
+        assert_eq!(seal.open(b"there", &sealed), None);
+        assert_eq!(seals(1).session.open(b"here", &sealed), None);
+        assert_eq!(seals(2).store.open(b"here", &sealed), None);
         for at in 0..sealed.len() {
             let mut forged = sealed.to_vec();
             forged[at] ^= 1;
-            assert_eq!(seal(1, "log").open(b"here", &forged), None, "byte {at}");
+            assert_eq!(seal.open(b"here", &forged), None, "byte {at}");
         }
         for short in 0..sealed.len() {
-            assert_eq!(seal(1, "log").open(b"here", &sealed[..short]), None, "{short} bytes");
+            assert_eq!(seal.open(b"here", &sealed[..short]), None, "{short} bytes");
         }
     }
 
     #[test]
     fn the_same_text_is_sealed_differently_each_time() {
-        let seal = Seal::new(&[1; 32], "log", Rng::seeded(1)).unwrap();
+        let seal = Seals::new(&[1; 32], &Rng::seeded(1)).unwrap().store;
         assert_ne!(seal.seal(b"", b"x"), seal.seal(b"", b"x"));
     }
 }

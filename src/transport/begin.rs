@@ -262,7 +262,7 @@ mod tests {
             callback: String::new(),
             texts: Texts::ours(),
         };
-        let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 1));
+        let grants = Arc::new(Grants::in_memory(&clock, &rng));
         let registry = Registry::new(settings, Drivers::only(Arc::new(Nobody)), grants, clock.clone(), rng, tasks);
         let origins =
             vec![Origin::parse("https://example.ru").unwrap(), Origin::parse("https://app.example.ru").unwrap()];

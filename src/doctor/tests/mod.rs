@@ -4,7 +4,7 @@ mod diagnoses;
 mod reports;
 
 use super::{Options, Report, Trust, examine};
-use crate::app::{self, Surroundings};
+use crate::app::{self, Kept, Surroundings};
 use crate::base::clock::Clock;
 use crate::base::places::Places;
 use crate::base::rng::Rng;
@@ -13,7 +13,6 @@ use crate::config::{Config, Flags};
 use crate::drivers::OpenLogins;
 use crate::proxies::{FindingCode, Lang};
 use crate::server;
-use crate::session::Sessions;
 use crate::upstream::Roots;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -32,14 +31,12 @@ async fn serve(tasks: &Tasks, public: Option<SocketAddr>) -> SocketAddr {
     let url: url::Url = format!("http://{}/", public.unwrap_or(address)).parse().unwrap();
     config.server.allowed_origins = vec![crate::base::origin::Origin::of(&url)];
     config.server.public_url = url;
-    let folder = tempfile::tempdir().unwrap();
-    let (ttl, phone) = (config.session.ttl, config.session.phone);
     let surroundings = Surroundings {
         clock: clock.clone(),
         rng: rng.clone(),
         tasks: tasks.clone(),
         roots: Roots::load(None).unwrap(),
-        sessions: Sessions::open(folder.path(), clock, rng, ttl, phone).unwrap(),
+        kept: Kept::in_memory(&clock, &rng).unwrap(),
         open_logins: OpenLogins::default(),
         extra: None,
     };

@@ -67,7 +67,7 @@ fn world(approved_after: u64) -> World {
         callback: "https://example.ru/callback".into(),
         texts: Texts::ours(),
     };
-    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
+    let grants = Arc::new(Grants::in_memory(&clock, &rng));
     let driver = Arc::new(Phone(Duration::from_secs(approved_after)));
     let registry = Arc::new(Registry::new(settings, Drivers::only(driver), grants, clock.clone(), rng, tasks.clone()));
     let origins = vec![Origin::parse("https://example.ru").unwrap()];
@@ -373,7 +373,7 @@ fn with_grace(world: &World, grace: u64, grace_phone: u64) -> Arc<Registry> {
         callback: "https://example.ru/callback".into(),
         texts: Texts::ours(),
     };
-    let grants = Arc::new(Grants::new(clock.clone(), rng.clone(), 10));
+    let grants = Arc::new(Grants::in_memory(&clock, &rng));
     let driver = Arc::new(Phone(Duration::from_secs(1000)));
     Arc::new(Registry::new(settings, Drivers::only(driver), grants, clock, rng, world.tasks.clone()))
 }
