@@ -3,6 +3,7 @@
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::config::{self, StoreKind};
+use crate::login::Nodes;
 use crate::session::EndedBefore;
 use crate::store::{FileStore, Folder, FolderError, MemoryStore, Seals, Store};
 use std::fs::File;
@@ -18,6 +19,8 @@ const RECORDS: usize = 1_000_000;
 pub struct Kept {
     pub store: Arc<dyn Store>,
     pub seals: Seals,
+    /// Who else has it, or had it before; nobody where it ends with this process.
+    pub nodes: Option<Nodes>,
 }
 
 /// Why there is no store.
@@ -31,9 +34,10 @@ pub enum KeptError {
 }
 
 impl Kept {
-    /// For a demo, and for tests: nothing on disk, and everybody signed out when it ends.
+    /// For tests: nothing on disk, and everybody signed out when it ends.
+    #[cfg(test)]
     pub fn in_memory(clock: &Clock, rng: &Rng) -> Result<Self, KeptError> {
-        Self::with(Arc::new(MemoryStore::new(clock.clone(), RECORDS)), &Zeroizing::new(rng.bytes()), rng)
+        Self::with(Arc::new(MemoryStore::new(clock.clone(), RECORDS)), None, &Zeroizing::new(rng.bytes()), rng)
     }
 
     /// Opens what is there, or makes it.
@@ -42,7 +46,7 @@ impl Kept {
         match settings.kind {
             StoreKind::Memory => {
                 let key = given.unwrap_or_else(|| Zeroizing::new(rng.bytes()));
-                Self::with(Arc::new(MemoryStore::new(clock.clone(), RECORDS)), &key, rng)
+                Self::with(Arc::new(MemoryStore::new(clock.clone(), RECORDS)), None, &key, rng)
             }
             StoreKind::File => {
                 let folder = Arc::new(Folder::open(&settings.path)?);
@@ -50,14 +54,14 @@ impl Kept {
                 let before = EndedBefore::read(&folder)?;
                 let store = FileStore::open(Arc::clone(&folder), clock.clone())?;
                 before.take_over(&folder, &store, clock.unix_seconds()).await?;
-                Self::with(Arc::new(store), &key, rng)
+                Self::with(Arc::new(store), Some(Nodes::One), &key, rng)
             }
         }
     }
 
-    fn with(store: Arc<dyn Store>, key: &[u8; 32], rng: &Rng) -> Result<Self, KeptError> {
+    fn with(store: Arc<dyn Store>, nodes: Option<Nodes>, key: &[u8; 32], rng: &Rng) -> Result<Self, KeptError> {
         let seals = Seals::new(key, rng).ok_or_else(|| KeptError::Key("is no key".to_owned()))?;
-        Ok(Self { store, seals })
+        Ok(Self { store, seals, nodes })
     }
 }
 

@@ -8,10 +8,11 @@ use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::Config;
 use crate::drivers::{AccountQr, OpenLogins};
-use crate::login::{Grants, Registry, Settings};
+use crate::login::{Grants, Registry, Settings, Sharing};
 use crate::server::{self, Extra, Parts, StreamStats};
 use crate::session::Sessions;
 use crate::signin::{Driver, Drivers};
+use crate::store::NodeName;
 use crate::upstream::Roots;
 use axum::Router;
 pub use kept::{Kept, KeptError};
@@ -41,7 +42,7 @@ pub struct App {
 /// `config.server` says where it listens by now.
 pub fn build(config: &Config, surroundings: Surroundings) -> App {
     let Surroundings { clock, rng, tasks, roots, kept, open_logins, extra } = surroundings;
-    let Kept { store, seals } = kept;
+    let Kept { store, seals, nodes } = kept;
     let texts = Arc::clone(&config.texts);
     let driver: Arc<dyn Driver> = Arc::new(AccountQr::new(
         &config.upstream,
@@ -54,6 +55,10 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     ));
     let (ttl, phone) = (config.session.ttl, config.session.phone);
     let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, phone);
+    let sharing = nodes.map(|nodes| {
+        let node = NodeName::new("node", &rng);
+        Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes))
+    });
     let grants = Arc::new(Grants::new(store, seals.store, clock.clone(), rng.clone()));
     let site = config.server.public_url.as_str().trim_end_matches('/');
     let settings = Settings {
@@ -68,9 +73,8 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         settings,
         Drivers::only(Arc::clone(&driver)),
         Arc::clone(&grants),
-        clock.clone(),
-        rng.clone(),
-        tasks.clone(),
+        sharing,
+        (clock.clone(), rng.clone(), tasks.clone()),
     ));
     let ends = Arc::<StreamStats>::default();
     let parts = Parts {

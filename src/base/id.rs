@@ -51,6 +51,11 @@ impl Fingerprint {
         Self(bytes)
     }
 
+    /// Back from [`encode`].
+    pub fn from_text(text: &str) -> Option<Self> {
+        decode(text)?.try_into().ok().map(Self)
+    }
+
     /// Compares in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()

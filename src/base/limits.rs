@@ -96,12 +96,6 @@ pub const FORM_OPEN: Duration = Duration::from_secs(300);
 /// Longest cloud password passed on, in bytes (MAX says at most 64 characters).
 pub const PASSWORD: usize = 256;
 
-/// Sessions ended before their time that are remembered: 1 million are 40 MiB on disk and in memory.
-pub const REVOCATIONS: usize = 1_000_000;
-
-/// Sign-outs that wait for one write: a write takes milliseconds, and more than so many wait outside.
-pub const REVOCATIONS_AT_ONCE: usize = 256;
-
 /// A message from MAX (bytes, decoded): the answers of a sign-in are below 4 KiB; LOGIN's, read only to be dropped, may be large.
 pub const UPSTREAM_MESSAGE: usize = 4 * 1024 * 1024;
 

@@ -25,6 +25,12 @@ impl Kind {
         }
     }
 
+    /// Back from [`Self::name`].
+    pub fn parse(name: &str) -> Option<Self> {
+        let kinds = [Self::Status, Self::Qr, Self::Password, Self::Success, Self::Error];
+        kinds.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Nothing follows it.
     pub fn is_last(self) -> bool {
         matches!(self, Self::Success | Self::Error)

@@ -20,6 +20,8 @@ struct Inner {
     newest: u32,
     bytes: usize,
     sealed: bool,
+    /// The store has lost what was written: no position in it means anything any more.
+    lost: bool,
 }
 
 /// "Your epoch is gone": another life of the log, or so far back that the events have been dropped. Not the same as
@@ -39,8 +41,41 @@ pub struct Page {
 
 impl Log {
     pub fn new(epoch: u32) -> Self {
-        let inner = Inner { events: VecDeque::new(), newest: 0, bytes: 0, sealed: false };
+        let inner = Inner { events: VecDeque::new(), newest: 0, bytes: 0, sealed: false, lost: false };
         Self { epoch, inner: Mutex::new(inner), grown: Notify::new() }
+    }
+
+    /// Nothing before `first` is known.
+    pub fn begin_at(&self, first: u32) {
+        let mut inner = self.lock();
+        if inner.events.is_empty() {
+            inner.newest = first.saturating_sub(1);
+        }
+    }
+
+    /// Offset of the newest event.
+    pub fn newest(&self) -> u32 {
+        self.lock().newest
+    }
+
+    /// The position of the event at an offset.
+    pub fn position(&self, offset: u32) -> Position {
+        Position { epoch: self.epoch, offset }
+    }
+
+    /// Tells every reader, now and later, that its position is gone.
+    pub fn lose(&self) {
+        self.lock().lost = true;
+        self.grown.notify_waiters();
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.lock().lost
+    }
+
+    /// The last status, as a page would show it.
+    pub fn last_of(&self, kind: Kind) -> Option<Event> {
+        self.lock().events.iter().rev().find(|event| event.kind == kind).cloned()
     }
 
     /// The position before the first event.
@@ -50,23 +85,34 @@ impl Log {
 
     /// Adds an event and wakes the readers. After `success` or `error` nothing is added: false.
     pub fn append(&self, kind: Kind, data: &Value) -> bool {
-        let mut inner = self.lock();
+        let inner = self.lock();
         if inner.sealed {
             return false;
         }
-        let position = Position { epoch: self.epoch, offset: inner.newest + 1 };
-        let event = Event::new(position, kind, data);
+        let event = Event::new(self.position(inner.newest + 1), kind, data);
+        self.add(inner, event);
+        true
+    }
+
+    /// Adds an event that another process wrote; only the next one counts.
+    pub fn mirror(&self, event: Event) {
+        let inner = self.lock();
+        if !inner.sealed && event.position == self.position(inner.newest + 1) {
+            self.add(inner, event);
+        }
+    }
+
+    fn add(&self, mut inner: MutexGuard<'_, Inner>, event: Event) {
         inner.newest += 1;
         inner.bytes += event.json().len();
+        inner.sealed = event.kind.is_last();
         inner.events.push_back(event);
-        inner.sealed = kind.is_last();
         while inner.events.len() > EVENTS || inner.bytes > EVENT_BYTES {
             let Some(oldest) = inner.events.pop_front() else { break };
             inner.bytes -= oldest.json().len();
         }
         drop(inner);
         self.grown.notify_waiters();
-        true
     }
 
     pub fn is_sealed(&self) -> bool {
@@ -78,6 +124,7 @@ impl Log {
         let inner = self.lock();
         let oldest = inner.newest - inner.events.len() as u32;
         let offset = match after {
+            _ if inner.lost => return Err(Gone),
             None => oldest,
             Some(position) if position.epoch != self.epoch => return Err(Gone),
             Some(position) if position.offset > inner.newest || position.offset < oldest => return Err(Gone),

@@ -3,10 +3,16 @@
 
 mod drawing;
 mod event;
+mod follow;
 mod grant;
+mod journal;
 mod log;
 mod position;
+mod record;
 mod registry;
+mod sharing;
+#[cfg(test)]
+mod sharing_tests;
 mod start;
 mod table;
 mod task;
@@ -15,21 +21,23 @@ mod tests;
 mod text;
 
 use crate::base::clock::Clock;
-use crate::base::id::{self, Fingerprint, LoginId};
+use crate::base::id::{Fingerprint, LoginId};
 use crate::base::limits::READERS;
-use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::signin::CommandSlot;
 use crate::texts::Locale;
 pub use event::{Event, Kind};
 pub use grant::{Grant, Grants};
+use journal::Lost;
 pub use log::{Gone, Log, Page};
 pub use position::Position;
-pub use registry::Registry;
-use serde_json::json;
+use record::RemoteCommand;
+pub use registry::{NotStarted, Registry};
+use serde_json::{Value, json};
+pub use sharing::{Nodes, Sharing};
 pub use start::{Purpose, Settings, StartParams};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use text::Stage;
 use tokio::sync::Notify;
@@ -37,13 +45,19 @@ use tokio::sync::Notify;
 /// A page request that comes later than this after the last reader left is a visitor coming back, not the next poll.
 const PRESENCE_GAP: Duration = Duration::from_secs(2);
 
+/// Commands for an owner elsewhere that wait to be sent: one of each kind, and an impatient visitor's.
+const OUTGOING: usize = 8;
+
+/// How long after its last reader left a login of another node is still followed: until the next page of a poll.
+const RETURNS: Duration = Duration::from_secs(10);
+
 /// One attempt to sign in.
 pub struct Login {
     pub id: LoginId,
     pub log: Log,
     flow: Fingerprint,
-    /// Of what lets the same browser read pages without its cookie.
-    key: OnceLock<Fingerprint>,
+    /// Of what lets the same page read without its cookie.
+    key: Option<Fingerprint>,
     locale: Locale,
     purpose: Purpose,
     grace: Duration,
@@ -53,6 +67,18 @@ pub struct Login {
     /// Nobody is missed before this, in milliseconds of the monotonic clock.
     held_until: AtomicU64,
     clock: Clock,
+    /// Unix milliseconds.
+    began: i64,
+    /// This process writes it; else another does, and what the visitor says is passed on.
+    owned: AtomicBool,
+    /// Of our claim, where the log is shared.
+    fence: AtomicU64,
+    /// Why we must not write it any more.
+    displaced: Mutex<Option<Lost>>,
+    was_displaced: Notify,
+    outgoing: Mutex<Vec<RemoteCommand>>,
+    /// There is something to pass on.
+    to_pass_on: Notify,
     commands: CommandSlot,
     readers: AtomicUsize,
     /// When the last reader left, in milliseconds of the monotonic clock.
@@ -82,19 +108,27 @@ pub struct TooManyReaders;
 pub struct PasswordNotAsked;
 
 impl Login {
-    fn new(id: LoginId, epoch: u32, params: StartParams, settings: &Settings, clock: Clock) -> Self {
+    /// As it stands before its first event.
+    fn new(id: LoginId, epoch: u32, began: i64, params: StartParams, settings: &Settings, clock: Clock) -> Self {
         let grace = if params.phone { settings.grace_phone } else { settings.grace };
-        let login = Self {
+        Self {
             id,
             log: Log::new(epoch),
             flow: params.flow,
-            key: OnceLock::new(),
+            key: params.key,
             locale: params.locale,
             purpose: params.purpose,
             grace,
             grace_away: grace.max(settings.grace_phone),
             away: AtomicBool::new(false),
             held_until: AtomicU64::new(0),
+            began,
+            owned: AtomicBool::new(false),
+            fence: AtomicU64::new(0),
+            displaced: Mutex::default(),
+            was_displaced: Notify::new(),
+            outgoing: Mutex::default(),
+            to_pass_on: Notify::new(),
             commands: CommandSlot::default(),
             readers: AtomicUsize::new(0),
             left_at: AtomicU64::new(millis(clock.monotonic())),
@@ -102,14 +136,87 @@ impl Login {
             presence: Notify::new(),
             cancelled: Notify::new(),
             password_asked: AtomicBool::new(false),
-        };
-        // Written before anybody can read, so that the first event takes one round trip. It alone says the login's id, and
-        // how long the login lives.
+        }
+    }
+
+    /// Written before anybody can read, so that the first event takes one round trip. It alone says the login's id, and how
+    /// long the login lives.
+    fn first_event(&self, settings: &Settings) -> Value {
         let stage = Stage::Connecting;
-        let message = stage.message(settings.texts.of(login.locale));
-        let data = json!({"stage": stage.name(), "message": message, "login": id.text(), "ttl": millis(settings.ttl)});
-        login.log.append(event::Kind::Status, &data);
-        login
+        let message = stage.message(settings.texts.of(self.locale));
+        json!({"stage": stage.name(), "message": message, "login": self.id.text(), "ttl": millis(settings.ttl)})
+    }
+
+    /// The last one that a visitor was told.
+    fn stage(&self) -> Stage {
+        let told = self.log.last_of(Kind::Status).and_then(|event| {
+            let data: Value = serde_json::from_slice(&event.data()).ok()?;
+            Stage::parse(data["stage"].as_str()?)
+        });
+        told.unwrap_or(Stage::Connecting)
+    }
+
+    fn is_owned(&self) -> bool {
+        self.owned.load(Ordering::SeqCst)
+    }
+
+    /// This process writes it from now on.
+    fn own(&self, fence: u64) {
+        self.fence.store(fence, Ordering::SeqCst);
+        *self.displaced.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.owned.store(true, Ordering::SeqCst);
+    }
+
+    fn displace(&self, lost: Lost) {
+        *self.displaced.lock().unwrap_or_else(PoisonError::into_inner) = Some(lost);
+        self.was_displaced.notify_one();
+    }
+
+    async fn displaced(&self) -> Lost {
+        loop {
+            if let Some(lost) = *self.displaced.lock().unwrap_or_else(PoisonError::into_inner) {
+                return lost;
+            }
+            self.was_displaced.notified().await;
+        }
+    }
+
+    /// For the owner, wherever that is.
+    fn pass_on(&self, command: RemoteCommand) {
+        let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+        if outgoing.len() < OUTGOING {
+            outgoing.push(command);
+        }
+        drop(outgoing);
+        self.to_pass_on.notify_one();
+    }
+
+    /// What the visitor said at another node.
+    fn obey(&self, command: RemoteCommand) {
+        match command {
+            RemoteCommand::Wake => self.commands.wake(),
+            RemoteCommand::Cancel => self.cancelled.notify_one(),
+            RemoteCommand::Password(password) => _ = self.password(password),
+        }
+    }
+
+    /// An event that another process wrote.
+    fn mirror(&self, event: Event) {
+        match event.kind {
+            Kind::Password => self.password_asked.store(true, Ordering::SeqCst),
+            Kind::Qr => self.password_asked.store(false, Ordering::SeqCst),
+            _ => {}
+        }
+        self.log.mirror(event);
+    }
+
+    /// Somebody reads it here, or is expected back.
+    fn is_read_here(&self) -> bool {
+        let (now, left) = (millis(self.clock.monotonic()), self.left_at.load(Ordering::Relaxed));
+        let grace = if self.away.load(Ordering::SeqCst) { self.grace_away } else { RETURNS };
+        self.readers.load(Ordering::SeqCst) > 0
+            || now < left.saturating_add(millis(grace))
+            || now < self.held_until.load(Ordering::SeqCst)
     }
 
     /// Counts a connection as reading; the login waits for a while when the last one is gone.
@@ -129,13 +236,6 @@ impl Login {
         Ok(reader)
     }
 
-    /// What the page that began this login may read it with where it sends no cookie: browsers ask without cookies over
-    /// connections of their own, which live when the others have died in silence. Told once.
-    pub fn issue_key(&self, rng: &Rng) -> Option<String> {
-        let key = id::encode(&rng.bytes::<16>());
-        self.key.set(Fingerprint::of(key.as_bytes())).is_ok().then_some(key)
-    }
-
     /// The visitor left the page, which the browser may bring back as it is.
     pub fn may_come_back(&self) {
         self.away.store(true, Ordering::SeqCst);
@@ -149,7 +249,11 @@ impl Login {
 
     /// The visitor is looking: the next question to MAX comes at once (at most one a second).
     pub fn wake(&self) {
-        self.commands.wake();
+        if self.is_owned() {
+            self.commands.wake();
+        } else {
+            self.pass_on(RemoteCommand::Wake);
+        }
     }
 
     pub fn locale(&self) -> Locale {
@@ -170,7 +274,11 @@ impl Login {
         if !self.password_asked.swap(false, Ordering::SeqCst) {
             return Err(PasswordNotAsked);
         }
-        self.commands.password(password);
+        if self.is_owned() {
+            self.commands.password(password);
+        } else {
+            self.pass_on(RemoteCommand::Password(password));
+        }
         Ok(())
     }
 
@@ -181,7 +289,11 @@ impl Login {
 
     /// The visitor gave up.
     pub fn cancel(&self) {
-        self.cancelled.notify_one();
+        if self.is_owned() {
+            self.cancelled.notify_one();
+        } else {
+            self.pass_on(RemoteCommand::Cancel);
+        }
     }
 
     /// Completes when nobody has been reading for the grace time.

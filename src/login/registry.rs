@@ -1,65 +1,131 @@
-//! Begins logins, and finds them for the browser that began.
+//! Begins logins, and finds them for the browser that began, wherever that was.
 
+use super::follow::{self, Follower};
 use super::grant::Grants;
-use super::table::{Busy, Table};
+use super::journal::Journal;
+use super::record::Head;
+use super::sharing::{STORE_DEADLINE, Sharing};
+use super::table::Table;
 use super::task::{self, TaskContext};
-use super::{Login, Settings, StartParams};
+use super::{Login, Settings, StartParams, event};
 use crate::base::clock::Clock;
 use crate::base::id::{Fingerprint, LoginId};
+use crate::base::limits::SEALED_LIFE;
 use crate::base::repeat::OncePerMinuteEach;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::signin::Drivers;
+use crate::store::Unavailable;
+use metrics::counter;
+use serde_json::Value;
 use std::sync::Arc;
+use tokio::time::timeout;
 
 pub struct Registry {
     table: Arc<Table>,
     context: Arc<TaskContext>,
+    follower: Option<Arc<Follower>>,
     rng: Rng,
 }
 
+/// Why a login was not begun.
+#[derive(Debug)]
+pub enum NotStarted {
+    /// `login.max_active` are in flight.
+    Busy,
+    Store(Unavailable),
+}
+
 impl Registry {
+    /// `sharing`: with other processes, and with whoever comes after this one.
     pub fn new(
         settings: Settings,
         drivers: Drivers,
         grants: Arc<Grants>,
-        clock: Clock,
-        rng: Rng,
-        tasks: Tasks,
+        sharing: Option<Arc<Sharing>>,
+        surroundings: (Clock, Rng, Tasks),
     ) -> Self {
+        let (clock, rng, tasks) = surroundings;
         let table = Arc::new(Table::new(settings.max_active, clock.clone()));
         let (held, refused) = (Arc::clone(&table), OncePerMinuteEach::default());
-        let context = Arc::new(TaskContext { table: held, settings, drivers, grants, clock, tasks, refused });
-        Self { table, context, rng }
+        let context = TaskContext { table: held, settings, drivers, grants, sharing, clock, tasks, refused };
+        let context = Arc::new(context);
+        let follower = context.sharing.clone().map(|sharing| Arc::new(Follower::new(Arc::clone(&context), sharing)));
+        if let Some(follower) = &follower {
+            follow::spawn(follower);
+        }
+        Self { table, context, follower, rng }
     }
 
     /// Begins a login; its first event is there at once.
-    pub fn start(&self, params: StartParams) -> Result<Arc<Login>, Busy> {
-        self.table.admit()?;
+    pub async fn start(&self, params: StartParams) -> Result<Arc<Login>, NotStarted> {
+        let place = self.table.admit().map_err(|_| NotStarted::Busy)?;
         let epoch = u32::from_be_bytes(self.rng.bytes());
         let (id, clock) = (LoginId::new(&self.rng), self.context.clock.clone());
-        let browser = params.browser.clone();
-        let login = Arc::new(Login::new(id, epoch, params, &self.context.settings, clock));
+        let (browser, began) = (params.browser.clone(), clock.unix_ms());
+        let head = self.context.sharing.is_some().then(|| Head::new(epoch, began, &params));
+        let login = Arc::new(Login::new(id, epoch, began, params, &self.context.settings, clock));
+        login.own(1);
+        let first = login.first_event(&self.context.settings);
+        if let Some((sharing, head)) = self.context.sharing.as_ref().zip(head) {
+            let begun = self.keep(sharing, &login, &head, &first);
+            timeout(STORE_DEADLINE, begun).await.unwrap_or_else(|_| Err(late())).map_err(NotStarted::Store)?;
+        }
+        login.log.append(event::Kind::Status, &first);
         self.table.insert(Arc::clone(&login));
+        if let Some(follower) = &self.follower {
+            follower.remember(&login);
+        }
+        counter!("max_auth_logins_started_total").increment(1);
         tracing::debug!(login = login.id.short(), "login begun");
-        self.context.tasks.spawn("login", task::run(Arc::clone(&self.context), Arc::clone(&login), browser));
+        let journal = Journal::new(self.context.sharing.as_ref(), 1);
+        task::spawn(&self.context, place, Arc::clone(&login), browser, journal);
         Ok(login)
     }
 
+    async fn keep(&self, sharing: &Sharing, login: &Login, head: &Head, first: &Value) -> Result<(), Unavailable> {
+        if !sharing.has_claim() {
+            return Err(late());
+        }
+        let records = sharing.records(login.id);
+        let sealed = records.seal_head(head).zip(records.seal_event(1, event::Kind::Status, first));
+        let (head, first) = sealed.ok_or_else(|| Unavailable::OutOfReach("a login cannot be sealed".to_owned()))?;
+        let life = self.context.settings.ttl + SEALED_LIFE;
+        sharing.store.begin(Sharing::log(login.id), sharing.node.clone(), head, vec![first], life).await
+    }
+
     /// The login, for the browser that began it; for any other it does not exist.
-    pub fn find(&self, id: LoginId, flow: &Fingerprint) -> Option<Arc<Login>> {
-        self.table.get(id).filter(|login| login.flow.matches(flow))
+    pub async fn find(&self, id: LoginId, flow: &Fingerprint) -> Result<Option<Arc<Login>>, Unavailable> {
+        self.known(id, |login| login.flow.matches(flow)).await
     }
 
     /// The login, for the page that began it and was told its key.
-    pub fn find_by_key(&self, id: LoginId, key: &[u8]) -> Option<Arc<Login>> {
+    pub async fn find_by_key(&self, id: LoginId, key: &[u8]) -> Result<Option<Arc<Login>>, Unavailable> {
         let key = Fingerprint::of(key);
-        self.table.get(id).filter(|login| login.key.get().is_some_and(|known| known.matches(&key)))
+        self.known(id, |login| login.key.is_some_and(|known| known.matches(&key))).await
+    }
+
+    async fn known(
+        &self,
+        id: LoginId,
+        is_theirs: impl Fn(&Login) -> bool + Send,
+    ) -> Result<Option<Arc<Login>>, Unavailable> {
+        if let Some(login) = self.table.get(id) {
+            return Ok(Some(login).filter(|login| is_theirs(login)));
+        }
+        let Some(follower) = &self.follower else { return Ok(None) };
+        let adopted = follower.adopt(id, is_theirs);
+        timeout(STORE_DEADLINE, adopted).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Logins in flight.
     pub fn active(&self) -> usize {
         self.table.active()
+    }
+
+    /// The store answers: new logins can be taken.
+    pub fn store_answers(&self) -> bool {
+        self.context.sharing.as_ref().is_none_or(|sharing| sharing.has_claim())
     }
 
     /// To be called now and then, so that what a storm left is not kept until the next one.
@@ -69,7 +135,11 @@ impl Registry {
 
     /// Logins that are known, those that are over included.
     #[cfg(test)]
-    pub(super) fn known(&self) -> usize {
+    pub(super) fn known_here(&self) -> usize {
         self.table.known()
     }
+}
+
+fn late() -> Unavailable {
+    Unavailable::OutOfReach("it did not answer in time".to_owned())
 }

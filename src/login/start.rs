@@ -14,6 +14,9 @@ pub struct StartParams {
     pub locale: Locale,
     /// Of the flow cookie of the browser that begins.
     pub flow: Fingerprint,
+    /// Of what lets the same page read without its cookie: browsers ask so over connections of their own, which live when the
+    /// others have died in silence.
+    pub key: Option<Fingerprint>,
     /// A phone leaves the page to approve, so it is waited for longer.
     pub phone: bool,
 }

@@ -17,6 +17,16 @@ pub struct Busy;
 /// Whether a login that is over ended with a success.
 pub struct SignedIn(pub bool);
 
+/// One of the places for logins in flight; given back when it is dropped.
+pub struct Place(Arc<Table>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::SeqCst);
+        gauge!("max_auth_logins_active").decrement(1);
+    }
+}
+
 pub struct Table {
     rows: Mutex<Rows>,
     active: AtomicUsize,
@@ -70,16 +80,15 @@ impl Table {
         Self { rows: Mutex::default(), active: AtomicUsize::new(0), max_active, clock }
     }
 
-    /// Takes a place for one more login, to be given back with [`Self::ended`].
-    pub fn admit(&self) -> Result<(), Busy> {
+    /// A place for one more login.
+    pub fn admit(self: &Arc<Self>) -> Result<Place, Busy> {
         if self.active.fetch_add(1, Ordering::SeqCst) >= self.max_active {
             self.active.fetch_sub(1, Ordering::SeqCst);
             counter!("max_auth_logins_busy_total").increment(1);
             return Err(Busy);
         }
         gauge!("max_auth_logins_active").increment(1);
-        counter!("max_auth_logins_started_total").increment(1);
-        Ok(())
+        Ok(Place(Arc::clone(self)))
     }
 
     pub fn insert(&self, login: Arc<Login>) {
@@ -92,16 +101,37 @@ impl Table {
         rows.logins.get(&id).cloned()
     }
 
+    /// The login that is known under this id; `login` itself where none is. Others' logins are as many as our own at most.
+    pub fn follow(&self, login: Arc<Login>) -> Result<Arc<Login>, Busy> {
+        let mut rows = self.lock();
+        rows.sweep(self.clock.monotonic());
+        if let Some(known) = rows.logins.get(&login.id) {
+            return Ok(Arc::clone(known));
+        }
+        if rows.logins.len() >= 4 * self.max_active.max(1) {
+            return Err(Busy);
+        }
+        rows.logins.insert(login.id, Arc::clone(&login));
+        Ok(login)
+    }
+
+    /// The logins that are known, those that are over included.
+    pub fn all(&self) -> Vec<Arc<Login>> {
+        self.lock().logins.values().cloned().collect()
+    }
+
+    /// Nobody reads it here any more, or it is lost.
+    pub fn forget(&self, id: LoginId) {
+        self.lock().logins.remove(&id);
+    }
+
     /// Logins in flight.
     pub fn active(&self) -> usize {
         self.active.load(Ordering::SeqCst)
     }
 
-    /// A login's task is through with it. Its log stays readable for a while if it was sealed: the visitor may be away
-    /// when it ends.
+    /// Nobody writes it any more. Its log stays readable for a while if it was sealed: the visitor may be away when it ends.
     pub fn ended(&self, login: &Login, sealed: Option<SignedIn>) {
-        self.active.fetch_sub(1, Ordering::SeqCst);
-        gauge!("max_auth_logins_active").decrement(1);
         let now = self.clock.monotonic();
         let mut rows = self.lock();
         rows.sweep(now);

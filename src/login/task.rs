@@ -2,7 +2,9 @@
 
 use super::event::Kind;
 use super::grant::Grants;
-use super::table::{SignedIn, Table};
+use super::journal::{Journal, Lost};
+use super::sharing::{RETRY, Sharing};
+use super::table::{Place, SignedIn, Table};
 use super::text::{Stage, error_data};
 use super::{Login, Settings, drawing};
 use crate::base::clock::Clock;
@@ -23,11 +25,19 @@ pub struct TaskContext {
     pub settings: Settings,
     pub drivers: Drivers,
     pub grants: Arc<Grants>,
+    /// Where the store outlives this process.
+    pub sharing: Option<Arc<Sharing>>,
     pub clock: Clock,
     pub tasks: Tasks,
     /// One line a minute for each reason: when MAX changes its mind, it refuses everybody.
     pub refused: OncePerMinuteEach<(&'static str, Option<&'static str>)>,
 }
+
+/// Tries to keep a grant before a sign-in is called failed, [`RETRY`] apart: five seconds.
+const GRANT_TRIES: u32 = 20;
+
+/// Between two questions whether visitors of another node still read a login.
+const ELSEWHERE: Duration = Duration::from_secs(5);
 
 /// Why a login is ended from our side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,21 +46,56 @@ enum Reason {
     VisitorLeft,
     Cancelled,
     ServerStops,
+    /// It goes on elsewhere, or nowhere.
+    Lost(Lost),
 }
 
-pub async fn run(context: Arc<TaskContext>, login: Arc<Login>, browser: BrowserInfo) {
-    let mut open = Open { context: &context, login: &login, leave_unsealed: false, signed_in: false };
-    let (outcome, reason) = sign_in(&context, &login, browser).await;
-    open.signed_in = matches!(outcome, Outcome::SignedIn(_)) && reason != Some(Reason::Cancelled);
-    open.leave_unsealed = !conclude(&context, &login, outcome, reason).await;
+/// How a login's log was left.
+enum Left {
+    Sealed(SignedIn),
+    /// For whoever goes on with it.
+    Open,
+    Lost(Lost),
+}
+
+/// Writes a login that is this process's own, to its end.
+pub fn spawn(context: &Arc<TaskContext>, place: Place, login: Arc<Login>, browser: BrowserInfo, journal: Journal) {
+    context.tasks.spawn("login", run(Arc::clone(context), place, login, browser, Arc::new(journal)));
+}
+
+async fn run(context: Arc<TaskContext>, place: Place, login: Arc<Login>, browser: BrowserInfo, journal: Arc<Journal>) {
+    let mut open = Open { context: &context, login: &login, journal: &journal, concluded: false };
+    let (outcome, reason) = sign_in(&context, &login, browser, &journal).await;
+    let left = conclude(&context, &login, &journal, outcome, reason).await;
+    open.concluded = true;
+    login.owned.store(false, Ordering::SeqCst);
+    match left {
+        Left::Sealed(signed_in) => context.table.ended(&login, Some(signed_in)),
+        // Whoever reads it here hears of its next owner.
+        Left::Lost(Lost::Fenced | Lost::Claim) => {}
+        Left::Open if journal.is_shared() => {}
+        Left::Lost(Lost::Gone) => {
+            counter!("max_auth_logins_lost_total").increment(1);
+            login.log.lose();
+            context.table.forget(login.id);
+        }
+        Left::Open => context.table.ended(&login, None),
+    }
+    drop(place);
 }
 
 /// Runs the driver to its end, telling it to stop when there is a reason.
-async fn sign_in(context: &TaskContext, login: &Login, browser: BrowserInfo) -> (Outcome, Option<Reason>) {
+async fn sign_in(
+    context: &TaskContext,
+    login: &Login,
+    browser: BrowserInfo,
+    journal: &Journal,
+) -> (Outcome, Option<Reason>) {
     let words = context.settings.texts.of(login.locale);
-    let sink = LoginSink { login, words, stage: Mutex::new(Stage::Connecting), began: context.clock.monotonic() };
+    let stage = Mutex::new(login.stage());
+    let sink = LoginSink { login, journal, words, stage, began: context.clock.monotonic() };
     let mut driver = context.drivers.pick().run(browser, &sink, &login.commands);
-    let ended = end_reason(login, context.settings.ttl, &context.tasks);
+    let ended = end_reason(context, login, journal);
     tokio::pin!(ended);
     let mut reason = None;
     loop {
@@ -64,22 +109,47 @@ async fn sign_in(context: &TaskContext, login: &Login, browser: BrowserInfo) -> 
     }
 }
 
-async fn end_reason(login: &Login, ttl: Duration, tasks: &Tasks) -> Reason {
+async fn end_reason(context: &TaskContext, login: &Login, journal: &Journal) -> Reason {
+    let ttl = i64::try_from(context.settings.ttl.as_millis()).unwrap_or(i64::MAX);
+    // Of the whole login, whoever wrote it before.
+    let left = login.began.saturating_add(ttl).saturating_sub(context.clock.unix_ms());
     tokio::select! {
-        () = tokio::time::sleep(ttl) => Reason::Expired,
-        () = login.abandoned() => Reason::VisitorLeft,
+        () = tokio::time::sleep(Duration::from_millis(u64::try_from(left).unwrap_or_default())) => Reason::Expired,
+        () = abandoned(login, journal) => Reason::VisitorLeft,
         () = login.cancelled.notified() => Reason::Cancelled,
-        () = tasks.stopping() => Reason::ServerStops,
+        () = context.tasks.stopping() => Reason::ServerStops,
+        lost = journal.run(login) => Reason::Lost(lost),
+        lost = login.displaced() => Reason::Lost(lost),
     }
 }
 
-/// Writes the last event. False when the log stays open because the server stops: the visitor's page begins a new
-/// login at the next server by itself.
-async fn conclude(context: &TaskContext, login: &Login, outcome: Outcome, reason: Option<Reason>) -> bool {
+/// Nobody reads it, here or elsewhere.
+async fn abandoned(login: &Login, journal: &Journal) {
+    loop {
+        login.abandoned().await;
+        if !journal.read_elsewhere(login).await {
+            return;
+        }
+        tokio::time::sleep(ELSEWHERE).await;
+    }
+}
+
+/// Writes the last event, unless the log stays open for another process.
+async fn conclude(
+    context: &TaskContext,
+    login: &Login,
+    journal: &Journal,
+    outcome: Outcome,
+    reason: Option<Reason>,
+) -> Left {
     let result = match (outcome, reason) {
+        (_, Some(Reason::Lost(lost))) => return Left::Lost(lost),
+        // What a visitor has approved is kept where it outlives us.
+        (Outcome::SignedIn(identity), Some(Reason::ServerStops)) if journal.is_shared() => Ok(identity),
         (_, Some(Reason::ServerStops)) => {
             count("server-stopped");
-            return false;
+            journal.release(login).await;
+            return Left::Open;
         }
         (_, Some(Reason::Cancelled)) => Err((Failure::Cancelled, None)),
         (Outcome::SignedIn(identity), _) => Ok(identity),
@@ -101,60 +171,93 @@ async fn conclude(context: &TaskContext, login: &Login, outcome: Outcome, reason
         (Outcome::Stopped, Some(Reason::VisitorLeft)) => Err((Failure::VisitorLeft, None)),
         (Outcome::Stopped, None) => Err((Failure::Internal, None)),
     };
-    match result {
-        Ok(identity) => succeed(context, login, identity).await,
-        Err((failure, retry_after)) => fail(context, login, failure, retry_after),
+    let (signed_in, written) = match result {
+        Ok(identity) => succeed(context, login, journal, identity).await,
+        Err((failure, retry_after)) => (false, fail(context, login, journal, failure, retry_after).await),
+    };
+    match written {
+        Ok(()) => Left::Sealed(SignedIn(signed_in)),
+        Err(lost) => Left::Lost(lost),
     }
-    true
 }
 
-async fn succeed(context: &TaskContext, login: &Login, identity: Identity) {
-    let token = match context.grants.issue(identity, login.purpose.clone(), &login.flow).await {
-        Ok(token) => token,
-        Err(error) => {
-            tracing::error!(login = login.id.short(), "a sign-in could not be kept: {error}");
-            return fail(context, login, Failure::Internal, None);
+/// True with what became of the last event, if that was a success.
+async fn succeed(
+    context: &TaskContext,
+    login: &Login,
+    journal: &Journal,
+    identity: Identity,
+) -> (bool, Result<(), Lost>) {
+    let mut tries = 0;
+    let token = loop {
+        match context.grants.issue(identity.clone(), login.purpose.clone(), &login.flow).await {
+            Ok(token) => break token,
+            Err(error) if tries == GRANT_TRIES => {
+                tracing::error!(login = login.id.short(), "a sign-in could not be kept: {error}");
+                return (false, fail(context, login, journal, Failure::Internal, None).await);
+            }
+            Err(_) => tokio::time::sleep(RETRY).await,
         }
+        tries += 1;
     };
     // A path of its own, for caches that leave the query out of their key: nobody is served the answer to another one's.
     let unique = id::encode(&Fingerprint::of(token.as_bytes()).bytes()[..9]);
     let redirect = format!("{}/{unique}?token={token}", context.settings.callback);
-    login.log.append(Kind::Success, &json!({"token": token, "redirect": redirect}));
+    let written = journal.finish(login, Kind::Success, json!({"token": token, "redirect": redirect})).await;
+    if written.is_err() {
+        // Another process goes on with a fresh code: nobody is told of this grant.
+        let _ = context.grants.take(&token, &login.flow).await;
+        return (false, written);
+    }
     count("success");
     tracing::info!(login = login.id.short(), "signed in");
+    (true, written)
 }
 
-fn fail(context: &TaskContext, login: &Login, failure: Failure, retry_after: Option<Duration>) {
+async fn fail(
+    context: &TaskContext,
+    login: &Login,
+    journal: &Journal,
+    failure: Failure,
+    retry_after: Option<Duration>,
+) -> Result<(), Lost> {
     let words = context.settings.texts.of(login.locale);
-    login.log.append(Kind::Error, &error_data(failure, words, retry_after.map(super::millis)));
+    journal.finish(login, Kind::Error, error_data(failure, words, retry_after.map(super::millis))).await?;
     count(failure.code());
     tracing::info!(login = login.id.short(), outcome = failure.code(), "login ended");
+    Ok(())
 }
 
 fn count(outcome: &'static str) {
     counter!("max_auth_logins_ended_total", "outcome" => outcome).increment(1);
 }
 
-/// Gives the place back and leaves no log open, whatever happens in the task, a panic included.
+/// Leaves no log open when the task crashes.
 struct Open<'a> {
-    context: &'a TaskContext,
-    login: &'a Login,
-    leave_unsealed: bool,
-    signed_in: bool,
+    context: &'a Arc<TaskContext>,
+    login: &'a Arc<Login>,
+    journal: &'a Arc<Journal>,
+    concluded: bool,
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        if !self.leave_unsealed && !self.login.log.is_sealed() {
-            fail(self.context, self.login, Failure::Internal, None);
+        if self.concluded {
+            return;
         }
-        self.context.table.ended(self.login, self.login.log.is_sealed().then_some(SignedIn(self.signed_in)));
+        let (context, login, journal) = (Arc::clone(self.context), Arc::clone(self.login), Arc::clone(self.journal));
+        self.context.tasks.spawn("login", async move {
+            let sealed = fail(&context, &login, &journal, Failure::Internal, None).await.is_ok();
+            login.owned.store(false, Ordering::SeqCst);
+            context.table.ended(&login, sealed.then_some(SignedIn(false)));
+        });
     }
 }
 
 /// Turns what a driver emits into events.
 struct LoginSink<'a> {
     login: &'a Login,
+    journal: &'a Journal,
     words: &'a Words,
     stage: Mutex<Stage>,
     began: Duration,
@@ -167,7 +270,7 @@ impl LoginSink<'_> {
         if *seen != stage {
             *seen = stage;
             let data = json!({"stage": stage.name(), "message": stage.message(self.words)});
-            self.login.log.append(Kind::Status, &data);
+            self.journal.append(self.login, Kind::Status, data);
         }
     }
 
@@ -182,7 +285,8 @@ impl LoginSink<'_> {
         }
         let svg = drawing::svg(link).unwrap_or_default();
         let data = json!({"qrLink": link, "svg": svg, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)});
-        self.login.log.append(Kind::Qr, &data);
+        self.login.password_asked.store(false, Ordering::SeqCst);
+        self.journal.append(self.login, Kind::Qr, data);
         counter!("max_auth_codes_total").increment(1);
         self.stage(Stage::Waiting);
     }
@@ -202,7 +306,7 @@ impl EventSink for LoginSink<'_> {
             DriverEvent::Finishing => self.stage(Stage::Finishing),
             DriverEvent::Password { hint, wrong } => {
                 self.login.password_asked.store(true, Ordering::SeqCst);
-                self.login.log.append(Kind::Password, &json!({"hint": hint, "wrong": wrong}));
+                self.journal.append(self.login, Kind::Password, json!({"hint": hint, "wrong": wrong}));
             }
         }
     }

@@ -1,7 +1,6 @@
 //! The life of a login on a paused clock, with a driver that does what the test says.
 
 use super::event::Kind;
-use super::table::Busy;
 use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
@@ -10,13 +9,13 @@ use std::sync::Mutex;
 use tokio::time::sleep;
 
 /// Shows a code, then does `plan` until it is told to stop.
-struct Scripted {
-    plan: Plan,
-    commands: Mutex<Vec<&'static str>>,
+pub(super) struct Scripted {
+    pub(super) plan: Plan,
+    pub(super) commands: Mutex<Vec<&'static str>>,
 }
 
 #[derive(Clone, Copy)]
-enum Plan {
+pub(super) enum Plan {
     ApproveAfter(Duration),
     WaitForever,
     AskPassword,
@@ -81,7 +80,7 @@ struct World {
     tasks: Tasks,
 }
 
-const FLOW: &[u8] = b"flow";
+pub(super) const FLOW: &[u8] = b"flow";
 
 fn world(plan: Plan, max_active: usize) -> World {
     let (clock, rng, tasks) = (Clock::fixed(0), Rng::seeded(5), Tasks::new());
@@ -96,28 +95,30 @@ fn world(plan: Plan, max_active: usize) -> World {
         texts: crate::texts::Texts::ours(),
     };
     let asks: Arc<dyn Driver> = Arc::<Scripted>::clone(&driver);
-    let registry =
-        Arc::new(Registry::new(settings, Drivers::only(asks), Arc::clone(&grants), clock, rng, tasks.clone()));
+    let surroundings = (clock, rng, tasks.clone());
+    let registry = Arc::new(Registry::new(settings, Drivers::only(asks), Arc::clone(&grants), None, surroundings));
     World { registry, driver, grants, tasks }
 }
 
 impl World {
-    fn start(&self) -> Arc<Login> {
-        self.try_start(false).unwrap()
+    async fn start(&self) -> Arc<Login> {
+        self.try_start(false).await.unwrap()
     }
 
-    fn try_start(&self, phone: bool) -> Result<Arc<Login>, Busy> {
-        self.registry.start(StartParams {
+    async fn try_start(&self, phone: bool) -> Result<Arc<Login>, NotStarted> {
+        let start = self.registry.start(StartParams {
             browser: BrowserInfo::default(),
             purpose: Purpose::Site { return_to: "/after".into() },
             locale: Locale::En,
             flow: Fingerprint::of(FLOW),
+            key: None,
             phone,
-        })
+        });
+        start.await
     }
 }
 
-fn story(login: &Login) -> Vec<String> {
+pub(super) fn story(login: &Login) -> Vec<String> {
     let page = login.log.read(None).unwrap();
     let name = |event: &Event| {
         let data: serde_json::Value = serde_json::from_slice(&event.data()).unwrap();
@@ -130,7 +131,7 @@ fn story(login: &Login) -> Vec<String> {
     page.events.iter().map(name).collect()
 }
 
-async fn sealed(login: &Login) {
+pub(super) async fn sealed(login: &Login) {
     while !login.log.is_sealed() {
         sleep(Duration::from_millis(100)).await;
     }
@@ -139,7 +140,7 @@ async fn sealed(login: &Login) {
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_tells_every_stage_and_ends_with_a_grant() {
     let world = world(Plan::ApproveAfter(Duration::from_secs(9)), 10);
-    let login = world.start();
+    let login = world.start().await;
     assert_eq!(story(&login), ["connecting"], "there before anything else happens");
     let _reader = login.attach(Attach::Begin).unwrap();
     sealed(&login).await;
@@ -154,28 +155,28 @@ async fn a_sign_in_tells_every_stage_and_ends_with_a_grant() {
 #[tokio::test(start_paused = true)]
 async fn another_browser_does_not_find_it() {
     let world = world(Plan::WaitForever, 10);
-    let login = world.start();
-    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).is_some());
-    assert!(world.registry.find(login.id, &Fingerprint::of(b"other")).is_none());
+    let login = world.start().await;
+    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).await.unwrap().is_some());
+    assert!(world.registry.find(login.id, &Fingerprint::of(b"other")).await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_ends_when_its_time_is_over_and_is_forgotten_a_minute_later() {
     let world = world(Plan::WaitForever, 10);
-    let login = world.start();
+    let login = world.start().await;
     let _reader = login.attach(Attach::Begin).unwrap();
     sleep(Duration::from_secs(601)).await;
     assert_eq!(story(&login).last().unwrap(), "login-expired");
     assert_eq!(world.registry.active(), 0);
-    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).is_some(), "still readable");
+    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).await.unwrap().is_some(), "still readable");
     sleep(Duration::from_secs(61)).await;
-    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).is_none());
+    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_visitor_who_comes_back_in_time_loses_nothing_and_one_who_stays_away_ends_it() {
     let world = world(Plan::WaitForever, 10);
-    let login = world.start();
+    let login = world.start().await;
     let reader = login.attach(Attach::Begin).unwrap();
     sleep(Duration::from_secs(100)).await;
     drop(reader);
@@ -192,7 +193,7 @@ async fn a_visitor_who_comes_back_in_time_loses_nothing_and_one_who_stays_away_e
 #[tokio::test(start_paused = true)]
 async fn a_phone_is_waited_for_longer() {
     let world = world(Plan::WaitForever, 10);
-    let login = world.try_start(true).unwrap();
+    let login = world.try_start(true).await.unwrap();
     drop(login.attach(Attach::Begin).unwrap());
     sleep(Duration::from_secs(149)).await;
     assert!(!login.log.is_sealed());
@@ -203,7 +204,7 @@ async fn a_phone_is_waited_for_longer() {
 #[tokio::test(start_paused = true)]
 async fn pages_wake_max_only_after_an_absence() {
     let world = world(Plan::WaitForever, 10);
-    let login = world.start();
+    let login = world.start().await;
     drop(login.attach(Attach::Begin).unwrap());
     for pause in [100, 1000, 3000] {
         sleep(Duration::from_millis(pause)).await;
@@ -216,7 +217,7 @@ async fn pages_wake_max_only_after_an_absence() {
 #[tokio::test(start_paused = true)]
 async fn giving_up_ends_it_at_once() {
     let world = world(Plan::WaitForever, 10);
-    let login = world.start();
+    let login = world.start().await;
     login.cancel();
     sleep(Duration::from_millis(1)).await;
     assert_eq!(story(&login).last().unwrap(), "cancelled");
@@ -225,20 +226,20 @@ async fn giving_up_ends_it_at_once() {
 #[tokio::test(start_paused = true)]
 async fn past_the_capacity_it_is_busy_and_a_finished_login_gives_its_place_back() {
     let world = world(Plan::WaitForever, 2);
-    let (first, _second) = (world.start(), world.start());
-    assert!(world.try_start(false).is_err());
+    let (first, _second) = (world.start().await, world.start().await);
+    assert!(world.try_start(false).await.is_err());
     first.cancel();
     sleep(Duration::from_millis(1)).await;
-    assert!(world.try_start(false).is_ok());
+    assert!(world.try_start(false).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_password_is_taken_once_and_only_when_asked_for() {
-    let waiting = world(Plan::WaitForever, 2).start();
+    let waiting = world(Plan::WaitForever, 2).start().await;
     assert!(waiting.password(Secret::new("x".into())).is_err());
 
     let world = world(Plan::AskPassword, 2);
-    let login = world.start();
+    let login = world.start().await;
     sleep(Duration::from_millis(1)).await;
     assert_eq!(story(&login).last().unwrap(), "password");
     login.password(Secret::new("x".into())).unwrap();
@@ -250,17 +251,17 @@ async fn a_password_is_taken_once_and_only_when_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn a_crash_seals_the_log_and_gives_the_place_back() {
     let world = world(Plan::Panic, 1);
-    let login = world.start();
+    let login = world.start().await;
     sleep(Duration::from_millis(1)).await;
     assert_eq!(story(&login).last().unwrap(), "internal");
     assert_eq!(world.tasks.crashed(), 1);
-    assert!(world.try_start(false).is_ok());
+    assert!(world.try_start(false).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stops_leaves_the_log_open_so_that_the_page_goes_on_elsewhere() {
     let world = world(Plan::WaitForever, 1);
-    let login = world.start();
+    let login = world.start().await;
     sleep(Duration::from_millis(1)).await;
     assert!(world.tasks.stopped(sleep(Duration::from_secs(10))).await, "ended by itself");
     assert!(!login.log.is_sealed());
@@ -270,7 +271,7 @@ async fn a_server_that_stops_leaves_the_log_open_so_that_the_page_goes_on_elsewh
 #[tokio::test(start_paused = true)]
 async fn readers_are_bounded() {
     let world = world(Plan::WaitForever, 1);
-    let login = world.start();
+    let login = world.start().await;
     let readers: Vec<_> = (0..READERS).map(|_| login.attach(Attach::Begin).unwrap()).collect();
     assert!(login.attach(Attach::Begin).is_err());
     drop(readers);
@@ -280,7 +281,7 @@ async fn readers_are_bounded() {
 /// Begins logins and gives each up, one after the other.
 async fn storm(world: &World, count: usize) {
     for _ in 0..count {
-        world.start().cancel();
+        world.start().await.cancel();
         sleep(Duration::from_millis(1)).await;
     }
 }
@@ -288,23 +289,23 @@ async fn storm(world: &World, count: usize) {
 #[tokio::test(start_paused = true)]
 async fn logins_that_are_over_are_bounded_and_do_not_displace_a_success() {
     let world = world(Plan::ApproveAfter(Duration::from_secs(5)), 10);
-    let login = world.start();
+    let login = world.start().await;
     let _reader = login.attach(Attach::Begin).unwrap();
     sealed(&login).await;
     assert_eq!(story(&login).last().unwrap(), "success");
     storm(&world, 500).await;
-    assert_eq!(world.registry.known(), 10 + 1);
-    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).is_some(), "its visitor may be away");
+    assert_eq!(world.registry.known_here(), 10 + 1);
+    assert!(world.registry.find(login.id, &Fingerprint::of(FLOW)).await.unwrap().is_some(), "its visitor may be away");
     sleep(Duration::from_secs(61)).await;
     world.registry.tidy();
-    assert_eq!(world.registry.known(), 0);
+    assert_eq!(world.registry.known_here(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_crashed_login_is_forgotten_like_any_other() {
     let world = world(Plan::Panic, 1);
-    world.start();
+    world.start().await;
     sleep(Duration::from_secs(61)).await;
     world.registry.tidy();
-    assert_eq!(world.registry.known(), 0);
+    assert_eq!(world.registry.known_here(), 0);
 }

@@ -15,6 +15,13 @@ pub enum Stage {
 }
 
 impl Stage {
+    const ALL: [Self; 5] = [Self::Connecting, Self::Code, Self::Waiting, Self::Approved, Self::Finishing];
+
+    /// Back from [`Self::name`].
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
@@ -77,7 +84,8 @@ mod tests {
     #[test]
     fn each_stage_has_words_of_its_own() {
         let (texts, mut seen) = (Texts::ours(), std::collections::BTreeSet::new());
-        for stage in [Stage::Connecting, Stage::Code, Stage::Waiting, Stage::Approved, Stage::Finishing] {
+        for stage in Stage::ALL {
+            assert_eq!(Stage::parse(stage.name()), Some(stage));
             assert!(seen.insert(stage.message(texts.of(Locale::Ru)).to_owned()), "{stage:?}");
         }
     }

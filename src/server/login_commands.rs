@@ -19,7 +19,10 @@ pub async fn password(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPat
 
 /// `DELETE /{login}`: the visitor gave up.
 pub async fn delete(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPath, headers: HeaderMap) -> Response {
-    let cancelled = logins.origins.check_request(&headers).and_then(|()| logins.find(&id, &headers));
+    let cancelled = match logins.origins.check_request(&headers) {
+        Ok(()) => logins.find(&id, &headers).await,
+        Err(problem) => Err(problem),
+    };
     match cancelled {
         Ok(login) => {
             login.cancel();
@@ -32,7 +35,7 @@ pub async fn delete(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPath,
 impl Logins {
     async fn password(&self, id: &str, request: Request<Body>) -> Result<Response, Problem> {
         self.origins.check_request(request.headers())?;
-        let login = self.find(id, request.headers())?;
+        let login = self.find(id, request.headers()).await?;
         let (parts, body) = request.into_parts();
         let text = json_body(&parts.headers, body).await?;
         #[derive(Deserialize)]

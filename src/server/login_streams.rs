@@ -7,7 +7,7 @@ use super::extract::{
 use super::logins::Logins;
 use super::proxy_fingerprint::proxy_fingerprint;
 use super::refusals::{method_not_allowed, position_gone, too_many_readers};
-use crate::base::id::Fingerprint;
+use crate::base::id::{self, Fingerprint};
 use crate::base::limits::BROWSER_MESSAGE;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::websocket::{self, Pending, Refused, UpgradeKind};
@@ -134,14 +134,18 @@ impl Logins {
             Err(why) => return Err(Problem::invalid(why.to_string())),
         };
         let flow = self.cookies.flow_or_new(&parts.headers, &self.rng);
-        let login = self.begin(request, &parts.headers, peer, &flow.fingerprint)?;
+        let is_stream = wants_stream(&parts.headers);
+        // Told once, with the first page.
+        let key = (!is_stream).then(|| id::encode(&self.rng.bytes::<16>()));
+        let key_kept = key.as_ref().map(|key| Fingerprint::of(key.as_bytes()));
+        let login = self.begin(request, &parts.headers, peer, &flow.fingerprint, key_kept).await?;
         let reader = login.attach(Attach::Begin).map_err(too_many_readers)?;
-        let mut response = if wants_stream(&parts.headers) {
+        let mut response = if is_stream {
             metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
             sse::serve(reader, None, sse::Shape::default(), false, self.tasks.clone(), self.guard(hop))
         } else {
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
-            long_poll::serve(&reader, None, Duration::ZERO, login.issue_key(&self.rng).as_deref(), &self.tasks)
+            long_poll::serve(&reader, None, Duration::ZERO, key.as_deref(), &self.tasks)
                 .await
                 .map_err(|Gone| position_gone())?
         };
@@ -169,8 +173,8 @@ impl Logins {
         }
         let is_page = asked.is_none() && query.wait.is_some();
         let login = match request.headers().get(KEY).filter(|_| is_page) {
-            Some(key) => self.find_by_key(id, key)?,
-            None => self.find(id, request.headers())?,
+            Some(key) => self.find_by_key(id, key).await?,
+            None => self.find(id, request.headers()).await?,
         };
         let after = position(query, request.headers())?;
         login.log.read(after).map_err(|Gone| position_gone())?;

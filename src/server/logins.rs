@@ -3,7 +3,7 @@
 use super::cookie::Cookies;
 use super::extract::is_phone;
 use super::origin::AllowedOrigins;
-use super::refusals::login_not_found;
+use super::refusals::{login_not_found, store_unavailable};
 use super::upgrade::StrippedUpgrades;
 use crate::base::client_address::{ClientAddress, client_address};
 use crate::base::id::{Fingerprint, LoginId};
@@ -44,14 +44,17 @@ pub struct Logins {
 }
 
 impl Logins {
-    pub fn begin(
+    /// `key`: of what the page may read the login with where it sends no cookie.
+    pub async fn begin(
         &self,
         request: StartRequest,
         headers: &HeaderMap,
         peer: SocketAddr,
         flow: &Fingerprint,
+        key: Option<Fingerprint>,
     ) -> Result<Arc<Login>, Problem> {
-        self.begin_plain(request, headers, peer, flow).map_err(|why| match why {
+        let begun = self.policy.begin(request, self.who(headers, peer), *flow, key, is_phone(headers)).await;
+        begun.map_err(|why| match why {
             StartError::ReturnTo => Problem::new(
                 ProblemCode::ReturnToRefused,
                 "returnTo must be a path of this site that begins with one slash, or an address on a listed origin.",
@@ -66,28 +69,33 @@ impl Logins {
                 "As many sign-ins as this server takes are in flight (login.max_active).",
                 retry_after,
             ),
+            StartError::StoreFull { retry_after } => {
+                Problem::later(ProblemCode::StoreFull, "There is no room to keep one more sign-in.", retry_after)
+            }
         })
     }
 
-    pub fn begin_plain(
+    pub async fn begin_plain(
         &self,
         request: StartRequest,
         headers: &HeaderMap,
         peer: SocketAddr,
         flow: &Fingerprint,
     ) -> Result<Arc<Login>, StartError> {
-        self.policy.begin(request, self.who(headers, peer), *flow, is_phone(headers))
+        self.policy.begin(request, self.who(headers, peer), *flow, None, is_phone(headers)).await
     }
 
     /// The login, for the browser that began it. For any other it does not exist.
-    pub fn find(&self, id: &str, headers: &HeaderMap) -> Result<Arc<Login>, Problem> {
-        let found = LoginId::parse(id).and_then(|id| self.registry.find(id, &self.cookies.flow(headers)?.fingerprint));
+    pub async fn find(&self, id: &str, headers: &HeaderMap) -> Result<Arc<Login>, Problem> {
+        let (id, flow) = LoginId::parse(id).zip(self.cookies.flow(headers)).ok_or_else(login_not_found)?;
+        let found = self.registry.find(id, &flow.fingerprint).await.map_err(|error| store_unavailable(&error))?;
         found.ok_or_else(login_not_found)
     }
 
     /// The login, for the page that began it, asking without its cookie.
-    pub fn find_by_key(&self, id: &str, key: &HeaderValue) -> Result<Arc<Login>, Problem> {
-        let found = LoginId::parse(id).and_then(|id| self.registry.find_by_key(id, key.as_bytes()));
+    pub async fn find_by_key(&self, id: &str, key: &HeaderValue) -> Result<Arc<Login>, Problem> {
+        let id = LoginId::parse(id).ok_or_else(login_not_found)?;
+        let found = self.registry.find_by_key(id, key.as_bytes()).await.map_err(|error| store_unavailable(&error))?;
         found.ok_or_else(login_not_found)
     }
 

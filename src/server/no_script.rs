@@ -57,7 +57,7 @@ pub async fn begin(
     let locale = field(&form, "locale").map_or_else(|| pages::language(&parts.headers), |tag| Locale::parse(&tag));
     let request = StartRequest::without_script(field(&form, "return_to"), locale);
     let flow = logins.cookies.flow_or_new(&parts.headers, &logins.rng);
-    let login = match logins.begin_plain(request, &parts.headers, peer, &flow.fingerprint) {
+    let login = match logins.begin_plain(request, &parts.headers, peer, &flow.fingerprint).await {
         Ok(login) => login,
         Err(why) => return over(logins.page(locale), Some(why.message(logins.texts.of(locale))), true),
     };
@@ -70,7 +70,9 @@ pub async fn begin(
 
 /// `GET /{login}/wait`: the login as it stands, again and again.
 pub async fn wait(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPath, headers: HeaderMap) -> Response {
-    let Ok(login) = logins.find(&id, &headers) else { return over(logins.page(pages::language(&headers)), None, true) };
+    let Ok(login) = logins.find(&id, &headers).await else {
+        return over(logins.page(pages::language(&headers)), None, true);
+    };
     let _reader = login.attach(Attach::NextPage);
     show(&logins, &login, None)
 }
@@ -80,7 +82,7 @@ pub async fn password(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPat
     if let Err(problem) = logins.origins.check_request(request.headers()) {
         return problem.into_response();
     }
-    let Ok(login) = logins.find(&id, request.headers()) else {
+    let Ok(login) = logins.find(&id, request.headers()).await else {
         return over(logins.page(pages::language(request.headers())), None, true);
     };
     let _reader = login.attach(Attach::NextPage);

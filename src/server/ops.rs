@@ -63,5 +63,8 @@ async fn ready(State(ops): State<Ops>) -> Response {
     if ops.registry.active() >= ops.max_active {
         return (StatusCode::SERVICE_UNAVAILABLE, "full: login.max_active\n").into_response();
     }
+    if !ops.registry.store_answers() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "store: out of reach\n").into_response();
+    }
     "ready\n".into_response()
 }

@@ -148,7 +148,8 @@ pub trait Store: Send + Sync + 'static {
     /// A log of the node's own, with its first records, under fence 1. Refused where there is no room.
     fn begin(&self, log: Key, node: NodeName, head: Bytes, records: Vec<Bytes>, ttl: Duration) -> Answer<'_, ()>;
 
-    /// More records, under the owner's fence; readers on other nodes are told. The same again is done once.
+    /// More records, under the owner's fence; readers on other nodes are told. What is there of them already, after an answer
+    /// that was lost, is not written again.
     fn append(&self, log: Key, append: Append) -> Answer<'_, Appended>;
 
     /// Everything after an offset, or the whole log; `None` where there is none.

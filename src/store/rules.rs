@@ -115,13 +115,22 @@ pub fn append(rows: &mut impl Rows, log: Key, append: Append) -> Result<Appended
     if row.fence != append.fence {
         return Ok(Appended::Fenced);
     }
-    let count = append.records.len();
-    if row.newest != append.after || row.sealed {
-        let again = row.newest as usize == append.after as usize + count && row.records.ends_with(&append.records);
-        return Ok(if again { Appended::Stored } else { Appended::Gone });
+    // What is there of it already, when the answer to an earlier try was lost.
+    let Some(known) = row.newest.checked_sub(append.after).map(|known| known as usize) else {
+        return Ok(Appended::Gone);
+    };
+    if known > append.records.len() || !row.records.ends_with(&append.records[..known]) {
+        return Ok(Appended::Gone);
     }
-    row.newest += count as u32;
-    row.records.extend(append.records);
+    let fresh = &append.records[known..];
+    if fresh.is_empty() {
+        return Ok(Appended::Stored);
+    }
+    if row.sealed {
+        return Ok(Appended::Gone);
+    }
+    row.newest += fresh.len() as u32;
+    row.records.extend_from_slice(fresh);
     let mut bytes: usize = row.records.iter().map(Bytes::len).sum();
     let mut over = row.records.len().saturating_sub(RECORDS);
     bytes -= row.records[..over].iter().map(Bytes::len).sum::<usize>();

@@ -143,15 +143,18 @@ pub async fn offsets_have_no_gaps_and_a_retry_is_one_record(setup: Setup) {
     assert_eq!(store.append(log, second.clone()).await.unwrap(), Appended::Stored);
     assert_eq!(store.append(log, second).await.unwrap(), Appended::Stored, "the answer was lost");
     assert_eq!(whole(store, log).await.newest, 2);
+    assert_eq!(store.append(log, append(1, 1, &["two", "three"])).await.unwrap(), Appended::Stored, "and more came");
+    assert_eq!(whole(store, log).await.records, records(&["one", "two", "three"]));
+    assert_eq!(store.append(log, append(1, 1, &["two", "other"])).await.unwrap(), Appended::Gone);
     assert_eq!(store.append(log, append(1, 5, &["six"])).await.unwrap(), Appended::Gone, "a gap");
     assert_eq!(store.append(log, append(1, 1, &["other"])).await.unwrap(), Appended::Gone, "another second");
     assert_eq!(store.append(key(Space::Login), append(1, 0, &["one"])).await.unwrap(), Appended::Gone);
     let many = join_all((0..12).map(|number| {
         let text = format!("{number}");
-        store.append(log, append(1, 2, &[&text]))
+        store.append(log, append(1, 3, &[&text]))
     }));
     let stored = many.await.into_iter().filter(|each| *each.as_ref().unwrap() == Appended::Stored).count();
-    assert_eq!((stored, whole(store, log).await.newest), (1, 3), "one writer of each offset");
+    assert_eq!((stored, whole(store, log).await.newest), (1, 4), "one writer of each offset");
 }
 
 pub async fn a_log_keeps_its_newest_records(setup: Setup) {

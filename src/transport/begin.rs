@@ -7,8 +7,9 @@ use crate::base::limits::RETURN_TO;
 use crate::base::origin::Origin;
 use crate::base::problem::ProblemCode;
 use crate::base::rate::RateLimiter;
-use crate::login::{Login, Position, Purpose, Registry, StartParams};
+use crate::login::{Login, NotStarted, Position, Purpose, Registry, StartParams};
 use crate::signin::BrowserInfo;
+use crate::store::Unavailable;
 use crate::texts::{Locale, Texts, Words};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -20,6 +21,9 @@ const UNLISTED_PROXY_ALLOWANCE: u32 = 100;
 
 /// What visitors are told to wait when this node is full.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
+
+/// The same when the store does not answer, or is full.
+const STORE_PAUSE: Duration = Duration::from_secs(3);
 
 /// What the first message asks for.
 pub enum FirstMessage {
@@ -69,6 +73,10 @@ pub enum StartError {
     Busy {
         retry_after: Duration,
     },
+    /// There is no room to keep one more.
+    StoreFull {
+        retry_after: Duration,
+    },
 }
 
 impl StartError {
@@ -77,6 +85,7 @@ impl StartError {
             Self::ReturnTo => ProblemCode::ReturnToRefused,
             Self::RateLimited { .. } => ProblemCode::RateLimited,
             Self::Busy { .. } => ProblemCode::Busy,
+            Self::StoreFull { .. } => ProblemCode::StoreFull,
         }
     }
 
@@ -85,7 +94,7 @@ impl StartError {
         match self {
             Self::ReturnTo => &words.pages.return_to_refused,
             Self::RateLimited { .. } => &words.client.rate_limited,
-            Self::Busy { .. } => &words.client.busy,
+            Self::Busy { .. } | Self::StoreFull { .. } => &words.client.busy,
         }
     }
 }
@@ -184,11 +193,13 @@ impl StartPolicy {
         &self.texts
     }
 
-    pub fn begin(
+    /// `key`: of what the page may read the login with where it sends no cookie.
+    pub async fn begin(
         &self,
         request: StartRequest,
         who: ClientAddress,
         flow: Fingerprint,
+        key: Option<Fingerprint>,
         is_phone: bool,
     ) -> Result<Arc<Login>, StartError> {
         let return_to = match &request.return_to {
@@ -201,8 +212,13 @@ impl StartPolicy {
             StartError::RateLimited { retry_after }
         })?;
         let purpose = Purpose::Site { return_to };
-        let params = StartParams { browser: request.browser, purpose, locale: request.locale, flow, phone: is_phone };
-        self.registry.start(params).map_err(|_| StartError::Busy { retry_after: BUSY_PAUSE })
+        let (browser, locale) = (request.browser, request.locale);
+        let params = StartParams { browser, purpose, locale, flow, key, phone: is_phone };
+        self.registry.start(params).await.map_err(|why| match why {
+            NotStarted::Busy => StartError::Busy { retry_after: BUSY_PAUSE },
+            NotStarted::Store(Unavailable::OutOfReach(_)) => StartError::Busy { retry_after: STORE_PAUSE },
+            NotStarted::Store(Unavailable::Full(_)) => StartError::StoreFull { retry_after: STORE_PAUSE },
+        })
     }
 
     /// A path of this site or an address on a listed origin; `None` for everything that could lead elsewhere.
@@ -263,7 +279,8 @@ mod tests {
             texts: Texts::ours(),
         };
         let grants = Arc::new(Grants::in_memory(&clock, &rng));
-        let registry = Registry::new(settings, Drivers::only(Arc::new(Nobody)), grants, clock.clone(), rng, tasks);
+        let drivers = Drivers::only(Arc::new(Nobody));
+        let registry = Registry::new(settings, drivers, grants, None, (clock.clone(), rng, tasks));
         let origins =
             vec![Origin::parse("https://example.ru").unwrap(), Origin::parse("https://app.example.ru").unwrap()];
         StartPolicy::new(
@@ -374,19 +391,21 @@ mod tests {
     async fn too_many_starts_and_a_full_node_say_when_to_come_back() {
         let who = |unlisted_proxy| ClientAddress { ip: [10, 0, 2, u8::from(unlisted_proxy)].into(), unlisted_proxy };
         let flow = Fingerprint::of(b"f");
-        let begin = |policy: &StartPolicy, who| policy.begin(request(r#"{"userAgent":{}}"#).unwrap(), who, flow, false);
+        let begin = async |policy: &StartPolicy, who| {
+            policy.begin(request(r#"{"userAgent":{}}"#).unwrap(), who, flow, None, false).await
+        };
         let limited = policy(1, 100);
-        assert!(begin(&limited, who(false)).is_ok());
+        assert!(begin(&limited, who(false)).await.is_ok());
         assert_eq!(
-            begin(&limited, who(false)).err(),
+            begin(&limited, who(false)).await.err(),
             Some(StartError::RateLimited { retry_after: Duration::from_secs(60) })
         );
         for _ in 0..50 {
-            assert!(begin(&limited, who(true)).is_ok(), "an unlisted proxy does not lock the site out");
+            assert!(begin(&limited, who(true)).await.is_ok(), "an unlisted proxy does not lock the site out");
         }
         let stranger = ClientAddress { ip: [198, 51, 100, 7].into(), unlisted_proxy: true };
-        assert!(begin(&limited, stranger).is_ok());
-        assert!(begin(&limited, stranger).is_err(), "who only says so has the limit of one");
-        assert_eq!(begin(&policy(0, 0), who(false)).err(), Some(StartError::Busy { retry_after: BUSY_PAUSE }));
+        assert!(begin(&limited, stranger).await.is_ok());
+        assert!(begin(&limited, stranger).await.is_err(), "who only says so has the limit of one");
+        assert_eq!(begin(&policy(0, 0), who(false)).await.err(), Some(StartError::Busy { retry_after: BUSY_PAUSE }));
     }
 }

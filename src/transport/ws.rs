@@ -125,7 +125,8 @@ async fn first<S: ByteStream>(
         }
         Ok(FirstMessage::Begin(request)) => start(socket, *request, &context).await,
         Ok(FirstMessage::Resume { login, after }) => {
-            let login = LoginId::parse(&login).and_then(|id| context.registry.find(id, &context.flow));
+            let id = LoginId::parse(&login).ok_or(Ended::Close(Close::NoSuchLogin))?;
+            let login = context.registry.find(id, &context.flow).await.map_err(|_| Ended::Close(Close::TryLater))?;
             let login = login.ok_or(Ended::Close(Close::NoSuchLogin))?;
             let reader = login.attach(Attach::Resume).map_err(|_| Ended::Close(Close::TooManyReaders))?;
             Ok((reader, after))
@@ -139,10 +140,14 @@ async fn start<S: ByteStream>(
     context: &Context,
 ) -> Result<(LogReader, Option<Position>), Ended> {
     let locale = request.locale();
-    match context.policy.begin(request, context.who, context.flow, context.is_phone) {
+    match context.policy.begin(request, context.who, context.flow, None, context.is_phone).await {
         Ok(login) => Ok((attach_first(&login)?, None)),
         Err(StartError::ReturnTo) => Err(Ended::Close(Close::InvalidInitialMessage)),
-        Err(why @ (StartError::RateLimited { retry_after } | StartError::Busy { retry_after })) => {
+        Err(
+            why @ (StartError::RateLimited { retry_after }
+            | StartError::Busy { retry_after }
+            | StartError::StoreFull { retry_after }),
+        ) => {
             let message = why.message(context.policy.texts().of(locale));
             Err(refuse(socket, why.code(), message, retry_after).await)
         }

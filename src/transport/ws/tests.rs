@@ -69,7 +69,8 @@ fn world(approved_after: u64) -> World {
     };
     let grants = Arc::new(Grants::in_memory(&clock, &rng));
     let driver = Arc::new(Phone(Duration::from_secs(approved_after)));
-    let registry = Arc::new(Registry::new(settings, Drivers::only(driver), grants, clock.clone(), rng, tasks.clone()));
+    let surroundings = (clock.clone(), rng, tasks.clone());
+    let registry = Arc::new(Registry::new(settings, Drivers::only(driver), grants, None, surroundings));
     let origins = vec![Origin::parse("https://example.ru").unwrap()];
     let policy = StartPolicy::new(
         Arc::clone(&registry),
@@ -118,9 +119,10 @@ impl World {
             purpose: Purpose::Site { return_to: "/".into() },
             locale: Locale::En,
             flow: Fingerprint::of(FLOW),
+            key: None,
             phone: false,
         };
-        let login = self.registry.start(start).unwrap();
+        let login = self.registry.start(start).await.unwrap();
         let reader = login.attach(Attach::Resume).unwrap();
         sleep(Duration::from_millis(1)).await;
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
@@ -375,5 +377,5 @@ fn with_grace(world: &World, grace: u64, grace_phone: u64) -> Arc<Registry> {
     };
     let grants = Arc::new(Grants::in_memory(&clock, &rng));
     let driver = Arc::new(Phone(Duration::from_secs(1000)));
-    Arc::new(Registry::new(settings, Drivers::only(driver), grants, clock, rng, world.tasks.clone()))
+    Arc::new(Registry::new(settings, Drivers::only(driver), grants, None, (clock, rng, world.tasks.clone())))
 }

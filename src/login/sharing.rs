@@ -1,0 +1,120 @@
+//! This process among others, and after a restart: its name, its claim, who else lives. Only where the store outlives it.
+
+use super::record::Records;
+use crate::base::id::LoginId;
+use crate::store::{Key, NodeName, Seal, Store, Unavailable};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Between two beats of a node.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// How long a node is believed to live after a beat.
+const CLAIM: Duration = Duration::from_secs(6);
+
+/// From the last beat that arrived until a node gives up what it claimed: before another may claim it.
+const CLAIM_LOST: Duration = Duration::from_secs(5);
+
+/// Before a beat, or a write, is tried again.
+pub const RETRY: Duration = Duration::from_millis(250);
+
+/// How long a start may wait for the store: "busy" within two seconds.
+pub const STORE_DEADLINE: Duration = Duration::from_millis(1500);
+
+/// How a store is shared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Nodes {
+    /// One process has it to itself; who owned a login before does not live any more.
+    One,
+    Many,
+}
+
+pub struct Sharing {
+    pub store: Arc<dyn Store>,
+    pub seal: Seal,
+    pub node: NodeName,
+    pub nodes: Nodes,
+    /// Whether others believe that this node lives.
+    claim: watch::Sender<bool>,
+    living: Mutex<BTreeSet<NodeName>>,
+}
+
+impl Sharing {
+    pub fn new(store: Arc<dyn Store>, seal: Seal, node: NodeName, nodes: Nodes) -> Self {
+        let living = Mutex::new(BTreeSet::from([node.clone()]));
+        Self { store, seal, node, nodes, claim: watch::Sender::new(true), living }
+    }
+
+    pub fn records(&self, login: LoginId) -> Records<'_> {
+        Records::new(&self.seal, login)
+    }
+
+    pub fn log(login: LoginId) -> Key {
+        Records::log(login)
+    }
+
+    /// Completes when this node must write no more: it has not been heard of for too long.
+    pub async fn claim_lost(&self) {
+        // The sender lives as long as we do.
+        let _ = self.claim.subscribe().wait_for(|held| !held).await;
+    }
+
+    pub fn has_claim(&self) -> bool {
+        *self.claim.borrow()
+    }
+
+    /// Whether somebody else writes that node's logs. Asks again before it says no: a node may be younger than the last look.
+    pub async fn lives(&self, node: &NodeName, active: u32) -> Result<bool, Unavailable> {
+        let known = || self.living.lock().unwrap_or_else(PoisonError::into_inner).contains(node);
+        if known() {
+            return Ok(true);
+        }
+        if self.nodes == Nodes::Many {
+            self.beat_once(active).await?;
+        }
+        Ok(known())
+    }
+
+    async fn beat_once(&self, active: u32) -> Result<(), Unavailable> {
+        let members = self.store.beat(self.node.clone(), CLAIM, active, Bytes::new()).await?;
+        let living = members.into_iter().map(|member| member.node).collect();
+        *self.living.lock().unwrap_or_else(PoisonError::into_inner) = living;
+        Ok(())
+    }
+
+    /// Says that this node lives, until `leaving` completes; then that it is gone.
+    pub async fn beat(&self, active: impl Fn() -> u32, leaving: impl Future<Output = ()>) {
+        tokio::pin!(leaving);
+        let mut heard = Instant::now();
+        loop {
+            let began = Instant::now();
+            let beat = timeout(CLAIM_LOST / 4, self.beat_once(active())).await;
+            let pause = match beat {
+                Ok(Ok(())) => {
+                    // From when it was sent: it may have been long on its way.
+                    heard = began;
+                    if !self.claim.send_replace(true) {
+                        tracing::info!("the store is within reach again");
+                    }
+                    BEAT
+                }
+                Ok(Err(_)) | Err(_) => RETRY,
+            };
+            if heard.elapsed() >= CLAIM_LOST && self.claim.send_replace(false) {
+                tracing::error!("the store is out of reach; sign-ins wait for it, new ones are refused");
+            }
+            let lost_at = if self.has_claim() { heard + CLAIM_LOST } else { began + BEAT };
+            let pause = pause.min(lost_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(10)));
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = &mut leaving => break,
+            }
+        }
+        let _ = timeout(RETRY, self.store.beat(self.node.clone(), Duration::ZERO, 0, Bytes::new())).await;
+    }
+}
