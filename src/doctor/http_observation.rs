@@ -1,6 +1,7 @@
 //! One question over HTTP and its whole answer: whether it is max-auth at all, how a request arrives there, pages.
 
-use super::http::{Answer, Broken, Client, ProbeRequest, millis, text};
+use super::connect::Broken;
+use super::http::{Answer, Client, ProbeRequest, millis, text};
 use crate::base::id;
 use crate::base::problem::ProblemCode;
 use crate::base::rng::Rng;

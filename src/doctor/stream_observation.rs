@@ -1,7 +1,8 @@
 //! One timed event stream: reads it, notes when each event came, and judges that against when it was sent.
 
+use super::connect::Broken;
 use super::decode::Decoder;
-use super::http::{Answer, Broken, Client, ProbeRequest, millis, text};
+use super::http::{Answer, Client, ProbeRequest, millis, text};
 use super::http_observation::own_path;
 use crate::probe::{EVENTS, GAP, ProbeQuery, ProbeVariant, STREAM_PATH, StreamEvent};
 use bytes::Bytes;
