@@ -22,6 +22,7 @@ mod proxy_path;
 mod reachability;
 mod report;
 mod request_findings;
+mod sse;
 mod stream_findings;
 mod stream_observation;
 #[cfg(test)]

@@ -100,7 +100,7 @@ pub async fn reach(mut client: Client) -> (Client, Result<Reached, Unreached>) {
 }
 
 /// A redirect to the very address that was asked for.
-fn circle(url: &Url, plain: &HttpObservation) -> Option<Finding> {
+pub fn circle(url: &Url, plain: &HttpObservation) -> Option<Finding> {
     if !(300..400).contains(&plain.status) {
         return None;
     }
@@ -118,7 +118,7 @@ fn circle(url: &Url, plain: &HttpObservation) -> Option<Finding> {
 }
 
 /// The same path at another scheme or name.
-fn moved(from: &Url, plain: &HttpObservation) -> Option<Url> {
+pub fn moved(from: &Url, plain: &HttpObservation) -> Option<Url> {
     if !matches!(plain.status, 301 | 302 | 307 | 308) {
         return None;
     }
@@ -152,7 +152,8 @@ fn speaks_tls(client: &Client) -> Finding {
     Finding::new(FindingCode::Tls, UNKNOWN, evidence)
 }
 
-fn stranger(url: &Url, plain: &HttpObservation) -> Finding {
+/// Whatever answers instead.
+pub fn stranger(url: &Url, plain: &HttpObservation) -> Finding {
     let row = STRANGERS.iter().find(|row| (row.from..=row.to).contains(&plain.status));
     let (mut code, says) =
         row.map_or((FindingCode::NotRouted, "what answers here is not max-auth"), |row| (row.code, row.says));
