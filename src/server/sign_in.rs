@@ -85,7 +85,7 @@ pub async fn verify(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
     response
 }
 
-/// StreamStats the session.
+/// Ends the session.
 pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
     if let Err(problem) = sign_in.origins.check_request(&headers) {
         return problem.into_response();
