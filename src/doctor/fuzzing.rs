@@ -11,15 +11,15 @@ use crate::probe::{EchoAnswer, PollAnswer, StreamEvent, VisitorAnswer};
 use crate::proxies::{FindingCode, Lang, NGINX};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use futures_util::future::join;
+use futures_util::future::join3;
 use http::Request;
 use http::response::Parts;
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use std::io::Cursor;
 use std::pin::pin;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use url::Url;
 
 /// A compressed event stream: the first byte says how, the others come in pieces. No bomb goes off.
@@ -72,19 +72,25 @@ pub fn http_answer(data: &[u8]) {
     }
 }
 
-/// What hyper makes of these bytes, all of which are there already: nothing is waited for.
+/// What hyper makes of these bytes, which follow its question at once: nothing is waited for.
 fn answered(data: &[u8]) -> Option<(Parts, Bytes)> {
-    /// Turns of hyper and ours, one after the other; a body of 4 KiB in chunks of a byte has some hundreds.
+    /// Turns of the two sides, one after the other; a body of 4 KiB in chunks of a byte has some hundreds.
     const TURNS: usize = 10_000;
-    let stream = TokioIo::new(tokio::io::join(Cursor::new(data.to_vec()), tokio::io::sink()));
-    let (mut sender, connection) = http1::handshake::<_, Full<Bytes>>(stream).now_or_never()?.ok()?;
+    /// Bytes on the way.
+    const PIPE: usize = 16 * 1024;
+    let (ours, mut theirs) = duplex(PIPE);
+    let (mut sender, connection) = http1::handshake::<_, Full<Bytes>>(TokioIo::new(ours)).now_or_never()?.ok()?;
+    let server = async move {
+        // Before it is asked, an answer is an error.
+        let _ = theirs.read(&mut [0; 1024]).await;
+        let _ = theirs.write_all(data).await;
+    };
     let answer = async move {
         let (head, body) = sender.send_request(Request::new(Full::default())).await.ok()?.into_parts();
         Some((head, whole(body).await))
     };
-    // Asked first: an answer without a question is an error.
-    let mut both = pin!(join(answer, connection));
-    (0..TURNS).find_map(|_| both.as_mut().now_or_never())?.0
+    let mut all = pin!(join3(answer, connection, server));
+    (0..TURNS).find_map(|_| all.as_mut().now_or_never())?.0
 }
 
 /// What `nginx -T` printed.
@@ -109,4 +115,21 @@ pub fn saved_report(data: &[u8]) {
     let _ = saved.is_about("https://example.ru");
     let changes = saved.changes(&now);
     let _ = (changes.json(), changes.text(Lang::Ru), changes.text(Lang::En));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answered;
+
+    /// Else the fuzzer would try an empty function.
+    #[test]
+    fn an_answer_is_read_without_waiting() {
+        let of = |data: &[u8]| answered(data).map(|(head, body)| (head.status.as_u16(), body));
+        let plain = of(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nhi");
+        assert_eq!(plain, Some((404, "hi".into())));
+        let chunked = of(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n");
+        assert_eq!(chunked, Some((200, "hi".into())));
+        assert_eq!(of(b"HTTP/1.0 502 Bad Gateway\r\n\r\nuntil it ends"), Some((502, "until it ends".into())));
+        assert_eq!(of(b"SSH-2.0-OpenSSH_9.2\r\n"), None);
+    }
 }
