@@ -4,7 +4,7 @@
 use crate::base::rng::Rng;
 use crate::base::websocket;
 pub use crate::config::fuzzing::config;
-pub use crate::doctor::fuzzing::{encoded_stream, nginx_dump, saved_report};
+pub use crate::doctor::fuzzing::{encoded_stream, event_stream, http_answer, nginx_dump, saved_report};
 pub use crate::emulator::fuzzing::fault_script;
 use crate::login::Position;
 use crate::max::binary::{self, Packing};
@@ -29,10 +29,12 @@ const TARGETS: &[Target] = &[
     ("config", config),
     ("encoded_stream", encoded_stream),
     ("ended_sessions", ended_sessions),
+    ("event_stream", event_stream),
     ("fault_script", fault_script),
     ("first_message", first_message),
     ("frame_binary", frame_binary),
     ("frame_json", frame_json),
+    ("http_answer", http_answer),
     ("max_session", max_session),
     ("nginx_dump", nginx_dump),
     ("query", query),

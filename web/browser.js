@@ -3,7 +3,7 @@
 
 import { TEXTS } from './texts.js';
 
-/** @typedef {import('./transports.js').Clock} Clock */
+/** @typedef {{ now(): number, setTimeout(f: () => void, ms: number): any, clearTimeout(id: any): void }} Clock */
 
 /** @type {Clock} */
 const systemClock = {

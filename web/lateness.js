@@ -6,7 +6,7 @@
  * breaks a stream on its way shows in this, so nothing here knows any proxy.
  */
 
-/** @typedef {import('./transports.js').Clock} Clock */
+/** @typedef {import('./browser.js').Clock} Clock */
 /** @typedef {{ sent: number, next: number }} Mark when it was sent by the server's clock, and until the next one, in ms */
 
 /** What a stream may be later than an ordinary answer, besides the round trip that asking again costs. */

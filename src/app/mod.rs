@@ -56,7 +56,7 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     let (ttl, phone) = (config.session.ttl, config.session.phone);
     let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, phone);
     let sharing = nodes.map(|nodes| {
-        let node = NodeName::new("node", &rng);
+        let node = NodeName::new(&config.server.node, &rng);
         Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes))
     });
     let grants = Arc::new(Grants::new(store, seals.store, clock.clone(), rng.clone()));
@@ -66,6 +66,7 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         grace: config.login.grace,
         grace_phone: config.login.grace_phone,
         max_active: config.login.max_active,
+        max_active_total: config.login.max_active_total,
         callback: format!("{site}{}/callback", config.server.base_path),
         texts: Arc::clone(&texts),
     };

@@ -9,6 +9,13 @@ pub struct Network {
     prefix: u8,
 }
 
+impl Network {
+    /// Its first address and its length, as text: no two networks have the same.
+    pub fn bytes(&self) -> Vec<u8> {
+        format!("{}/{}", self.address, self.prefix).into_bytes()
+    }
+}
+
 /// IPv6 prefixes that providers hand out, and how many times the share of one subscriber each may have: whoever holds
 /// a /48 has 65 536 of the /64 of one household.
 const IPV6: [(u8, u32); 3] = [(64, 1), (56, 4), (48, 16)];

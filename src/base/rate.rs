@@ -34,6 +34,10 @@ impl RateLimiter {
         Self { table: Mutex::default(), per_minute }
     }
 
+    pub fn per_minute(&self) -> u32 {
+        self.per_minute
+    }
+
     /// `now` is monotonic time. `times` widens the limit, for an address that stands for many people.
     /// The error is how long to wait.
     pub fn check(&self, address: IpAddr, times: u32, now: Duration) -> Result<(), Duration> {

@@ -170,7 +170,7 @@ async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks
     config.upstream.endpoints = vec![Endpoint { url, dialect: Dialect::Binary }];
     let phone = emulator.phone_router();
     tasks.spawn("emulator", async move { emulator.serve(listener).await });
-    Ok(Extra(server::demo(&config.texts).merge(phone)))
+    Ok(Extra(server::demo().merge(phone)))
 }
 
 /// Says where it is, and what it is.

@@ -53,6 +53,8 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// Whose pages may begin logins; never empty.
     pub allowed_origins: Vec<Origin>,
+    /// What this node is called in logs and by other nodes.
+    pub node: String,
     /// From the signal to the end, at most.
     pub stop_timeout: Duration,
 }
@@ -109,6 +111,8 @@ pub struct Login {
     pub grace_phone: Duration,
     /// Logins in flight on this node.
     pub max_active: usize,
+    /// The same on all nodes together; 0 is no limit.
+    pub max_active_total: u32,
     /// From one address; 0 is no limit.
     pub starts_per_minute: u32,
     /// Accounts with a cloud password.
@@ -254,6 +258,11 @@ fn server(settings: &mut ConfigMerger) -> Option<Server> {
     let trusted_proxies = settings.read("server.trusted_proxies", |value| value::list(value, value::network));
     let origins = settings
         .read("server.allowed_origins", |value| value::list(value, |value| Origin::parse(&value::text(value)?)));
+    let node = settings.read("server.node", |value| {
+        let name = value::optional_text(value)?.unwrap_or_else(|| "node".to_owned());
+        let fine = name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        if fine { Ok(name) } else { Err(format!("{name:?} is not a name such as \"sign-in-1\"")) }
+    });
     let stop_timeout = settings.read("server.stop_timeout", value::positive_duration);
     let (listen, ops_listen, public_url) = (listen?, ops_listen?, public_url?);
     if listen == ops_listen && listen.port() != 0 {
@@ -269,6 +278,7 @@ fn server(settings: &mut ConfigMerger) -> Option<Server> {
         base_path: base_path?,
         trusted_proxies: trusted_proxies?,
         allowed_origins: origins?,
+        node: node?,
         stop_timeout: stop_timeout?,
     };
     server.allowed_origins_given = !server.allowed_origins.is_empty();
@@ -372,6 +382,7 @@ fn login(settings: &mut ConfigMerger) -> Option<Login> {
     let grace = settings.read("login.grace", value::positive_duration);
     let grace_phone = settings.read("login.grace_phone", value::positive_duration);
     let max_active = settings.read("login.max_active", value::number);
+    let max_active_total = settings.read("login.max_active_total", value::number);
     let starts_per_minute = settings.read("login.starts_per_minute", value::number);
     let password = settings.read("login.password", |value| {
         value::choice(value, &[("refuse", PasswordPolicy::Refuse), ("ask", PasswordPolicy::Ask)])
@@ -383,6 +394,7 @@ fn login(settings: &mut ConfigMerger) -> Option<Login> {
         grace: grace?,
         grace_phone: grace_phone?,
         max_active: max_active? as usize,
+        max_active_total: max_active_total?,
         starts_per_minute: starts_per_minute?,
         password: password?,
     })

@@ -3,18 +3,19 @@
 use brotli_decompressor::DecompressorWriter;
 use flate2::write::GzDecoder;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write};
 
 /// Of the Brotli decoder's output buffer, in bytes.
 const BROTLI_BUFFER: usize = 4096;
 
-/// The longest stream that is decoded, in bytes: Zstandard's is decoded from its beginning with each block.
-const MAX_STREAM_BYTES: usize = 1024 * 1024;
+/// The longest stream that is read, in bytes, as it comes and decoded: three events of 128 KiB are the largest of ours.
+/// Whatever stands on the path may send anything, and twenty bytes of Brotli can be sixteen megabytes.
+pub const MAX_STREAM_BYTES: usize = 1024 * 1024;
 
 pub enum Decoder {
     Identity,
-    Gzip(Box<GzDecoder<Vec<u8>>>),
-    Brotli(Box<DecompressorWriter<Vec<u8>>>),
+    Gzip(Box<GzDecoder<Output>>),
+    Brotli(Box<DecompressorWriter<Output>>),
     Zstd(Zstd),
     /// Not known here.
     Opaque,
@@ -25,8 +26,8 @@ impl Decoder {
     pub fn of(encoding: &str) -> Self {
         match encoding.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Self::Identity,
-            "gzip" | "x-gzip" => Self::Gzip(Box::new(GzDecoder::new(Vec::new()))),
-            "br" => Self::Brotli(Box::new(DecompressorWriter::new(Vec::new(), BROTLI_BUFFER))),
+            "gzip" | "x-gzip" => Self::Gzip(Box::new(GzDecoder::new(Output::default()))),
+            "br" => Self::Brotli(Box::new(DecompressorWriter::new(Output::default(), BROTLI_BUFFER))),
             "zstd" => Self::Zstd(Zstd::default()),
             _ => Self::Opaque,
         }
@@ -36,24 +37,47 @@ impl Decoder {
         matches!(self, Self::Opaque)
     }
 
-    /// What more is readable with these bytes, which should be few at a time: they may grow a thousandfold. What cannot be
-    /// decoded is nothing.
+    /// What more is readable with these bytes. What cannot be decoded is nothing, and so is what is beyond
+    /// [`MAX_STREAM_BYTES`] of the whole stream.
     pub fn feed(&mut self, data: &[u8]) -> Vec<u8> {
         match self {
             Self::Identity => data.to_vec(),
             Self::Gzip(decoder) => {
                 let _ = decoder.write_all(data);
                 let _ = decoder.flush();
-                std::mem::take(decoder.get_mut())
+                std::mem::take(&mut decoder.get_mut().text)
             }
             Self::Brotli(decoder) => {
                 let _ = decoder.write_all(data);
                 let _ = decoder.flush();
-                std::mem::take(decoder.get_mut())
+                std::mem::take(&mut decoder.get_mut().text)
             }
             Self::Zstd(decoder) => decoder.feed(data),
             Self::Opaque => Vec::new(),
         }
+    }
+}
+
+/// What has come out of a decoder, which is stopped by an error where it would be too much.
+#[derive(Default)]
+pub struct Output {
+    text: Vec<u8>,
+    total: usize,
+}
+
+impl Write for Output {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let fits = data.len().min(MAX_STREAM_BYTES.saturating_sub(self.total));
+        if fits == 0 && !data.is_empty() {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        self.text.extend_from_slice(&data[..fits]);
+        self.total += fits;
+        Ok(fits)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -130,6 +154,8 @@ fn whole_blocks(raw: &[u8]) -> Option<(Vec<u8>, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
 
     /// Three pieces, flushed one after another by the programs' own libraries (zlib and Brotli of Node, Python's `zstandard`).
     #[test]
@@ -153,6 +179,23 @@ mod tests {
             }
         }
     }
+
+    /// Sixteen megabytes of zeros, which one piece brings: by zlib, and by the Brotli of Node.
+    #[test]
+    fn one_piece_expands_to_no_more_than_a_stream_may_have() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&vec![0; 16 * MAX_STREAM_BYTES]).unwrap();
+        for (encoding, bomb) in [("gzip", gzip.finish().unwrap()), ("br", BROTLI_BOMB.to_vec())] {
+            let mut decoder = Decoder::of(encoding);
+            assert_eq!(decoder.feed(&bomb).len(), MAX_STREAM_BYTES, "{encoding}");
+            assert_eq!(decoder.feed(&bomb).len(), 0, "{encoding}: a stream, not each piece of it");
+        }
+    }
+
+    const BROTLI_BOMB: &[u8] = &[
+        203, 255, 255, 63, 248, 39, 0, 226, 177, 64, 32, 247, 254, 47, 255, 255, 255, 240, 79, 0, 196, 97, 17, 128,
+        238, 253, 31,
+    ];
 
     const PIECES: &[(&str, [&[u8]; 3])] = &[
         (

@@ -1,15 +1,19 @@
 //! One question over HTTP and its whole answer: whether it is max-auth at all, how a request arrives there, pages.
 
-use super::http::{Answer, Broken, Client, ProbeRequest, millis, text};
+use super::connect::Broken;
+use super::http::{Answer, Client, ProbeRequest, millis, text};
 use crate::base::id;
 use crate::base::problem::ProblemCode;
 use crate::base::rng::Rng;
 use crate::probe::{
     ECHO_PATH, POLL_PATH, PollAnswer, ProbeQuery, ProbeVariant, ServerTime, VISITOR_COOKIE, VISITOR_PATH, VisitorAnswer,
 };
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, COOKIE, ORIGIN};
+use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, Collected, Limited};
+use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
@@ -54,21 +58,22 @@ impl HttpObservation {
 
     pub async fn read(client: &Client, answer: Answer, nonce: &str, patience: Duration) -> Self {
         let arrived_unix_ms = client.clock.unix_ms();
-        let (parts, body) = answer.response.into_parts();
-        let read = timeout(client.at_most(patience), Limited::new(body, MAX_ANSWER_BYTES).collect()).await;
-        let bytes = read.ok().and_then(Result::ok).map(|read| read.to_bytes()).unwrap_or_default();
-        let body = String::from_utf8_lossy(&bytes).into_owned();
-        let ours = serde_json::from_str::<Value>(&body).ok().filter(|value| value["nonce"] == *nonce);
+        let (head, body) = answer.response.into_parts();
+        let body = timeout(client.at_most(patience), whole(body)).await.unwrap_or_default();
         Self {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body,
-            ours,
             head_ms: millis(answer.head_after),
             took_ms: millis(answer.began.elapsed()),
             since_connect_ms: millis(answer.since_connect),
             arrived_unix_ms,
+            ..Self::said(head, &body, nonce)
         }
+    }
+
+    /// What an answer says, its times apart.
+    pub fn said(head: Parts, body: &[u8], nonce: &str) -> Self {
+        let body = String::from_utf8_lossy(body).into_owned();
+        let ours = serde_json::from_str::<Value>(&body).ok().filter(|value| value["nonce"] == *nonce);
+        Self { status: head.status.as_u16(), headers: head.headers, body, ours, ..Self::default() }
     }
 
     /// Our server's answer, read.
@@ -89,12 +94,17 @@ impl HttpObservation {
     /// Our clock less the server's, as this answer has it, and how far that may be off (milliseconds).
     pub fn offset(&self) -> Option<(i64, i64)> {
         let sent = self.answer::<ServerTime>()?.unix_ms;
-        Some((self.head_ms / 2, self.arrived_unix_ms - self.head_ms / 2 - sent))
+        Some((self.head_ms / 2, (self.arrived_unix_ms - self.head_ms / 2).saturating_sub(sent)))
     }
 
     pub fn location(&self) -> Option<String> {
         text(&self.headers, "location")
     }
+}
+
+/// A body, unless it is too long or breaks off.
+pub async fn whole(body: Incoming) -> Bytes {
+    Limited::new(body, MAX_ANSWER_BYTES).collect().await.map(Collected::to_bytes).unwrap_or_default()
 }
 
 /// Asks how a request arrives: also the question whether this is max-auth.

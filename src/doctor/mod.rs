@@ -3,6 +3,7 @@
 
 mod buffering_signatures;
 mod compare;
+mod connect;
 mod decode;
 mod delivery;
 mod diagnose;
@@ -21,6 +22,7 @@ mod proxy_path;
 mod reachability;
 mod report;
 mod request_findings;
+mod sse;
 mod stream_findings;
 mod stream_observation;
 #[cfg(test)]
@@ -124,8 +126,8 @@ async fn one_path(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> R
     let began = Instant::now();
     let until = (!options.slow).then(|| began + WITHIN);
     let client = Client::new(endpoint(url)?, options.trust.clone(), tasks, clock).until(until);
-    let asked = client.url.to_string();
-    let hops = options.hops.iter().map(|hop| hop_endpoint(hop, &client.url)).collect::<Result<Vec<_>, _>>()?;
+    let asked = client.url().to_string();
+    let hops = options.hops.iter().map(|hop| hop_endpoint(hop, client.url())).collect::<Result<Vec<_>, _>>()?;
     let hops = hops.into_iter().map(|url| (url.clone(), client.hop(url)));
     let inner = join_all(hops.map(async |(url, client)| {
         let (_, outcome) = look(client, false).await;
@@ -144,7 +146,7 @@ async fn one_path(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> R
     };
     let told = client.telling(options.steps.clone());
     let ((client, outcome), inner) = tokio::join!(look(told, options.slow), inner);
-    let site = Site { base: client.url.path().trim_end_matches('/').to_owned(), origin: client.origin.clone() };
+    let site = Site { base: client.url().path().trim_end_matches('/').to_owned(), origin: client.origin.clone() };
     let mut times =
         [DeliveryMode::WebSocket, DeliveryMode::Sse, DeliveryMode::LongPoll].map(|way| (way, None)).to_vec();
     let mut diagnosis = match outcome {
@@ -168,7 +170,7 @@ async fn one_path(url: &Url, options: &Options, clock: Clock, tasks: Tasks) -> R
     }
     Ok(Report {
         asked,
-        url: client.url.to_string(),
+        url: client.url().to_string(),
         site,
         transport: diagnosis.transport,
         first_event_ms: diagnosis.first_event_ms,

@@ -82,7 +82,7 @@ impl ProxyPath {
 }
 
 /// Who names himself in a request, the innermost last.
-fn inner(echo: &RequestEcho) -> Vec<Layer> {
+pub fn inner(echo: &RequestEcho) -> Vec<Layer> {
     let via = echo.via.iter().flat_map(|via| via.split(',')).map(|hop| named_in("via", hop));
     via.chain(named_in_request(|mark| echo.has_mark(mark))).collect()
 }

@@ -1,8 +1,9 @@
 //! The first question: does the address lead to max-auth at all, and how does a request arrive there? What else may
 //! have answered is a table, too.
 
+use super::connect::Broken;
 use super::finding::Finding;
-use super::http::{Broken, Client, text};
+use super::http::{Client, text};
 use super::http_observation::{HttpObservation, echo};
 use crate::probe::{EchoAnswer, RequestEcho};
 use crate::proxies::{APP, FindingCode, UNKNOWN, named_in_answer};
@@ -82,24 +83,24 @@ pub async fn reach(mut client: Client) -> (Client, Result<Reached, Unreached>) {
             let offset = plain.offset().map_or(0, |(_, offset)| offset);
             return (client, Ok(Reached { answer: plain, echo, offset }));
         }
-        match moved(&client.url, &plain) {
+        match moved(client.url(), &plain) {
             Some(url) => client = client.moved(url),
             None => {
                 let finding = match plain.status == 400 && client.is_tls_port().await {
                     true => speaks_tls(&client),
-                    false => circle(&client.url, &plain).unwrap_or_else(|| stranger(&client.url, &plain)),
+                    false => circle(client.url(), &plain).unwrap_or_else(|| stranger(client.url(), &plain)),
                 };
                 return (client, Err(Unreached::Finding(finding)));
             }
         }
     }
-    let evidence = format!("{} only leads from one redirect to the next", client.url);
+    let evidence = format!("{} only leads from one redirect to the next", client.url());
     let finding = Finding::new(FindingCode::RedirectLoop, UNKNOWN, evidence);
     (client, Err(Unreached::Finding(finding)))
 }
 
 /// A redirect to the very address that was asked for.
-fn circle(url: &Url, plain: &HttpObservation) -> Option<Finding> {
+pub fn circle(url: &Url, plain: &HttpObservation) -> Option<Finding> {
     if !(300..400).contains(&plain.status) {
         return None;
     }
@@ -117,7 +118,7 @@ fn circle(url: &Url, plain: &HttpObservation) -> Option<Finding> {
 }
 
 /// The same path at another scheme or name.
-fn moved(from: &Url, plain: &HttpObservation) -> Option<Url> {
+pub fn moved(from: &Url, plain: &HttpObservation) -> Option<Url> {
     if !matches!(plain.status, 301 | 302 | 307 | 308) {
         return None;
     }
@@ -141,17 +142,18 @@ async fn unreachable(client: &Client, broken: &Broken) -> Unreached {
         }
         Broken::Tcp(_) | Broken::Silent(_) | Broken::Http(_) => FindingCode::BackendDown,
     };
-    let evidence = format!("GET {}/probe: {broken}", client.url);
+    let evidence = format!("GET {}/probe: {broken}", client.url());
     Unreached::Finding(Finding::new(code, UNKNOWN, evidence))
 }
 
 fn speaks_tls(client: &Client) -> Finding {
-    let port = client.url.port_or_known_default().unwrap_or(80);
+    let port = client.url().port_or_known_default().unwrap_or(80);
     let evidence = format!("port {port} speaks TLS, not plain HTTP: ask https://{}", client.host());
     Finding::new(FindingCode::Tls, UNKNOWN, evidence)
 }
 
-fn stranger(url: &Url, plain: &HttpObservation) -> Finding {
+/// Whatever answers instead.
+pub fn stranger(url: &Url, plain: &HttpObservation) -> Finding {
     let row = STRANGERS.iter().find(|row| (row.from..=row.to).contains(&plain.status));
     let (mut code, says) =
         row.map_or((FindingCode::NotRouted, "what answers here is not max-auth"), |row| (row.code, row.says));

@@ -1,10 +1,13 @@
 //! One timed event stream: reads it, notes when each event came, and judges that against when it was sent.
 
-use super::decode::Decoder;
-use super::http::{Answer, Broken, Client, ProbeRequest, millis, text};
+use super::connect::Broken;
+use super::decode::MAX_STREAM_BYTES;
+use super::http::{Answer, Client, ProbeRequest, millis, text};
 use super::http_observation::own_path;
-use crate::probe::{EVENTS, GAP, ProbeQuery, ProbeVariant, STREAM_PATH, StreamEvent};
-use bytes::Bytes;
+use super::sse::SseReader;
+#[cfg(any(fuzzing, test))]
+use crate::probe::StreamEvent;
+use crate::probe::{EVENTS, GAP, ProbeQuery, ProbeVariant, STREAM_PATH};
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt as _;
@@ -28,12 +31,6 @@ const TOGETHER_MS: i64 = 150;
 const BROWSER_ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-
-/// The longest stream that is read, in bytes, as it comes and decoded: three events of 128 KiB are the largest.
-const MAX_STREAM_BYTES: usize = 1024 * 1024;
-
-/// Bytes that are decoded at a time.
-const PIECE: usize = 1024;
 
 /// What we say of a stream that we no longer wait for.
 const UNENDED: &str = "did not end";
@@ -160,9 +157,8 @@ impl StreamObservation {
             head_ms: millis(answer.head_after),
             ..Self::default()
         };
-        let decoder = Decoder::of(&encoding);
-        seen.opaque = decoder.is_opaque();
-        let mut reader = SseDecoder { decoder, text: Vec::new() };
+        let mut reader = SseReader::of(&encoding);
+        seen.opaque = reader.is_opaque();
         let mut total = 0;
         loop {
             let left = client.at_most(patience.saturating_sub(answer.began.elapsed()));
@@ -214,9 +210,10 @@ impl StreamObservation {
             && text(&self.headers, "content-type").is_some_and(|kind| kind.starts_with("text/event-stream"))
     }
 
-    /// How much the events were late beyond the way, in milliseconds. `offset`: our clock less the server's.
+    /// How much the events were late beyond the way, in milliseconds. `offset`: our clock less the server's. What a server
+    /// says of its clock may be any number.
     pub fn delays(&self, offset: i64) -> Vec<i64> {
-        self.events.iter().map(|event| (event.arrived - event.sent - offset).max(0)).collect()
+        self.events.iter().map(|event| event.arrived.saturating_sub(event.sent).saturating_sub(offset).max(0)).collect()
     }
 
     pub fn verdict(&self, offset: i64) -> Verdict {
@@ -236,7 +233,7 @@ impl StreamObservation {
             return Verdict::Live;
         }
         match (self.events.first(), self.events.last()) {
-            (Some(first), Some(last)) if last.arrived - first.arrived < GAP_MS => Verdict::Burst,
+            (Some(first), Some(last)) if last.arrived.saturating_sub(first.arrived) < GAP_MS => Verdict::Burst,
             // As late as the next event is away: that may be waiting for it.
             _ if is_steady(&delays) && !delays.iter().all(|delay| (delay - GAP_MS).abs() < STEADY_MS) => {
                 Verdict::Delayed
@@ -253,7 +250,7 @@ impl StreamObservation {
         }
         let better = other.delays(offset);
         let events = self.events.iter().zip(self.delays(offset)).zip(better).map(|((event, delay), better)| Event {
-            arrived: event.sent + offset + delay.min(better),
+            arrived: event.sent.saturating_add(offset).saturating_add(delay.min(better)),
             sent: event.sent,
         });
         let events = events.collect();
@@ -264,7 +261,7 @@ impl StreamObservation {
     /// unevenly a busy machine reads it.
     pub fn began_before_its_end(&self, offset: i64) -> bool {
         match (self.events.first(), self.events.last()) {
-            (Some(first), Some(last)) => first.arrived < last.sent + offset,
+            (Some(first), Some(last)) => first.arrived < last.sent.saturating_add(offset),
             _ => false,
         }
     }
@@ -315,28 +312,13 @@ fn is_steady(delays: &[i64]) -> bool {
     matches!((least, most), (Some(least), Some(most)) if most - least < STEADY_MS)
 }
 
-/// Cuts events out of bytes, decoding them on the way.
-struct SseDecoder {
-    decoder: Decoder,
-    text: Vec<u8>,
-}
-
-impl SseDecoder {
-    fn feed(&mut self, data: &Bytes) -> Vec<StreamEvent> {
-        for piece in data.chunks(PIECE) {
-            if self.text.len() > MAX_STREAM_BYTES {
-                break;
-            }
-            self.text.append(&mut self.decoder.feed(piece));
-        }
-        let mut events = Vec::new();
-        while let Some(end) = self.text.windows(2).position(|pair| pair == b"\n\n") {
-            let event: Vec<u8> = self.text.drain(..end + 2).collect();
-            let event = String::from_utf8_lossy(&event);
-            let data = event.lines().find_map(|line| line.strip_prefix("data: "));
-            events.extend(data.and_then(|data| serde_json::from_str(data).ok()));
-        }
-        events
+#[cfg(any(fuzzing, test))]
+impl StreamObservation {
+    /// A stream with these events, which came at once.
+    pub fn with_events(events: &[StreamEvent]) -> Self {
+        let events = events.iter().map(|event| Event { arrived: 0, sent: event.sent_unix_ms });
+        let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, EVENT_STREAM)]);
+        Self { status: Some(200), headers, events: events.collect(), complete: true, ..Self::default() }
     }
 }
 
@@ -366,9 +348,6 @@ impl StreamObservation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use std::io::Write as _;
 
     #[test]
     fn times_make_the_verdict() {
@@ -403,17 +382,5 @@ mod tests {
         assert_eq!(together([900, 600, 300], [910, 610, 310]), Verdict::Burst);
         assert_eq!(together([900, 600, 300], [0, 0, 0]), Verdict::Live, "what came live once can come live");
         assert_eq!(together([0, 0, 0], [900, 600, 300]), Verdict::Live);
-    }
-
-    #[test]
-    fn events_are_read_out_of_gzip_as_they_are_flushed() {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        let mut reader = SseDecoder { decoder: Decoder::of("gzip"), text: Vec::new() };
-        for number in 1..=3 {
-            write!(encoder, ":\n\nid: 1\ndata: {{\"nonce\":\"n\",\"sentUnixMs\":{number}}}\n\n").unwrap();
-            encoder.flush().unwrap();
-            let events = reader.feed(&Bytes::from(std::mem::take(encoder.get_mut())));
-            assert_eq!(events.iter().map(|event| event.sent_unix_ms).collect::<Vec<_>>(), [number]);
-        }
     }
 }

@@ -99,6 +99,18 @@ struct Witness {
     provider: Arc<CryptoProvider>,
 }
 
+impl Witness {
+    fn signature(
+        &self,
+        verify: impl FnOnce(&WebPkiServerVerifier) -> Result<HandshakeSignatureValid, rustls::Error>,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        match &self.trust {
+            Trust::Anybody => Ok(HandshakeSignatureValid::assertion()),
+            Trust::Roots { verifier, .. } => verify(verifier),
+        }
+    }
+}
+
 impl std::fmt::Debug for Trust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -135,10 +147,7 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match &self.trust {
-            Trust::Anybody => Ok(HandshakeSignatureValid::assertion()),
-            Trust::Roots { verifier, .. } => verifier.verify_tls12_signature(message, certificate, signed),
-        }
+        self.signature(|verifier| verifier.verify_tls12_signature(message, certificate, signed))
     }
 
     fn verify_tls13_signature(
@@ -147,10 +156,7 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match &self.trust {
-            Trust::Anybody => Ok(HandshakeSignatureValid::assertion()),
-            Trust::Roots { verifier, .. } => verifier.verify_tls13_signature(message, certificate, signed),
-        }
+        self.signature(|verifier| verifier.verify_tls13_signature(message, certificate, signed))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -167,22 +173,18 @@ fn is_authority(error: &rustls::Error) -> bool {
 pub fn explain(error: &rustls::Error, leaf: Option<&CertificateDer<'_>>, name: &str) -> String {
     let own = leaf.is_some_and(|leaf| is_self_signed(leaf.as_ref()));
     let days = |from: UnixTime, to: UnixTime| to.as_secs().saturating_sub(from.as_secs()) / 86_400;
-    let hint = "; --insecure looks at what lies behind it";
+    let is = |what: String| format!("the certificate {what}; --insecure looks at what lies behind it");
     let trusted = "; --ca-file FILE accepts it, --insecure any";
     use CertificateError as Bad;
     match error {
         rustls::Error::InvalidCertificate(bad) => match bad {
-            Bad::ExpiredContext { time, not_after } => {
-                format!("the certificate expired {} days ago{hint}", days(*not_after, *time))
-            }
-            Bad::Expired => format!("the certificate is expired{hint}"),
-            Bad::NotValidYetContext { time, not_before } => format!(
-                "the certificate is not yet valid, for {} more days, or the clock of this machine is wrong{hint}",
+            Bad::ExpiredContext { time, not_after } => is(format!("expired {} days ago", days(*not_after, *time))),
+            Bad::Expired => is("is expired".to_owned()),
+            Bad::NotValidYetContext { time, not_before } => is(format!(
+                "is not yet valid, for {} more days, or the clock of this machine is wrong",
                 days(*time, *not_before) + 1
-            ),
-            Bad::NotValidYet => {
-                format!("the certificate is not yet valid, or the clock of this machine is wrong{hint}")
-            }
+            )),
+            Bad::NotValidYet => is("is not yet valid, or the clock of this machine is wrong".to_owned()),
             Bad::NotValidForNameContext { presented, .. } => {
                 let names: Vec<&str> = presented
                     .iter()
@@ -190,9 +192,9 @@ pub fn explain(error: &rustls::Error, leaf: Option<&CertificateDer<'_>>, name: &
                     .map(|name| name.trim_start_matches("DnsName(\"").trim_end_matches("\")"))
                     .collect();
                 let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
-                format!("the certificate is for another name: {names}, not {name}{hint}")
+                is(format!("is for another name: {names}, not {name}"))
             }
-            Bad::NotValidForName => format!("the certificate is for another name, not {name}{hint}"),
+            Bad::NotValidForName => is(format!("is for another name, not {name}")),
             _ if own => format!("the certificate is self-signed: no browser accepts it{trusted}"),
             Bad::UnknownIssuer => format!(
                 "nobody knows who issued the certificate: an intermediate is missing (send fullchain.pem), or it is from a \
@@ -201,7 +203,7 @@ pub fn explain(error: &rustls::Error, leaf: Option<&CertificateDer<'_>>, name: &
             _ if is_authority(error) => {
                 format!("the certificate is that of an authority (CA:TRUE), not of a site{trusted}")
             }
-            other => format!("the certificate is not accepted: {other:?}{hint}"),
+            other => is(format!("is not accepted: {other:?}")),
         },
         rustls::Error::AlertReceived(alert) => format!(
             "the other side ended the greeting with {alert:?}: it has no certificate for {name}, or no common version of TLS"
@@ -221,6 +223,11 @@ pub fn may_be_plain(error: &std::io::Error) -> bool {
     }
 }
 
+/// Whether something came of it in time.
+async fn answers(asked: impl Future<Output = Option<()>>) -> bool {
+    timeout(GREETING, asked).await.ok().flatten().is_some()
+}
+
 /// Does plain HTTP answer here?
 pub async fn speaks_plain_http(address: SocketAddr, host: &str) -> bool {
     let asked = async {
@@ -231,7 +238,7 @@ pub async fn speaks_plain_http(address: SocketAddr, host: &str) -> bool {
         stream.read_exact(&mut head).await.ok()?;
         (&head == b"HTTP/").then_some(())
     };
-    timeout(GREETING, asked).await.ok().flatten().is_some()
+    answers(asked).await
 }
 
 /// Does TLS answer here?
@@ -243,7 +250,7 @@ pub async fn speaks_tls(address: SocketAddr, name: ServerName<'static>) -> bool 
         // Whatever came after it: a certificate was shown.
         leaf.get().map(|_| ())
     };
-    timeout(GREETING, asked).await.ok().flatten().is_some()
+    answers(asked).await
 }
 
 /// Whether issuer and subject of a certificate (X.509 in DER) are the same.

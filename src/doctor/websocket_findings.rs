@@ -25,6 +25,12 @@ struct Row {
     says: &'static str,
 }
 
+impl Row {
+    const fn other(from: u16, to: u16, code: FindingCode, says: &'static str) -> Self {
+        Self { by: Responder::Other, status: (from, to), code, says }
+    }
+}
+
 const ANSWERED: &[Row] = &[
     Row {
         by: Responder::Us,
@@ -32,26 +38,16 @@ const ANSWERED: &[Row] = &[
         code: FindingCode::WsUpgradeNotPassed,
         says: "max-auth got the request without its upgrade",
     },
-    Row { by: Responder::Other, status: (401, 401), code: FindingCode::AuthRequired, says: "a password is asked for" },
-    Row {
-        by: Responder::Other,
-        status: (403, 403),
-        code: FindingCode::WsUpgradeRefused,
-        says: "a proxy forbids upgrades",
-    },
-    Row {
-        by: Responder::Other,
-        status: (300, 399),
-        code: FindingCode::AuthRedirect,
-        says: "a proxy leads the WebSocket elsewhere",
-    },
-    Row { by: Responder::Other, status: (429, 429), code: FindingCode::RateLimited, says: "a limit refuses it" },
-    Row {
-        by: Responder::Other,
-        status: (100, 599),
-        code: FindingCode::WsUpgradeRefused,
-        says: "a proxy refused the upgrade, while an ordinary request to the same path arrives",
-    },
+    Row::other(401, 401, FindingCode::AuthRequired, "a password is asked for"),
+    Row::other(403, 403, FindingCode::WsUpgradeRefused, "a proxy forbids upgrades"),
+    Row::other(300, 399, FindingCode::AuthRedirect, "a proxy leads the WebSocket elsewhere"),
+    Row::other(429, 429, FindingCode::RateLimited, "a limit refuses it"),
+    Row::other(
+        100,
+        599,
+        FindingCode::WsUpgradeRefused,
+        "a proxy refused the upgrade, while an ordinary request to the same path arrives",
+    ),
 ];
 
 /// The findings about the WebSocket.
@@ -153,25 +149,20 @@ fn tolerated(echo: &RequestEcho, path: &ProxyPath, seen: Layer, position: ProxyP
     if echo.http_version != "HTTP/1.1" {
         return found;
     }
-    let note = |code, layer, evidence: String| Finding::new(code, layer, evidence).at(position);
+    let note = |code, layer, lost: &str| {
+        let evidence = format!("the WebSocket works, but its request lost {lost}; {}", what_arrived(echo));
+        Finding::new(code, layer, evidence).at(position)
+    };
     let has_token = |value: &Option<String>| {
         value.as_ref().is_some_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case("upgrade")))
     };
     if !has_token(&echo.connection) {
         // `Connection: close` beside an upgrade is what nginx says by default.
         let layer = if echo.connection.as_deref() == Some("close") { path.as_named(NGINX) } else { seen };
-        found.push(note(
-            FindingCode::WsConnectionHeaderMissing,
-            layer,
-            format!("the WebSocket works, but its request lost a header; {}", what_arrived(echo)),
-        ));
+        found.push(note(FindingCode::WsConnectionHeaderMissing, layer, "a header"));
     }
     if !echo.sec_web_socket_key {
-        found.push(note(
-            FindingCode::WsKeyMissing,
-            seen,
-            format!("the WebSocket works, but its request lost its key; {}", what_arrived(echo)),
-        ));
+        found.push(note(FindingCode::WsKeyMissing, seen, "its key"));
     }
     found
 }

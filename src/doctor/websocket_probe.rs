@@ -1,6 +1,7 @@
 //! The WebSocket as a browser opens it, over HTTP/1.1 and over HTTP/2, and what became of it.
 
-use super::http::{Broken, Client, ProbeRequest, millis};
+use super::connect::Broken;
+use super::http::{Client, ProbeRequest, millis};
 use super::http_observation::{HttpObservation, MAX_ANSWER_BYTES, nonce_path};
 use crate::base::rng::Rng;
 use crate::base::websocket;

@@ -19,6 +19,7 @@ use crate::store::Unavailable;
 use metrics::counter;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::timeout;
 
 pub struct Registry {
@@ -31,7 +32,7 @@ pub struct Registry {
 /// Why a login was not begun.
 #[derive(Debug)]
 pub enum NotStarted {
-    /// `login.max_active` are in flight.
+    /// `login.max_active` are in flight here, or `login.max_active_total` at all nodes.
     Busy,
     Store(Unavailable),
 }
@@ -69,7 +70,7 @@ impl Registry {
         let first = login.first_event(&self.context.settings);
         if let Some((sharing, head)) = self.context.sharing.as_ref().zip(head) {
             let begun = self.keep(sharing, &login, &head, &first);
-            timeout(STORE_DEADLINE, begun).await.unwrap_or_else(|_| Err(late())).map_err(NotStarted::Store)?;
+            timeout(STORE_DEADLINE, begun).await.unwrap_or_else(|_| Err(NotStarted::Store(late())))?;
         }
         login.log.append(event::Kind::Status, &first);
         self.table.insert(Arc::clone(&login));
@@ -83,15 +84,28 @@ impl Registry {
         Ok(login)
     }
 
-    async fn keep(&self, sharing: &Sharing, login: &Login, head: &Head, first: &Value) -> Result<(), Unavailable> {
+    async fn keep(&self, sharing: &Sharing, login: &Login, head: &Head, first: &Value) -> Result<(), NotStarted> {
         if !sharing.has_claim() {
-            return Err(late());
+            return Err(NotStarted::Store(late()));
+        }
+        if !sharing.reserve(self.context.settings.max_active_total).await.map_err(NotStarted::Store)? {
+            return Err(NotStarted::Busy);
         }
         let records = sharing.records(login.id);
         let sealed = records.seal_head(head).zip(records.seal_event(1, event::Kind::Status, first));
-        let (head, first) = sealed.ok_or_else(|| Unavailable::OutOfReach("a login cannot be sealed".to_owned()))?;
+        let sealed = sealed.ok_or_else(|| Unavailable::OutOfReach("a login cannot be sealed".to_owned()));
+        let (head, first) = sealed.map_err(NotStarted::Store)?;
         let life = self.context.settings.ttl + SEALED_LIFE;
-        sharing.store.begin(Sharing::log(login.id), sharing.node.clone(), head, vec![first], life).await
+        let begun = sharing.store.begin(Sharing::log(login.id), sharing.node.clone(), head, vec![first], life);
+        begun.await.map_err(NotStarted::Store)
+    }
+
+    /// One more start from a network of visitors, counted at all nodes; else how long to wait.
+    pub async fn admit(&self, network: &[u8], per_minute: u32) -> Result<(), Duration> {
+        match &self.context.sharing {
+            Some(sharing) => sharing.admit(network, per_minute).await,
+            None => Ok(()),
+        }
     }
 
     /// The login, for the browser that began it; for any other it does not exist.

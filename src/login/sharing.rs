@@ -2,7 +2,7 @@
 
 use super::record::Records;
 use crate::base::id::LoginId;
-use crate::store::{Key, NodeName, Seal, Store, Unavailable};
+use crate::store::{Admission, Key, NodeName, Seal, Space, Store, Unavailable};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -25,6 +25,8 @@ pub const RETRY: Duration = Duration::from_millis(250);
 
 /// How long a start may wait for the store: "busy" within two seconds.
 pub const STORE_DEADLINE: Duration = Duration::from_millis(1500);
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// How a store is shared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +58,27 @@ impl Sharing {
 
     pub fn log(login: LoginId) -> Key {
         Records::log(login)
+    }
+
+    /// One more from a network of visitors, at most so many a minute at all nodes; else how long to wait. Without the store
+    /// each node counts for itself.
+    pub async fn admit(&self, network: &[u8], per_minute: u32) -> Result<(), Duration> {
+        if self.nodes == Nodes::One || per_minute == 0 || !self.has_claim() {
+            return Ok(());
+        }
+        let key = Key::of(Space::Rate, &[self.seal.name(network).bytes()]);
+        match timeout(RETRY * 2, self.store.admit(key, MINUTE / per_minute, per_minute)).await {
+            Ok(Ok(Admission::Wait(wait))) => Err(wait),
+            Ok(Ok(Admission::Admitted) | Err(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// A place among `login.max_active_total`; 0 is no limit.
+    pub async fn reserve(&self, total: u32) -> Result<bool, Unavailable> {
+        if total == 0 || self.nodes == Nodes::One {
+            return Ok(true);
+        }
+        self.store.reserve(self.node.clone(), total).await
     }
 
     /// Completes when this node must write no more: it has not been heard of for too long.

@@ -111,6 +111,7 @@ impl Site {
             grace: Duration::from_secs(30),
             grace_phone: Duration::from_secs(150),
             max_active: 10,
+            max_active_total: 0,
             callback: "https://example.ru/api/auth/max/callback".into(),
             texts: crate::texts::Texts::ours(),
         };

@@ -41,6 +41,8 @@ pub struct Settings {
     pub grace_phone: Duration,
     /// `login.max_active`
     pub max_active: usize,
+    /// `login.max_active_total`
+    pub max_active_total: u32,
     /// Where `success` sends the browser; the token is added behind `?token=`.
     pub callback: String,
     /// What visitors are told.

@@ -91,6 +91,7 @@ fn world(plan: Plan, max_active: usize) -> World {
         grace: Duration::from_secs(30),
         grace_phone: Duration::from_secs(150),
         max_active,
+        max_active_total: 0,
         callback: "https://example.ru/api/auth/max/callback".into(),
         texts: crate::texts::Texts::ours(),
     };

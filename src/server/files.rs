@@ -2,6 +2,7 @@
 
 use super::caching::says_itself;
 use super::extract::accepts_encoding;
+use super::modules::{CLIENT, Module, WIDGET, joined};
 use crate::base::id::{self, Fingerprint};
 use crate::texts::{Section, Texts};
 use axum::Router;
@@ -20,57 +21,56 @@ use std::sync::Arc;
 /// More routes beside the site's own: the demo and its phone.
 pub struct Extra(pub Router);
 
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
 struct File {
     path: &'static str,
     content_type: &'static str,
-    body: &'static str,
-    /// What it says out of the table of texts.
-    texts: &'static [Section],
-}
-
-macro_rules! module {
-    ($name:literal, $texts:expr) => {
-        File { texts: $texts, ..file!(concat!("/", $name), "text/javascript; charset=utf-8", $name) }
-    };
+    body: Bytes,
 }
 
 macro_rules! file {
-    ($path:expr, $content_type:literal, $name:literal) => {
-        File { path: $path, content_type: $content_type, body: include_str!(concat!("../../web/", $name)), texts: &[] }
+    ($path:literal, $content_type:expr, $name:literal) => {
+        File {
+            path: $path,
+            content_type: $content_type,
+            body: Bytes::from_static(include_bytes!(concat!("../../web/", $name))),
+        }
     };
 }
 
 /// Below the base path.
-const FILES: &[File] = &[
-    file!("/client.js", "text/javascript; charset=utf-8", "client.js"),
-    file!("/transports.js", "text/javascript; charset=utf-8", "transports.js"),
-    file!("/lateness.js", "text/javascript; charset=utf-8", "lateness.js"),
-    module!("browser.js", &[Section::Client]),
-    file!("/widget.js", "text/javascript; charset=utf-8", "widget.js"),
-    module!("widget-look.js", &[Section::Shared, Section::Widget]),
-    file!("/login.js", "text/javascript; charset=utf-8", "login.js"),
-    file!("/page.css", "text/css; charset=utf-8", "page.css"),
-];
+fn files(texts: &Texts) -> [File; 4] {
+    let widget = [CLIENT, WIDGET].concat();
+    let script = |path, modules: &[Module], sections: &[Section]| {
+        // The texts that it uses and no others, with no request of their own.
+        let body = format!("{}{}", texts.declaration(sections), joined(modules));
+        File { path, content_type: JAVASCRIPT, body: Bytes::from(body) }
+    };
+    [
+        script("/client.js", CLIENT, &[Section::Client]),
+        script("/widget.js", &widget, &[Section::Client, Section::Shared, Section::Widget]),
+        file!("/login.js", JAVASCRIPT, "login.js"),
+        file!("/page.css", CSS, "page.css"),
+    ]
+}
 
 /// At the root, with `serve --demo`.
-const DEMO: &[File] = &[
-    file!("/", "text/html; charset=utf-8", "demo.html"),
-    file!("/demo.js", "text/javascript; charset=utf-8", "demo.js"),
-];
+pub fn demo() -> Router {
+    routes([file!("/", HTML, "demo.html"), file!("/demo.js", JAVASCRIPT, "demo.js")], "")
+}
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 pub fn router(base_path: &str, texts: &Texts) -> Router {
-    routes(FILES, base_path, texts)
+    routes(files(texts), base_path)
 }
 
-pub fn demo(texts: &Texts) -> Router {
-    routes(DEMO, "", texts)
-}
-
-fn routes(files: &'static [File], base_path: &str, texts: &Texts) -> Router {
-    let router = files.iter().fold(Router::new(), |router, file| {
-        let ready = Arc::new(Ready::new(file, texts));
+fn routes<const N: usize>(files: [File; N], base_path: &str) -> Router {
+    let router = files.into_iter().fold(Router::new(), |router, file| {
+        let ready = Arc::new(Ready::new(file.content_type, file.body));
         let serve = move |headers: HeaderMap| {
             let ready = Arc::clone(&ready);
             async move { ready.answer(&headers) }
@@ -89,23 +89,19 @@ struct Ready {
 }
 
 impl Ready {
-    fn new(file: &File, texts: &Texts) -> Self {
-        let body = match file.texts {
-            [] => Bytes::from_static(file.body.as_bytes()),
-            sections => Bytes::from(texts.module_with(file.body, sections)),
-        };
+    fn new(content_type: &'static str, body: Bytes) -> Self {
         let hash = id::encode(&Fingerprint::of(&body).bytes()[..12]);
         let etag = HeaderValue::from_str(&format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""));
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         let gzip = encoder.write_all(&body).and_then(|()| encoder.finish()).ok().map(Bytes::from);
-        Self { content_type: file.content_type, body, gzip, etag }
+        Self { content_type, body, gzip, etag }
     }
 
     fn answer(&self, headers: &HeaderMap) -> Response {
         let mut response = Response::new(Body::empty());
         let answer = response.headers_mut();
         answer.insert(ETAG, self.etag.clone());
-        // StrictQuery for again each time, answered 304: a new release reaches every visitor at once.
+        // Asked for again each time, answered 304: a new release reaches every visitor at once.
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         answer.insert(VARY, HeaderValue::from_static("accept-encoding"));
         answer.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));

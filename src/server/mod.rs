@@ -14,6 +14,7 @@ mod login_commands;
 mod login_streams;
 mod logins;
 mod middleware;
+mod modules;
 mod no_script;
 mod ops;
 mod origin;

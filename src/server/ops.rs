@@ -5,7 +5,7 @@ use crate::base::tasks::Tasks;
 use crate::login::Registry;
 use crate::transport::stream_stats::StreamStats;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::StatusCode;
@@ -46,13 +46,25 @@ impl Ops {
     }
 }
 
-async fn metrics(State(ops): State<Ops>) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], ops.metrics.render()).into_response()
+impl FromRef<Ops> for PrometheusHandle {
+    fn from_ref(ops: &Ops) -> Self {
+        ops.metrics.clone()
+    }
+}
+
+impl FromRef<Ops> for Arc<StreamStats> {
+    fn from_ref(ops: &Ops) -> Self {
+        Arc::clone(&ops.ends)
+    }
+}
+
+async fn metrics(State(metrics): State<PrometheusHandle>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
 }
 
 /// How streams ended lately, for each hop, with the timer that most cuts point to.
-async fn streams(State(ops): State<Ops>) -> Response {
-    json(&ops.ends.summary(None))
+async fn streams(State(ends): State<Arc<StreamStats>>) -> Response {
+    json(&ends.summary(None))
 }
 
 /// 503 while no new login would be taken.

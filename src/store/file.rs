@@ -164,16 +164,20 @@ impl Writer {
         }
         let View { mut changed, told, .. } = view;
         let mut lost = None;
-        if !changed.is_empty() && self.failed.is_none() {
-            self.sweep(&mut changed, now);
-            self.save(changed, now);
-            // What did not begin leaves nothing behind.
-            if self.failed.is_some() {
-                let mut unsaved = self.unsaved.write().unwrap_or_else(PoisonError::into_inner);
-                batch.iter().filter_map(|job| job.begins()).for_each(|log| _ = unsaved.remove(&log));
+        if !changed.is_empty() {
+            if self.failed.is_none() {
+                self.sweep(&mut changed, now);
+                self.save(changed.clone(), now);
             }
-        } else if !changed.is_empty() {
-            lost = self.keep(changed).err();
+            if let Some(failed) = &self.failed {
+                // What did not begin leaves nothing behind.
+                batch.iter().filter_map(|job| job.begins()).for_each(|log| _ = changed.remove(&log));
+                // Without room, what runs goes on in memory; where the file itself is away, nothing is promised.
+                lost = match failed {
+                    Unavailable::Full(_) => self.keep(changed).err(),
+                    Unavailable::OutOfReach(_) => Some(failed.clone()),
+                };
+            }
         }
         for job in batch {
             let failed = self.failed.clone().filter(|_| job.begins().is_some());
@@ -184,12 +188,13 @@ impl Writer {
         }
     }
 
-    /// Writes what is new and what could not be written before; what cannot be written is kept for the next time.
-    fn save(&mut self, changed: Changes, now: i64) {
-        let lost = self.keep(changed).err();
+    /// Writes what is new and what could not be written before.
+    fn save(&mut self, mut changed: Changes, now: i64) {
         let mut unsaved = self.unsaved.write().unwrap_or_else(PoisonError::into_inner);
-        let saved = lost.map_or_else(|| self.disk.commit(&unsaved), Err);
-        match saved {
+        for (key, row) in unsaved.iter() {
+            changed.entry(*key).or_insert_with(|| row.clone());
+        }
+        match self.disk.commit(&changed) {
             Ok(()) => {
                 unsaved.clear();
                 if self.failed.take().is_some() {
@@ -199,7 +204,7 @@ impl Writer {
             Err(failed) => {
                 self.retry_at = now.saturating_add(RETRY);
                 if let Some(times) = self.told.due() {
-                    tracing::error!(times, "{failed}; sign-ins that run go on, new ones are refused");
+                    tracing::error!(times, "{failed}; new sign-ins are refused until that is mended");
                 }
                 self.failed = Some(failed);
             }
@@ -384,12 +389,14 @@ mod tests {
         assert!(error.to_string().contains("was moved"), "{error}");
         assert_eq!(store.read(log, None, Reader::Nobody).await.unwrap(), None, "what was refused is not there");
         let ended = Key::of(Space::Ended, &[b"e"]);
-        assert!(store.put(ended, "x".into(), life, When::Always).await.unwrap(), "what runs goes on");
-        assert!(store.get(ended).await.unwrap().is_some());
+        let error = store.put(ended, "x".into(), life, When::Always).await.unwrap_err();
+        assert!(error.to_string().contains("was moved"), "{error}");
+        assert!(store.get(ended).await.unwrap().is_none(), "what was not promised is not there");
         std::fs::rename(&moved, &path).unwrap();
         tokio::time::sleep(Duration::from_millis(1100)).await;
+        store.put(ended, "x".into(), life, When::Always).await.unwrap();
         store.begin(log, node, Bytes::new(), Vec::new(), life).await.unwrap();
         drop(store);
-        assert!(opened(&path).get(ended).await.unwrap().is_some(), "written once there was where");
+        assert!(opened(&path).get(ended).await.unwrap().is_some());
     }
 }

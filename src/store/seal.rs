@@ -1,6 +1,7 @@
 //! Nothing readable leaves this process: AES-256-GCM with a key that all nodes share. What is sealed is bound to its place,
 //! so that one record cannot be put where another was.
 
+use crate::base::id::Fingerprint;
 use crate::base::rng::Rng;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Seal {
     key: Arc<LessSafeKey>,
+    /// For names of what could be guessed.
+    names: Arc<hmac::Key>,
     rng: Rng,
 }
 
@@ -32,9 +35,10 @@ impl Seals {
 }
 
 impl Seal {
-    fn new(key: &[u8], rng: &Rng) -> Option<Self> {
-        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);
-        Some(Self { key: Arc::new(key), rng: rng.clone() })
+    fn new(secret: &[u8], rng: &Rng) -> Option<Self> {
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, secret).ok()?);
+        let names = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret));
+        Some(Self { key: Arc::new(key), names, rng: rng.clone() })
     }
 
     /// `place`: what is needed to open it again, and cannot be had from it.
@@ -47,6 +51,11 @@ impl Seal {
         let tag = self.key.seal_in_place_separate_tag(used, Aad::from(place), &mut sealed[NONCE_LEN..]).ok()?;
         sealed.extend_from_slice(tag.as_ref());
         Some(sealed.into())
+    }
+
+    /// A name for something guessable, such as an address: without the key, guessing leads nowhere.
+    pub fn name(&self, text: &[u8]) -> Fingerprint {
+        Fingerprint::of(hmac::sign(&self.names, text).as_ref())
     }
 
     /// `None` for what is forged, of another key, or of another place.

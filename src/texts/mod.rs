@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 /// A module whose one object is JSON.
 const TABLE: &str = include_str!("../../web/texts.js");
 
-/// Before the object, and how the other modules fetch it.
+/// Before the object.
 const EXPORT: &str = "export const TEXTS = ";
-const IMPORT: &str = "import { TEXTS } from './texts.js';";
 
 /// Longest text that may be put in place of ours, in bytes: the longest of ours has some 300.
 const TEXT_MAX: usize = 1000;
@@ -169,9 +168,8 @@ impl Texts {
         }
     }
 
-    /// A browser's module with the sections it uses in place of its import: it needs no second request for its texts, and
-    /// carries none that it does not say.
-    pub fn module_with(&self, module: &str, sections: &[Section]) -> String {
+    /// What the browser's modules import as `TEXTS`: the sections they use, as a line in front of them.
+    pub fn declaration(&self, sections: &[Section]) -> String {
         let language = |locale: Locale| {
             let all = self.table.get(locale.tag());
             let some = sections.iter().filter_map(|section| {
@@ -181,7 +179,7 @@ impl Texts {
             (locale.tag().to_owned(), Value::Object(some.collect()))
         };
         let texts = Value::Object(Locale::ALL.into_iter().map(language).collect());
-        module.replacen(IMPORT, &format!("const TEXTS = {texts};"), 1)
+        format!("const TEXTS = {texts};\n")
     }
 }
 
@@ -265,9 +263,10 @@ mod tests {
         let texts = Texts::with(&[(Locale::Ru, instead)]).unwrap();
         assert_eq!(texts.of(Locale::Ru).shared.button, "Войти");
         assert_eq!(texts.of(Locale::En).shared.button, "Sign in with MAX");
-        let module = texts.module_with("import { TEXTS } from './texts.js';\nrest", &[Section::Widget]);
-        assert!(module.contains("\"busy\":[\"Занято\",\"Позже\"]") && module.ends_with(";\nrest"), "{module}");
-        assert!(!module.contains("import") && !module.contains("\"pages\"") && !module.contains("\"shared\""));
+        let line = texts.declaration(&[Section::Widget]);
+        assert!(line.starts_with("const TEXTS = {") && line.ends_with("};\n"), "{line}");
+        assert!(line.contains("\"busy\":[\"Занято\",\"Позже\"]"), "{line}");
+        assert!(!line.contains("\"pages\"") && !line.contains("\"shared\""));
     }
 
     #[test]

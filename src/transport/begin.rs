@@ -1,5 +1,6 @@
 //! How a login begins: the browser's first message, read strictly, and the checks it must pass.
 
+use crate::base::address::networks;
 use crate::base::client_address::ClientAddress;
 use crate::base::clock::Clock;
 use crate::base::id::Fingerprint;
@@ -207,10 +208,15 @@ impl StartPolicy {
             Some(text) => self.return_to(text).ok_or(StartError::ReturnTo)?,
         };
         let times = if who.stands_for_many() { UNLISTED_PROXY_ALLOWANCE } else { 1 };
-        self.limiter.check(who.ip, times, self.clock.monotonic()).map_err(|retry_after| {
+        let limited = |retry_after| {
             metrics::counter!("max_auth_rate_limited_total").increment(1);
             StartError::RateLimited { retry_after }
-        })?;
+        };
+        self.limiter.check(who.ip, times, self.clock.monotonic()).map_err(limited)?;
+        for (network, share) in networks(who.ip) {
+            let per_minute = self.limiter.per_minute().saturating_mul(times).saturating_mul(share);
+            self.registry.admit(&network.bytes(), per_minute).await.map_err(limited)?;
+        }
         let purpose = Purpose::Site { return_to };
         let (browser, locale) = (request.browser, request.locale);
         let params = StartParams { browser, purpose, locale, flow, key, phone: is_phone };
@@ -275,6 +281,7 @@ mod tests {
             grace: Duration::from_secs(1),
             grace_phone: Duration::from_secs(1),
             max_active,
+            max_active_total: 0,
             callback: String::new(),
             texts: Texts::ours(),
         };

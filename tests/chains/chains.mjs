@@ -661,8 +661,8 @@ export const CHAINS = [
     findings: [fault('one-worker', 'unknown'), fault('ws-upgrade-not-passed', 'unknown'), addressLost('unknown')],
   },
   {
-    name: 'slow-line',
-    what: 'nothing, but the line takes 100 ms each way',
+    name: 'slow-path',
+    what: 'nothing, but the path takes 100 ms each way',
     tiers: one('simulated', () => ({ delayMs: 100 })),
     best: 'websocket',
     findings: [addressLost('unknown')],

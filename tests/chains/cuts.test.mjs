@@ -1,4 +1,4 @@
-// The network breaks in the middle of a login: a proxy is restarted, a line dies without a word, a page sleeps, our own
+// The network breaks in the middle of a login: a proxy is restarted, a path dies without a word, a page sleeps, our own
 // server is restarted. Chains that carry by WebSocket, by SSE and by polling; whatever carries, nothing may be lost or
 // come twice, and the visitor is not bothered.
 
@@ -29,7 +29,7 @@ const byName = (name) => CHAINS.find((chain) => chain.name === name);
 const skip = (name) =>
   missing(byName(name)).length > 0 && `not installed: ${missing(byName(name))} (scripts/setup chains)`;
 
-// How long a client may need to notice: a beat comes every 10 s, after 25 s of silence a line is dead; a page is held 10 s
+// How long a client may need to notice: a beat comes every 10 s, after 25 s of silence a path is dead; a page is held 10 s
 // and given up 5 s later. Then one try, and on a busy machine some more.
 const NOTICED_MS = 35_000;
 
@@ -75,7 +75,7 @@ async function during(name, work, { inChromium = false, ...options } = {}) {
 /** Milliseconds; 0 where the client had noticed by itself before it was told. */
 const since = (from, { at }) => Math.max(0, Math.round(at - from));
 
-/** Something is made while the line is bad; then it is to arrive, and the login to go on to its end. */
+/** Something is made while the path is bad; then it is to arrive, and the login to go on to its end. */
 async function goesOn({ login, qr, from, what, name, transport, ms }) {
   const fresh = await login.until('qr', 'the code that was made meanwhile', ms, login.told.indexOf(qr) + 1);
   rows.push([what, name, transport, since(from, fresh)]);
@@ -100,20 +100,20 @@ describe('a proxy is restarted', { concurrency: 3 }, () => {
   }
 });
 
-describe('the line is cut', { concurrency: 3 }, () => {
+describe('the path is cut', { concurrency: 3 }, () => {
   for (const name of NAMES) {
     test(name, { skip: skip(name), timeout: 90_000 }, () =>
       during(name, async ({ running, login, qr, transport }) => {
         running.relay.cut();
         const from = performance.now();
         await max.expire(trackOf(qr));
-        await goesOn({ login, qr, from, what: 'line cut', name, transport, ms: 10_000 });
+        await goesOn({ login, qr, from, what: 'path cut', name, transport, ms: 10_000 });
       }),
     );
   }
 });
 
-describe('the line dies without a FIN', { concurrency: 9 }, () => {
+describe('the path dies without a FIN', { concurrency: 9 }, () => {
   for (const name of NAMES) {
     test(`${name}: noticed by silence`, { skip: skip(name), timeout: 120_000 }, () =>
       during(name, async ({ running, login, qr, transport }) => {
@@ -126,7 +126,7 @@ describe('the line dies without a FIN', { concurrency: 9 }, () => {
   }
 });
 
-describe('the line dies without a FIN and the browser says that it is back online', { concurrency: 3 }, () => {
+describe('the path dies without a FIN and the browser says that it is back online', { concurrency: 3 }, () => {
   for (const name of NAMES) {
     test(name, { skip: skip(name), timeout: 90_000 }, () =>
       during(name, async ({ running, login, qr, transport }) => {

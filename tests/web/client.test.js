@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeBrowser } from '../../web/browser.js';
-import { parsePosition, sseParser } from '../../web/transports.js';
+import { parsePosition } from '../../web/reader.js';
+import { sseParser } from '../../web/sse.js';
 import { World, json, problem, settle } from './world.js';
 
 const STORY = ['status2', 'qr3', 'status4', 'qr5', 'status6', 'status7', 'success8'];

@@ -4,6 +4,7 @@
  * `node fake-server.js [port]`; faults by query on /fault, e.g. /fault?ws=hang&sse=held.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
@@ -21,18 +22,11 @@ const FILES = {
   '/phone/phone.js': 'phone.js',
   '/phone/phone.css': 'phone.css',
   [`${BASE}/login`]: 'login.html',
+  // Here each module is asked for by itself; the server joins them.
   ...Object.fromEntries(
-    [
-      'client.js',
-      'transports.js',
-      'lateness.js',
-      'browser.js',
-      'widget.js',
-      'widget-look.js',
-      'texts.js',
-      'login.js',
-      'page.css',
-    ].map((name) => [`${BASE}/${name}`, name]),
+    readdirSync(WEB)
+      .filter((name) => /\.(js|css)$/.test(name))
+      .map((name) => [`${BASE}/${name}`, name]),
   ),
 };
 /** The ready page is a template of the server's: its language, and no form. @param {string} page @param {URL} url */

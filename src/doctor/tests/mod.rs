@@ -261,11 +261,11 @@ async fn several_silent_addresses_cost_no_more_than_one() {
     let silent = [silent().await, silent().await, silent().await];
     let mut addresses: Vec<SocketAddr> = silent.iter().map(|(listener, _)| listener.local_addr().unwrap()).collect();
     let began = tokio::time::Instant::now();
-    let error = super::http::race(&addresses, Duration::from_secs(1)).await.unwrap_err().to_string();
+    let error = super::connect::race(&addresses, Duration::from_secs(1)).await.unwrap_err().to_string();
     assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
     assert!(addresses.iter().all(|address| error.contains(&address.to_string())), "{error}");
     let answers = TcpListener::bind("127.0.0.1:0").await.unwrap();
     addresses.push(answers.local_addr().unwrap());
-    let reached = super::http::race(&addresses, Duration::from_secs(5)).await.unwrap();
+    let reached = super::connect::race(&addresses, Duration::from_secs(5)).await.unwrap();
     assert_eq!(reached.peer_addr().unwrap(), addresses[3]);
 }

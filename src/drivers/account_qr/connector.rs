@@ -23,9 +23,9 @@ const USUAL_USER_AGENT: &str =
 
 pub struct Connector {
     pub endpoints: Endpoints,
-    roots: Roots,
+    pub roots: Roots,
     pub settings: Settings,
-    app_version: String,
+    pub app_version: String,
     pub give_up_after: Duration,
     pub clock: Clock,
     pub rng: Rng,
@@ -45,16 +45,9 @@ pub enum Trouble {
 }
 
 impl Connector {
-    pub fn new(
-        upstream: &config::Upstream,
-        login: &config::Login,
-        roots: Roots,
-        clock: Clock,
-        rng: Rng,
-        tasks: Tasks,
-        open_logins: OpenLogins,
-    ) -> Self {
-        let settings = Settings {
+    /// What is asked of a sign-in, and for how long.
+    pub fn settings(upstream: &config::Upstream, login: &config::Login) -> Settings {
+        Settings {
             password: match login.password {
                 config::PasswordPolicy::Refuse => PasswordPolicy::Refuse,
                 config::PasswordPolicy::Ask => PasswordPolicy::Ask,
@@ -62,19 +55,6 @@ impl Connector {
             poll_interval: login.poll_interval,
             answer_timeout: upstream.answer_timeout,
             logout_timeout: LOGOUT_TIME,
-        };
-        Self {
-            endpoints: Endpoints::new(upstream.endpoints.clone()),
-            roots,
-            settings,
-            app_version: upstream.app_version.clone(),
-            give_up_after: upstream.give_up_after,
-            clock,
-            rng,
-            tasks,
-            open_logins,
-            told: OncePerMinuteEach::default(),
-            unreadable: OncePerMinuteEach::default(),
         }
     }
 

@@ -8,6 +8,7 @@ mod runner;
 
 use crate::base::backoff::Backoff;
 use crate::base::clock::Clock;
+use crate::base::repeat::OncePerMinuteEach;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config;
@@ -17,7 +18,7 @@ use crate::max::session::{End, Logout, ProtocolSession};
 use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, EventSink, Failure, Identity, Outcome, Run,
 };
-use crate::upstream::Roots;
+use crate::upstream::{Endpoints, Roots};
 use connector::{Connector, Trouble};
 use metrics::counter;
 pub use open_logins::OpenLogins;
@@ -49,7 +50,19 @@ impl AccountQr {
         tasks: Tasks,
         open_logins: OpenLogins,
     ) -> Self {
-        Self(Arc::new(Connector::new(upstream, login, roots, clock, rng, tasks, open_logins)))
+        Self(Arc::new(Connector {
+            endpoints: Endpoints::new(upstream.endpoints.clone()),
+            roots,
+            settings: Connector::settings(upstream, login),
+            app_version: upstream.app_version.clone(),
+            give_up_after: upstream.give_up_after,
+            clock,
+            rng,
+            tasks,
+            open_logins,
+            told: OncePerMinuteEach::default(),
+            unreadable: OncePerMinuteEach::default(),
+        }))
     }
 }
 

@@ -26,14 +26,15 @@ use crate::probe::{
 use crate::transport::long_poll::{ACCEL, NOT_STORED};
 use crate::transport::probe_stream::{self, Plan, Shape};
 use crate::transport::stream_stats::StreamStats;
-use axum::extract::{ConnectInfo, State};
-use axum::response::Response;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Router, body::Body};
 use echo::Echoes;
 use futures_util::SinkExt as _;
-use http::Request;
 use http::header::{CACHE_CONTROL, COOKIE};
+use http::request::Parts;
+use http::{HeaderMap, Request};
 use ipnet::IpNet;
 use places::{Places, busy};
 use serde::Serialize;
@@ -91,31 +92,39 @@ impl Probes {
             .route(&format!("{base}{SOCKET_PATH}"), any(socket))
             .with_state(Arc::new(self))
     }
+}
 
-    /// Who asks, as far as limits go; an error once it asked too often.
-    fn asking<B>(&self, request: &Request<B>, peer: SocketAddr) -> Result<Network, Problem> {
-        let who = client_address(peer.ip(), request.headers(), &self.echoes.trusted_proxies);
-        let checked = self.asked.check(who.ip, 1, self.clock.monotonic());
-        checked.map(|()| subscriber(who.ip)).map_err(|_| busy())
+/// What every probe is asked with.
+struct Question {
+    probes: Arc<Probes>,
+    query: ProbeQuery,
+    nonce: String,
+    peer: SocketAddr,
+    /// Who asks, as far as limits go.
+    network: Network,
+}
+
+impl FromRequestParts<Arc<Probes>> for Question {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, probes: &Arc<Probes>) -> Result<Self, Response> {
+        let peer = ConnectInfo::<SocketAddr>::from_request_parts(parts, probes).await;
+        let ConnectInfo(peer) = peer.map_err(IntoResponse::into_response)?;
+        let query = StrictQuery::<ProbeQuery>::from_request_parts(parts, probes).await;
+        let StrictQuery(query) = query.map_err(IntoResponse::into_response)?;
+        let who = client_address(peer.ip(), &parts.headers, &probes.echoes.trusted_proxies);
+        let asked = probes.asked.check(who.ip, 1, probes.clock.monotonic());
+        asked.map_err(|_| busy().into_response())?;
+        if !query.has_valid_nonce() {
+            let why = format!("nonce must be 1 to {NONCE_MAX} letters, digits, - or _");
+            return Err(Problem::invalid(why).into_response());
+        }
+        let nonce = query.nonce.clone();
+        Ok(Self { probes: Arc::clone(probes), query, nonce, peer, network: subscriber(who.ip) })
     }
 }
 
-/// The query's nonce, if it is one.
-fn nonce(query: &ProbeQuery) -> Result<String, Problem> {
-    if query.has_valid_nonce() {
-        return Ok(query.nonce.clone());
-    }
-    Err(Problem::invalid(format!("nonce must be 1 to {NONCE_MAX} letters, digits, - or _")))
-}
-
-async fn echo(
-    State(probes): State<Arc<Probes>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    StrictQuery(query): StrictQuery<ProbeQuery>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let nonce = nonce(&query)?;
-    probes.asking(&request, peer)?;
+async fn echo(Question { probes, nonce, peer, .. }: Question, request: Request<Body>) -> Result<Response, Problem> {
     let echo = probes.echoes.of(&request, peer);
     let answer = EchoAnswer { nonce, unix_ms: probes.clock.unix_ms(), echo };
     let mut response = json(&answer);
@@ -123,14 +132,7 @@ async fn echo(
     Ok(response)
 }
 
-async fn stream(
-    State(probes): State<Arc<Probes>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    StrictQuery(query): StrictQuery<ProbeQuery>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let key = probes.asking(&request, peer)?;
-    let nonce = nonce(&query)?;
+async fn stream(Question { probes, query, nonce, network, .. }: Question) -> Result<Response, Problem> {
     let (plan, longest) = match query.hold {
         None => (Plan::Events, PROBE_TIME),
         Some(hold) => {
@@ -146,20 +148,13 @@ async fn stream(
     if size > SIZE_MAX {
         return Err(Problem::invalid(format!("size must be at most {SIZE_MAX} bytes")));
     }
-    let place = probes.places.take(key, longest)?;
+    let place = probes.places.take(network, longest)?;
     let shape = Shape { variant: query.variant.unwrap_or(ProbeVariant::All), plan, size };
     Ok(probe_stream::serve(shape, nonce, probes.clock.clone(), probes.rng.clone(), place))
 }
 
-async fn poll(
-    State(probes): State<Arc<Probes>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    StrictQuery(query): StrictQuery<ProbeQuery>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    let key = probes.asking(&request, peer)?;
-    let nonce = nonce(&query)?;
-    let _place = probes.places.take(key, PROBE_TIME)?;
+async fn poll(Question { probes, query, nonce, network, .. }: Question) -> Result<Response, Problem> {
+    let _place = probes.places.take(network, PROBE_TIME)?;
     sleep(Duration::from_millis(query.hold.unwrap_or(0)).min(LONG_POLL_WAIT)).await;
     let count = probes.count.fetch_add(1, Ordering::Relaxed);
     let mut response = json(&PollAnswer { nonce, count, unix_ms: probes.clock.unix_ms() });
@@ -172,15 +167,8 @@ async fn poll(
 }
 
 /// Says back what the visitor's own cookie says, under the headers of an answer about one visitor.
-async fn visitor(
-    State(probes): State<Arc<Probes>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    StrictQuery(query): StrictQuery<ProbeQuery>,
-    request: Request<Body>,
-) -> Result<Response, Problem> {
-    probes.asking(&request, peer)?;
-    let nonce = nonce(&query)?;
-    let cookies = request.headers().get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+async fn visitor(Question { nonce, .. }: Question, headers: HeaderMap) -> Result<Response, Problem> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let word = pairs.find(|(name, _)| *name == VISITOR_COOKIE).map(|(_, word)| word);
     let visitor = word.map(|word| word.chars().filter(char::is_ascii_alphanumeric).take(NONCE_MAX).collect());
@@ -191,13 +179,9 @@ async fn visitor(
 
 /// A WebSocket that says how its request arrived, then three timed messages; without an upgrade it says so.
 async fn socket(
-    State(probes): State<Arc<Probes>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    StrictQuery(query): StrictQuery<ProbeQuery>,
+    Question { probes, nonce, peer, network, .. }: Question,
     mut request: Request<Body>,
 ) -> Result<Response, Problem> {
-    let nonce = nonce(&query)?;
-    let key = probes.asking(&request, peer)?;
     let echo = probes.echoes.of(&request, peer);
     let refused = |why: &str, echo: &RequestEcho| {
         Problem::new(ProblemCode::UpgradeRequired, why)
@@ -207,7 +191,7 @@ async fn socket(
     let Some(asked) = websocket::upgrade_asked(&request) else {
         return Err(refused("echo says what arrived", &echo));
     };
-    let place = probes.places.take(key, PROBE_TIME)?;
+    let place = probes.places.take(network, PROBE_TIME)?;
     let (response, pending) = match accept(&mut request, asked) {
         Some(accepted) => accepted,
         None => return Err(refused("the connection cannot be upgraded", &echo)),

@@ -64,6 +64,7 @@ fn world(approved_after: u64) -> World {
         grace: Duration::from_secs(30),
         grace_phone: Duration::from_secs(30),
         max_active: 3,
+        max_active_total: 0,
         callback: "https://example.ru/callback".into(),
         texts: Texts::ours(),
     };
@@ -372,6 +373,7 @@ fn with_grace(world: &World, grace: u64, grace_phone: u64) -> Arc<Registry> {
         grace: Duration::from_secs(grace),
         grace_phone: Duration::from_secs(grace_phone),
         max_active: 3,
+        max_active_total: 0,
         callback: "https://example.ru/callback".into(),
         texts: Texts::ours(),
     };

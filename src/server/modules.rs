@@ -1,0 +1,137 @@
+//! Modules of `web/` joined into one answer: a visitor asks once, into however many files the source is divided.
+
+/// A file of `web/` and its text.
+#[derive(Clone, Copy)]
+pub struct Module {
+    #[cfg(test)]
+    pub name: &'static str,
+    pub text: &'static str,
+}
+
+macro_rules! modules {
+    ($($name:literal),* $(,)?) => {
+        &[$(Module {
+            #[cfg(test)]
+            name: $name,
+            text: include_str!(concat!("../../web/", $name)),
+        }),*]
+    };
+}
+
+/// What `/client.js` is made of; each is below those that it imports.
+pub const CLIENT: &[Module] = modules![
+    "answers.js",
+    "browser.js",
+    "failures.js",
+    "lateness.js",
+    "reader.js",
+    "waits.js",
+    "wire.js",
+    "page-lifecycle.js",
+    "pages.js",
+    "questions.js",
+    "sse.js",
+    "websocket.js",
+    "delivery.js",
+    "client.js",
+];
+
+/// What `/widget.js` has besides.
+pub const WIDGET: &[Module] = modules![
+    "widget-look.js",
+    "widget-elements.js",
+    "widget-drawing.js",
+    "widget-panel-view.js",
+    "widget-panel.js",
+    "widget-button.js",
+    "widget.js",
+];
+
+/// One after the other, without their imports. Only the last one exports.
+pub fn joined(modules: &[Module]) -> String {
+    let last = modules.len().saturating_sub(1);
+    let parts = modules.iter().enumerate().map(|(at, module)| without_imports(module.text, at == last));
+    parts.collect::<Vec<_>>().join("\n")
+}
+
+fn without_imports(text: &str, exports: bool) -> String {
+    let mut inside = false;
+    let mut kept = String::with_capacity(text.len());
+    for line in text.lines() {
+        // An import may have several lines, the last of which ends with a semicolon.
+        if inside || line.starts_with("import ") {
+            inside = !line.ends_with(';');
+            continue;
+        }
+        kept.push_str(if exports { line } else { line.strip_prefix("export ").unwrap_or(line) });
+        kept.push('\n');
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn answers() -> [Vec<Module>; 2] {
+        [CLIENT.to_vec(), [CLIENT, WIDGET].concat()]
+    }
+
+    /// Names that a text declares for all its lines.
+    fn declared(text: &str) -> Vec<&str> {
+        let words = ["export", "async", "const", "let", "class", "function"];
+        let lines = text.lines().filter(|line| words.iter().any(|word| line.starts_with(&format!("{word} "))));
+        lines.filter_map(|line| line.split([' ', '(', ';']).find(|word| !words.contains(word))).collect()
+    }
+
+    #[test]
+    fn a_module_stands_below_those_that_it_imports() {
+        for modules in answers() {
+            let mut above = BTreeSet::from(["texts.js"]);
+            for module in modules {
+                let sources = module.text.lines().filter_map(|line| line.strip_suffix("';")?.split_once("from './"));
+                for (_, imported) in sources {
+                    assert!(above.contains(imported), "{} imports {imported}, which is not above it", module.name);
+                }
+                above.insert(module.name);
+            }
+        }
+    }
+
+    #[test]
+    fn in_one_answer_no_two_modules_declare_the_same_name() {
+        for modules in answers() {
+            let text = joined(&modules);
+            let names = declared(&text);
+            assert!(names.len() > 40 && names.contains(&"startMaxAuth") && names.contains(&"sseParser"), "{names:?}");
+            let mut seen = BTreeSet::from(["TEXTS"]);
+            for name in names.into_iter().filter(|name| *name != "{") {
+                assert!(seen.insert(name), "{name} is declared twice");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_imports_nothing_and_exports_what_outsiders_use() {
+        let [client, widget] = answers().map(|modules| joined(&modules));
+        let exports = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| line.starts_with("export ")).map(str::to_owned).collect()
+        };
+        assert_eq!(exports(&client), ["export function startMaxAuth(onEvent, options = {}) {"]);
+        assert_eq!(exports(&widget), ["export { MaxAuthButton, MaxAuthPanel, adoptDrawing };"]);
+        for text in [client, widget] {
+            let imports = |line: &&str| line.starts_with("import ") || line.contains("await import(");
+            assert_eq!(text.lines().find(imports), None);
+        }
+    }
+
+    #[test]
+    fn an_import_of_several_lines_goes_whole() {
+        let module = Module {
+            name: "a.js",
+            text: "// a\nimport {\n  b,\n} from './b.js';\nimport { c } from './c.js';\nexport const a = b;\n",
+        };
+        assert_eq!(joined(&[module, module]), "// a\nconst a = b;\n\n// a\nexport const a = b;\n");
+    }
+}
