@@ -3,6 +3,7 @@
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod reader;
+mod store;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -15,6 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+pub use store::{Store, StoreKind};
 use toml::Value;
 use url::Url;
 
@@ -127,26 +129,6 @@ pub struct Session {
     pub phone: bool,
 }
 
-/// `store.kind`: where what must outlive a request is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StoreKind {
-    /// In this process, and nowhere when it ends.
-    Memory,
-    /// In one file, for one process.
-    File,
-}
-
-/// `[store]`: what must outlive the process.
-pub struct Store {
-    pub kind: StoreKind,
-    /// Somebody chose it.
-    pub kind_given: bool,
-    /// A directory that only we write.
-    pub path: PathBuf,
-    /// 32 random bytes; else they are made in `path`.
-    pub key_file: Option<PathBuf>,
-}
-
 /// `log.format`: lines for people, or JSON lines for programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
@@ -235,7 +217,7 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
     // Each section is read even when another failed: all errors are told at once.
     let (server, upstream, login) = (server(settings), upstream(settings), login(settings));
     let session = session(settings);
-    let store = store(settings);
+    let store = store::read(settings);
     let log = log(settings);
     let texts = texts(settings);
     Some(Config {
@@ -404,16 +386,6 @@ fn session(settings: &mut ConfigMerger) -> Option<Session> {
     let ttl = settings.read("session.ttl", value::positive_duration);
     let phone = settings.read("session.phone", value::flag);
     Some(Session { ttl: ttl?, phone: phone? })
-}
-
-fn store(settings: &mut ConfigMerger) -> Option<Store> {
-    let kinds = [("memory", StoreKind::Memory), ("file", StoreKind::File)];
-    let kind = settings.read("store.kind", |value| value::choice(value, &kinds));
-    let kind_given = settings.source("store.kind") != Some(&Source::Default);
-    let path =
-        settings.read("store.path", |value| value::optional_text(value)?.ok_or_else(|| "needs a directory".to_owned()));
-    let key_file = settings.read("store.key_file", value::optional_text);
-    Some(Store { kind: kind?, kind_given, path: path.map(PathBuf::from)?, key_file: key_file?.map(PathBuf::from) })
 }
 
 fn log(settings: &mut ConfigMerger) -> Option<Log> {

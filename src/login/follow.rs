@@ -132,13 +132,20 @@ impl Follower {
         let fence = match store.claim(log, Some(self.sharing.node.clone()), page.fence).await? {
             Claimed::Yes { fence } => fence,
             Claimed::No => return Ok(()),
-            Claimed::Gone => return Ok(self.lose(login)),
+            Claimed::Gone => {
+                self.lose(login);
+                return Ok(());
+            }
         };
         // Only now nobody else can write: what came last is read.
-        let Some(page) = store.read(log, None, Reader::Owner { fence }).await? else { return Ok(self.lose(login)) };
+        let Some(page) = store.read(log, None, Reader::Owner { fence }).await? else {
+            self.lose(login);
+            return Ok(());
+        };
         let browser = self.sharing.records(login.id).open_head(&page.head).and_then(Head::params);
         if page.fence != fence || !self.catch_up(login, &page) {
-            return Ok(self.lose(login));
+            self.lose(login);
+            return Ok(());
         }
         metrics::counter!("max_auth_logins_taken_over_total").increment(1);
         tracing::info!(login = login.id.short(), "login taken over; it gets a fresh code");
@@ -192,13 +199,15 @@ impl Follower {
             return Ok(());
         }
         let Some(page) = self.sharing.store.read(log, Some(newest), self.reader()).await? else {
-            return Ok(self.lose(login));
+            self.lose(login);
+            return Ok(());
         };
         if login.is_owned() {
             return Ok(());
         }
         if !self.catch_up(login, &page) {
-            return Ok(self.lose(login));
+            self.lose(login);
+            return Ok(());
         }
         if login.log.is_sealed() {
             self.retire(login);

@@ -10,6 +10,7 @@ use redb::{Database, Durability, ReadableDatabase as _, TableDefinition};
 use rustix::fs::fstatvfs;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -26,6 +27,9 @@ const CACHE: usize = 16 * 1024 * 1024;
 
 /// Free bytes of the volume below which nothing is written: a commit copies the pages that it touches.
 const RESERVE: u64 = 4 * 1024 * 1024;
+
+/// How a disk says that it takes no more.
+const NO_ROOM: [ErrorKind; 3] = [ErrorKind::StorageFull, ErrorKind::FileTooLarge, ErrorKind::QuotaExceeded];
 
 /// Rows by their keys; `None` is a row that goes.
 pub type Changes = HashMap<Key, Option<Row>>;
@@ -111,7 +115,12 @@ impl Disk {
         let written = write(&opened.database, changes);
         drop(opened);
         written.map_err(|error| {
-            let failed = Unavailable::Full(format!("{}: {error}", self.path().display()));
+            let failed = match &error {
+                redb::Error::Io(io) if NO_ROOM.contains(&io.kind()) => {
+                    Unavailable::Full(format!("{}: {error}", self.path().display()))
+                }
+                _ => self.wrong(&error),
+            };
             *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
             // For whoever reads; the next commit tries again.
             let _ = self.reopen();

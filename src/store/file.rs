@@ -92,7 +92,7 @@ impl FileStore {
             unsaved: Arc::clone(&unsaved),
             listeners: Arc::clone(&listeners),
             clock: clock.clone(),
-            failed: None,
+            full: None,
             retry_at: i64::MIN,
             sweep_at: i64::MIN,
             told: OncePerMinute::default(),
@@ -133,8 +133,8 @@ struct Writer {
     unsaved: Arc<Unsaved>,
     listeners: Arc<Listeners>,
     clock: Clock,
-    /// Why the last commit was not one.
-    failed: Option<Unavailable>,
+    /// There is no room, and what.
+    full: Option<Unavailable>,
     retry_at: i64,
     sweep_at: i64,
     told: OncePerMinute,
@@ -150,64 +150,62 @@ impl Writer {
 
     fn serve(&mut self, mut batch: Vec<Box<dyn Job>>) {
         let now = self.clock.unix_ms();
-        if self.failed.is_some() && self.retry_at <= now {
-            self.save(Changes::new(), now);
+        if self.full.is_some() && self.retry_at <= now {
+            _ = self.save(Changes::new(), now);
         }
-        let failed = self.failed.clone();
-        let refused = |job: &dyn Job| failed.clone().filter(|_| job.begins().is_some());
+        let full = self.full.is_some();
         let mut view =
             View { disk: &self.disk, unsaved: &self.unsaved, now, changed: Changes::new(), told: Vec::new() };
         for job in &mut batch {
-            if refused(&**job).is_none() {
+            if !full || job.begins().is_none() {
                 job.run(&mut view);
             }
         }
         let View { mut changed, told, .. } = view;
-        let mut lost = None;
+        // Where the file itself is away, nothing is promised.
+        let mut away = None;
         if !changed.is_empty() {
-            if self.failed.is_none() {
+            if !full {
                 self.sweep(&mut changed, now);
-                self.save(changed.clone(), now);
+                away = self.save(changed.clone(), now).err();
             }
-            if let Some(failed) = &self.failed {
-                // What did not begin leaves nothing behind.
+            if self.full.is_some() {
+                // What did not begin leaves nothing behind; what runs goes on in memory.
                 batch.iter().filter_map(|job| job.begins()).for_each(|log| _ = changed.remove(&log));
-                // Without room, what runs goes on in memory; where the file itself is away, nothing is promised.
-                lost = match failed {
-                    Unavailable::Full(_) => self.keep(changed).err(),
-                    Unavailable::OutOfReach(_) => Some(failed.clone()),
-                };
+                away = self.keep(changed).err();
             }
         }
         for job in batch {
-            let failed = self.failed.clone().filter(|_| job.begins().is_some());
-            job.finish(failed.or_else(|| lost.clone()).map_or(Ok(()), Err));
+            let full = self.full.clone().filter(|_| job.begins().is_some());
+            job.finish(full.or_else(|| away.clone()).map_or(Ok(()), Err));
         }
         for (node, log) in told {
             self.listeners.tell(&node, log);
         }
     }
 
-    /// Writes what is new and what could not be written before.
-    fn save(&mut self, mut changed: Changes, now: i64) {
-        let mut unsaved = self.unsaved.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, row) in unsaved.iter() {
+    /// Writes what is new and what could not be written before. The error is a file that is away; a full disk is remembered.
+    fn save(&mut self, mut changed: Changes, now: i64) -> Result<(), Unavailable> {
+        for (key, row) in self.unsaved.read().unwrap_or_else(PoisonError::into_inner).iter() {
             changed.entry(*key).or_insert_with(|| row.clone());
         }
-        match self.disk.commit(&changed) {
-            Ok(()) => {
-                unsaved.clear();
-                if self.failed.take().is_some() {
-                    tracing::info!("the store is on disk again");
-                }
+        let Err(failed) = self.disk.commit(&changed) else {
+            if self.full.take().is_some() {
+                self.unsaved.write().unwrap_or_else(PoisonError::into_inner).clear();
+                tracing::info!("the store is on disk again");
             }
-            Err(failed) => {
-                self.retry_at = now.saturating_add(RETRY);
-                if let Some(times) = self.told.due() {
-                    tracing::error!(times, "{failed}; new sign-ins are refused until that is mended");
-                }
-                self.failed = Some(failed);
+            return Ok(());
+        };
+        self.retry_at = now.saturating_add(RETRY);
+        if let Some(times) = self.told.due() {
+            tracing::error!(times, "{failed}; new sign-ins are refused until that is mended");
+        }
+        match failed {
+            Unavailable::Full(_) => {
+                self.full = Some(failed);
+                Ok(())
             }
+            Unavailable::OutOfReach(_) => Err(failed),
         }
     }
 
@@ -358,7 +356,7 @@ mod tests {
         let page = store.read(log, None, Reader::Nobody).await.unwrap().unwrap();
         assert_eq!((page.owner, page.newest), (Some(node), 1));
         let living = store.beat(next.clone(), life, 0, Bytes::new()).await.unwrap();
-        assert_eq!(living.into_iter().map(|member| member.node).collect::<Vec<_>>(), [next.clone()]);
+        assert!(living.len() == 1 && living[0].node == next, "{living:?}");
         assert_eq!(store.claim(log, Some(next), 1).await.unwrap(), Claimed::Yes { fence: 2 });
     }
 
@@ -393,7 +391,6 @@ mod tests {
         assert!(error.to_string().contains("was moved"), "{error}");
         assert!(store.get(ended).await.unwrap().is_none(), "what was not promised is not there");
         std::fs::rename(&moved, &path).unwrap();
-        tokio::time::sleep(Duration::from_millis(1100)).await;
         store.put(ended, "x".into(), life, When::Always).await.unwrap();
         store.begin(log, node, Bytes::new(), Vec::new(), life).await.unwrap();
         drop(store);

@@ -273,13 +273,13 @@ pub async fn the_living_are_those_who_beat(setup: Setup) {
         names.sort();
         names
     };
-    assert_eq!(names(store.beat(a.clone(), unit * 4, 3, bytes("note")).await.unwrap()), [a.clone()]);
+    assert_eq!(names(store.beat(a.clone(), unit * 4, 3, bytes("note")).await.unwrap()), vec![a.clone()]);
     let members = store.beat(b.clone(), unit * 40, 1, Bytes::new()).await.unwrap();
     let of_a = members.iter().find(|member| member.node == a).unwrap();
     assert_eq!((of_a.active, &of_a.note), (3, &bytes("note")));
     assert_eq!(names(members), [a.clone(), b.clone()]);
     setup.pass(unit * 5).await;
-    assert_eq!(names(store.beat(b.clone(), unit * 40, 1, Bytes::new()).await.unwrap()), [b.clone()], "a is late");
+    assert_eq!(names(store.beat(b.clone(), unit * 40, 1, Bytes::new()).await.unwrap()), vec![b.clone()], "a is late");
     store.beat(a.clone(), unit * 40, 0, Bytes::new()).await.unwrap();
     assert_eq!(names(store.beat(b.clone(), Duration::ZERO, 0, Bytes::new()).await.unwrap()), [a], "b left");
 }

@@ -2,14 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync, renameSync } from 'node:fs';
+import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { Jar } from '../harness/jar.mjs';
 import { BINARY } from '../harness/paths.mjs';
 import { freePort, run, tempFolder } from '../harness/process.mjs';
 import { environment, startEmulator, startServer } from '../harness/server.mjs';
-import { Cleanup, isProblem, signIn } from '../harness/story.mjs';
+import { Cleanup, isProblem, signIn, untilCode } from '../harness/story.mjs';
+import { eventually } from '../harness/time.mjs';
 import { Visitor } from '../harness/visitor.mjs';
 
 const cleanup = new Cleanup();
@@ -29,30 +30,42 @@ const logout = (visitor) => sameAt({ base: visitor.base }, visitor).request('/lo
 const isSignedIn = async (server, visitor) => (await sameAt(server, visitor).session()).status === 200;
 
 describe('a disk that is full', () => {
-  test('ends no session it cannot write down, and the server starts again', async () => {
+  test('takes no new login, lets those that run go on, and heals by itself', async () => {
     const state = tempFolder('state');
-    // A file that may not grow past 512 bytes fails as a full disk does, in the middle of a line; without the signal.
-    const server = await start({ state, shell: "trap '' XFSZ && ulimit -S -f 1" });
-    const visitors = [];
-    for (let number = 0; number < 20; number++) visitors.push(await visitorAt(server));
-    const answers = [];
-    for (const visitor of visitors.slice(0, 18)) answers.push(await logout(visitor));
-    const full = answers.findIndex(({ status }) => status !== 204);
-    assert.ok(full > 0, 'the disk never was full');
-    for (const answer of answers.slice(full)) {
-      isProblem(answer, 500, 'logout-failed');
-      assert.equal(answer.headers['set-cookie'], undefined, 'the visitor stays signed in, and so does the cookie');
+    const settings = { LOGIN_MAX_ACTIVE: '20000' };
+    const server = await start({ state, settings, shell: "trap '' XFSZ" });
+    const limit = (bytes) => execFileSync('prlimit', ['--pid', String(server.child.pid), `--fsize=${bytes}:unlimited`]);
+    const waiting = new Visitor(server.base);
+    const stream = await waiting.startWs();
+    const { track } = await untilCode(stream);
+    const signedIn = await visitorAt(server);
+    // A file that may not grow fails as a full disk does, in the middle of a write.
+    limit(statSync(join(state, 'store.redb')).size);
+    let refused;
+    for (let number = 0; number < 3000 && !refused; number++) {
+      const visitor = new Visitor(server.base);
+      const answer = await visitor.request('', { method: 'POST', json: { userAgent: visitor.userAgent } });
+      if (answer.status !== 200) refused = answer;
     }
-    execFileSync('prlimit', ['--pid', String(server.child.pid), '--fsize=unlimited:unlimited']);
-    for (const visitor of visitors.slice(18)) assert.equal((await logout(visitor)).status, 204, 'there is room again');
-    await server.stop();
+    assert.ok(refused, 'the disk never was full');
+    assert.ok(isProblem(refused, 503, 'store-full').retryAfter > 0);
+    assert.ok(refused.headers['retry-after']);
 
+    await emulator.approve(track);
+    const success = await stream.outcome();
+    assert.equal(success.event, 'success', 'what runs goes on');
+    assert.equal((await waiting.callback(success.data.token)).status, 303);
+    assert.equal((await waiting.session()).status, 200);
+    assert.equal((await logout(signedIn)).status, 204);
+    assert.ok(!(await isSignedIn(server, signedIn)));
+
+    limit('unlimited');
+    const healed = async () => (await new Visitor(server.base).startPage()).login;
+    await eventually(() => healed().catch(() => undefined), 'a new login');
+    await server.stop('SIGKILL');
     const again = await start({ state });
-    const expected = visitors.map((_, number) => number >= full && number < 18);
-    const found = [];
-    for (const visitor of visitors) found.push(await isSignedIn(again, visitor));
-    assert.deepEqual(found, expected, 'what was answered 204 is ended, and nothing else');
-    assert.equal((await logout(sameAt(again, visitors[full]))).status, 204);
+    assert.ok(!(await isSignedIn(again, signedIn)), 'ended while the disk was full');
+    assert.ok(await isSignedIn(again, waiting));
   });
 });
 
@@ -89,15 +102,21 @@ describe('a state folder', () => {
   });
 });
 
-test('one cookie again and again is one line', async () => {
-  const server = await start();
-  const visitor = await visitorAt(server);
-  const path = join(server.state, 'ended-sessions');
-  for (let round = 0; round < 5; round++) {
-    const answers = await Promise.all(Array.from({ length: 40 }, () => logout(visitor)));
-    assert.ok(answers.every(({ status }) => status === 204));
-  }
-  assert.equal(readFileSync(path, 'utf8').split('\n').filter(Boolean).length, 1);
+test('the list of ended sessions of an earlier version is taken over', async () => {
+  const state = tempFolder('state');
+  const first = await start({ state });
+  const visitor = await visitorAt(first);
+  await first.stop();
+  const later = Math.floor(Date.now() / 1000) + 3600;
+  writeFileSync(join(state, 'ended-sessions'), `${Buffer.alloc(16, 7).toString('base64url')} ${later}\n`);
+  const again = await start({ state });
+  assert.ok(await isSignedIn(again, visitor));
+  assert.ok(!existsSync(join(state, 'ended-sessions')));
+  await again.stop();
+  writeFileSync(join(state, 'ended-sessions'), 'garbage\n');
+  const refused = await run(BINARY, ['serve'], { env: environment({ STORE_PATH: state }), ms: 5000 });
+  assert.equal(refused.code, 2, refused.output);
+  assert.match(refused.output, /ended-sessions: line 1 is damaged/);
 });
 
 test('a cookie of somebody else that is not ASCII hides ours from nobody', async () => {
