@@ -34,4 +34,3 @@ pub(super) fn read(settings: &mut ConfigMerger) -> Option<Store> {
     let key_file = settings.read("store.key_file", value::optional_text);
     Some(Store { kind: kind?, kind_given, path: path.map(PathBuf::from)?, key_file: key_file?.map(PathBuf::from) })
 }
-

@@ -37,7 +37,10 @@ fn source() -> Vec<(String, String)> {
 }
 
 fn is_test(name: &str) -> bool {
-    name.contains("tests") || name.ends_with("properties.rs") || name.ends_with("fuzzing.rs") || name.ends_with("suite.rs")
+    name.contains("tests")
+        || name.ends_with("properties.rs")
+        || name.ends_with("fuzzing.rs")
+        || name.ends_with("suite.rs")
 }
 
 /// The part of a file before its inline tests.
