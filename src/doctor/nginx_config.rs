@@ -6,6 +6,10 @@ use std::rc::Rc;
 /// How deep blocks and includes may be nested; more is no configuration.
 pub const MAX_DEPTH: usize = 24;
 
+/// Directives that are read, includes in each of their places: the largest sites have some thousands; files that include
+/// themselves twice would have any number.
+const MAX_DIRECTIVES: usize = 100_000;
+
 /// One directive, with its block if it has one.
 #[derive(Clone, Debug)]
 pub struct Directive {
@@ -47,7 +51,8 @@ pub fn read(dump: &str, main_file: &str) -> Vec<Directive> {
     push(&mut files, &name, &text);
     let Some((main, root)) = files.first() else { return Vec::new() };
     let folder = main.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-    expand(root, &files, &folder, 0)
+    let mut left = MAX_DIRECTIVES;
+    expand(root, &files, &folder, 0, &mut left)
 }
 
 fn push(files: &mut Vec<(Rc<str>, Vec<Directive>)>, name: &Rc<str>, text: &str) {
@@ -57,23 +62,35 @@ fn push(files: &mut Vec<(Rc<str>, Vec<Directive>)>, name: &Rc<str>, text: &str) 
     }
 }
 
-fn expand(block: &[Directive], files: &[(Rc<str>, Vec<Directive>)], folder: &str, depth: usize) -> Vec<Directive> {
+/// `left`: how many directives may still be looked at.
+fn expand(
+    block: &[Directive],
+    files: &[(Rc<str>, Vec<Directive>)],
+    folder: &str,
+    depth: usize,
+    left: &mut usize,
+) -> Vec<Directive> {
     let mut out = Vec::new();
     if depth > MAX_DEPTH {
         return out;
     }
     for directive in block {
+        let Some(fewer) = left.checked_sub(1) else { return out };
+        *left = fewer;
         match (directive.is("include"), directive.arguments().first()) {
             (true, Some(pattern)) => {
                 let pattern = if pattern.starts_with('/') { pattern.clone() } else { format!("{folder}/{pattern}") };
                 for (_, included) in files.iter().filter(|(name, _)| glob(&pattern, name)) {
-                    out.extend(expand(included, files, folder, depth + 1));
+                    out.extend(expand(included, files, folder, depth + 1, left));
                 }
             }
             _ => {
-                let mut directive = directive.clone();
-                directive.block = expand(&directive.block, files, folder, depth + 1);
-                out.push(directive);
+                out.push(Directive {
+                    words: directive.words.clone(),
+                    file: Rc::clone(&directive.file),
+                    line: directive.line,
+                    block: expand(&directive.block, files, folder, depth + 1, left),
+                });
             }
         }
     }
@@ -82,15 +99,26 @@ fn expand(block: &[Directive], files: &[(Rc<str>, Vec<Directive>)], folder: &str
 
 /// `*` within one folder.
 fn glob(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, after)) => {
-            let Some(rest) = name.strip_prefix(before) else { return false };
-            (0..=rest.len())
-                .filter(|end| rest.is_char_boundary(*end) && !rest[..*end].contains('/'))
-                .any(|end| glob(after, &rest[end..]))
+    let (mut patterns, mut names) = (pattern.split('/'), name.split('/'));
+    loop {
+        match (patterns.next(), names.next()) {
+            (Some(pattern), Some(name)) if segment(pattern, name) => {}
+            (None, None) => return true,
+            _ => return false,
         }
     }
+}
+
+/// Each part between two stars at its first place: what a later place could match, the next star matches, too.
+fn segment(pattern: &str, name: &str) -> bool {
+    let Some((before, rest)) = pattern.split_once('*') else { return pattern == name };
+    let (middle, end) = rest.rsplit_once('*').map_or(("", rest), |(middle, end)| (middle, end));
+    let Some(mut name) = name.strip_prefix(before).and_then(|name| name.strip_suffix(end)) else { return false };
+    for part in middle.split('*') {
+        let Some((_, behind)) = name.split_once(part) else { return false };
+        name = behind;
+    }
+    true
 }
 
 enum Token {
@@ -240,6 +268,10 @@ mod tests {
             ("/*/b*", "/a/bc", true),
             ("/x*", "/a", false),
             ("/*", "/ё", true),
+            ("/a*b*c*d", "/a1b2c3d", true),
+            ("/a*b*c*d", "/a1c2b3d", false),
+            ("/a*ab", "/ab", false),
+            ("/*a*a*a*a*a*a*a*a*a*a*a*a*b", &format!("/{}", "a".repeat(200)), false),
         ] {
             assert_eq!(glob(pattern, name), fits, "{pattern} {name}");
         }
@@ -258,5 +290,7 @@ mod tests {
         assert!((MAX_DEPTH..=MAX_DEPTH + 2).contains(&level), "{level}");
         let endless = "# configuration file /a:\nx;\ninclude /a;\n";
         assert_eq!(shown(&read(endless, "f"), 0).lines().count(), MAX_DEPTH + 1);
+        let doubling = "# configuration file /a:\nx;\ninclude /a;\ninclude /a;\n";
+        assert!(shown(&read(doubling, "f"), 0).lines().count() <= MAX_DIRECTIVES);
     }
 }
