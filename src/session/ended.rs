@@ -326,18 +326,33 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (state, moved) = (directory.path().join("state"), directory.path().join("moved"));
         let ended = open(&state).unwrap();
+        ended.end(&session(3), LATER, 0).await.unwrap();
         fs::rename(&state, &moved).unwrap();
         let error = ended.end(&session(1), LATER, 0).await.unwrap_err().to_string();
         assert!(error.contains("was moved"), "{error}");
         assert!(!ended.contains(&session(1)));
-        assert_eq!(lines(&moved), 0, "undone");
+        assert_eq!(lines(&moved), 1, "undone, and no more than that");
         fs::create_dir(&state).unwrap();
         fs::write(state.join(NAME), "").unwrap();
         assert!(ended.end(&session(1), LATER, 0).await.is_err(), "another file in its place");
         fs::remove_dir_all(&state).unwrap();
         fs::rename(&moved, &state).unwrap();
         ended.end(&session(1), LATER, 0).await.unwrap();
-        assert!(reopened(&state, ended).contains(&session(1)));
+        let ended = reopened(&state, ended);
+        assert!(ended.contains(&session(1)) && ended.contains(&session(3)));
+    }
+
+    #[test]
+    fn a_list_says_what_still_counts_and_where_it_is_damaged() {
+        let mark = |number: u8| id::encode(&[number; size_of::<Mark>()]);
+        let lines = format!("{} 5\n{} 6\n{} 7\n", mark(1), mark(2), mark(3));
+        let Ok(list) = parse(&format!("{lines}{} 8", mark(4)), 5) else { panic!() };
+        let until: Vec<i64> = list.table.into_values().collect();
+        assert!(until.len() == 2 && until.contains(&6) && until.contains(&7), "{until:?}");
+        assert_eq!((list.over, list.whole), (1, lines.len()), "half a line does not count");
+        for damaged in ["x 9".to_owned(), mark(4), format!("{} x", mark(4)), format!("{}9", mark(4))] {
+            assert_eq!(parse(&format!("{lines}{damaged}\n"), 5).err(), Some(4), "{damaged}");
+        }
     }
 
     #[test]
