@@ -181,3 +181,28 @@ fn transport(round: &ProbeRound, verdicts: &[Verdict], offset: i64) -> (Delivery
     let page = round.post.as_ref().map(|post| post.since_connect_ms);
     if round.pages.is_delivered() { (DeliveryMode::LongPoll, page) } else { (DeliveryMode::None, None) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::RequestEcho;
+
+    #[test]
+    fn a_message_is_late_by_its_delay_without_what_the_clocks_differ() {
+        for (sent, arrived, offset, late) in [
+            (100, 700, 0, true),
+            (100, 699, 0, false),
+            (100, 8_699, 8_000, false),
+            (100, 8_700, 8_000, true),
+            (9_000, 1_599, -8_000, false),
+            (9_000, 1_600, -8_000, true),
+        ] {
+            let echo = Box::new(RequestEcho::default());
+            let socket = WebSocketObservation::Live { echo, first_ms: 4, sent, arrived };
+            let found = socket_late(&socket, offset, UNKNOWN);
+            let told = late.then_some("messages of the WebSocket came 0.6 s after they were sent");
+            assert_eq!(found.as_ref().map(|found| found.evidence.as_str()), told, "{sent} {arrived} {offset}");
+        }
+        assert!(socket_late(&WebSocketObservation::Hung, 0, UNKNOWN).is_none());
+    }
+}

@@ -55,6 +55,40 @@ mod tests {
         assert!(svg.len() < 4096, "{} bytes", svg.len());
     }
 
+    /// Where each stroke lies, read as a browser reads the path: `M` is absolute, `m` counts from where the pen is.
+    #[test]
+    fn every_module_lies_in_its_place_within_the_quiet_zone() {
+        let code = QRBuilder::new(LINK).ecl(ECL::M).build().unwrap();
+        let svg = svg(LINK).unwrap();
+        let side = code.size + 8;
+        let frame = format!("viewBox=\"0 0 {side} {side}\"");
+        assert!(svg.contains(&frame) && svg.contains(&format!("d=\"M0 0h{side}v{side}H0z\"")), "{svg}");
+        let path = svg.rsplit_once("d=\"").unwrap().1.split_once('"').unwrap().0;
+        let mut drawn = vec![vec![false; side]; side];
+        for line in path.split('M').skip(1) {
+            let (mut column, mut row) = (0, 0);
+            for (at, stroke) in line.split('m').enumerate() {
+                let (start, run) = stroke.split_once('h').unwrap();
+                let (x, y) = start.split_once(' ').unwrap();
+                let x: usize = x.parse().unwrap();
+                match at {
+                    0 => (column, row) = (x, y.strip_suffix(".5").unwrap().parse().unwrap()),
+                    _ => column += x,
+                }
+                let end = column + run.parse::<usize>().unwrap();
+                drawn[row][column..end].fill(true);
+                column = end;
+            }
+        }
+        for (row, modules) in drawn.iter().enumerate() {
+            for (column, drawn) in modules.iter().enumerate() {
+                let inside = (4..side - 4).contains(&row) && (4..side - 4).contains(&column);
+                let dark = inside && code[row - 4][column - 4].value();
+                assert_eq!(*drawn, dark, "row {row}, column {column}");
+            }
+        }
+    }
+
     #[test]
     fn a_text_that_fits_no_code_is_refused() {
         assert!(svg(&"x".repeat(5000)).is_none());

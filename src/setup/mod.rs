@@ -258,6 +258,39 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_stands_behind_its_line_where_there_is_room() {
+        let shown = |indent: usize, line: usize, why: usize, behind: bool| {
+            let (indent, mut out) = (" ".repeat(indent), String::new());
+            write_line(&mut out, &indent, &"x".repeat(line), &"y".repeat(why), behind, &[]);
+            let comment = "y".repeat(why);
+            match out.lines().collect::<Vec<_>>().as_slice() {
+                [one] => one.find("# ").map_or("none".to_owned(), |at| format!("behind, at {at}")),
+                [above, _] if *above == format!("{indent}# {comment}") => "above".to_owned(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let room = WIDTH - COMMENT_AT - 2;
+        for (indent, line, why, behind, expected) in [
+            (4, 10, 20, true, format!("behind, at {COMMENT_AT}")),
+            (4, 10, 20, false, "above".to_owned()),
+            (4, 10, 0, true, "none".to_owned()),
+            (4, 10, room, true, format!("behind, at {COMMENT_AT}")),
+            (4, 10, room + 1, true, "above".to_owned()),
+            (4, COMMENT_AT - 5, 5, true, format!("behind, at {COMMENT_AT}")),
+            (4, COMMENT_AT - 4, 5, true, format!("behind, at {}", COMMENT_AT + 4)),
+            (4, COMMENT_AT, 5, true, format!("behind, at {}", COMMENT_AT + 8)),
+            (4, COMMENT_AT, room - 4, true, format!("behind, at {}", COMMENT_AT + 8)),
+            (4, COMMENT_AT, room - 3, true, "above".to_owned()),
+        ] {
+            assert_eq!(shown(indent, line, why, behind), expected, "{indent} {line} {why} {behind}");
+        }
+        let mut out = String::new();
+        write_line(&mut out, "  ", "a {\n}", "why", true, &[]);
+        write_line(&mut out, "  ", "", "", true, &[]);
+        assert_eq!(out, "  # why\n  a {\n  }\n\n");
+    }
+
+    #[test]
     fn nginx_listens_on_ipv6_too_unless_told_an_address() {
         for target in ["nginx", "nginx-outer"] {
             let text = file(target, &options()).unwrap();

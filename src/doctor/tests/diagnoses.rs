@@ -240,6 +240,35 @@ fn streams() {
     assert_snapshot("doctor/snapshots/streams.txt", &told(cases));
 }
 
+/// Each threshold of the streams' tables, at it and one millisecond beside it.
+#[test]
+fn streams_at_the_edges() {
+    let head = |ms: i64| {
+        let mut look = Look::new().streams("BBBBBLL").nginx().server("nginx").encoded();
+        look.round.columns[0].head_ms = ms;
+        look
+    };
+    let late = |ms: i64| {
+        Look::new().round(|round| round.columns = vec![StreamObservation::with_delays([ms + 1, ms, ms + 2]); 7])
+    };
+    let alone = |ms: i64| {
+        let quiet = StreamObservation::with_delays([ms, ms, ms]);
+        Look::new().streams("LTTLLLL").encoded().round(|round| round.quiet = Some(quiet))
+    };
+    let real = |letters: &str| Look::new().round(|round| round.real = letters.chars().map(stream).collect());
+    let cases = vec![
+        ("a head just at once", head(249)),
+        ("a head just not at once", head(250)),
+        ("live enough", late(149)),
+        ("just what the kernel holds", late(150)),
+        ("silence is late by the same", alone(151)),
+        ("silence is less late", alone(150)),
+        ("most of what the kernel holds", late(258)),
+        ("small ones live, those of real size together", real("BB")),
+    ];
+    assert_snapshot("doctor/snapshots/streams_at_the_edges.txt", &told(cases));
+}
+
 #[test]
 fn everything_else() {
     let socket = |socket: WebSocketObservation| Look::new().round(|round| round.socket = socket);

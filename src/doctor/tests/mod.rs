@@ -233,6 +233,36 @@ async fn one_worker_is_told_as_such_and_soon() {
     assert!(report.duration_ms < 5000, "{}", report.duration_ms);
 }
 
+/// Passes everything on as it comes, but ends what is held after a second, whether something is sent or not.
+async fn ends_what_is_held(listener: TcpListener, server: SocketAddr, tasks: Tasks) {
+    while let Ok((mut visitor, _)) = listener.accept().await {
+        tasks.spawn("middle", async move {
+            let mut head = Vec::new();
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                if visitor.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            let life = if String::from_utf8_lossy(&head).contains("hold=") { 1 } else { 60 };
+            let mut upstream = TcpStream::connect(server).await.unwrap();
+            upstream.write_all(&head).await.unwrap();
+            let passed_on = tokio::io::copy_bidirectional(&mut visitor, &mut upstream);
+            let _ = timeout(Duration::from_secs(life), passed_on).await;
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_ends_even_what_is_not_silent_is_named() {
+    let tasks = Tasks::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let middle = listener.local_addr().unwrap();
+    let server = serve(&tasks, Some(middle)).await;
+    tasks.spawn("middle", ends_what_is_held(listener, server, tasks.clone()));
+    let report = doctor(&tasks, middle).await;
+    assert!(codes(&report).contains(&"fault:total-timeout".to_owned()), "{}", report.text(false, Lang::En));
+}
+
 /// Each code has its heading, and each heading its code.
 #[test]
 fn the_troubleshooting_page_has_a_heading_per_code() {

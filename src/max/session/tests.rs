@@ -294,6 +294,23 @@ fn pings_go_both_ways() {
     assert_eq!(story.session.deadline(), Some(Duration::from_secs(60)));
 }
 
+/// Only a greeting that was not understood speaks of the wrong dialect; what comes later may be anything.
+#[test]
+fn noise_without_a_head_ends_only_a_greeting() {
+    let unreadable = |story: &mut Story| story.session.on_unreadable(None, now(story.mono));
+    let mut story = Story::begin(SETTINGS);
+    unreadable(story.expect(6));
+    assert_eq!(story.ended(), End::Lost { why: Lost::Unreadable { opcode: Opcode::SESSION_INIT } });
+
+    let mut story = Story::begin(SETTINGS);
+    story.expect(6).answer(json!({})).expect(288);
+    unreadable(&mut story);
+    story.quiet().answer(code(5000, 120_000)).quiet();
+    unreadable(&mut story);
+    story.quiet().after(5000).expect(289);
+    assert!(story.end.is_none());
+}
+
 #[test]
 fn refusals_of_max_end_the_session() {
     let mut story = Story::begin(SETTINGS);

@@ -27,7 +27,15 @@ fn codes_have_kinds() {
     ] {
         assert_eq!(kind(code), expected, "{code}");
     }
-    assert!(Refusal::from_code("too.many.requests").retry_after.is_some());
+    for (code, waits) in [
+        ("too.many.requests", true),
+        ("io.exception", true),
+        ("track.not.found", false),
+        ("login.blocked", false),
+        ("something.new", false),
+    ] {
+        assert_eq!(Refusal::from_code(code).retry_after.is_some(), waits, "{code}");
+    }
     assert!(!Refusal::from_code("qr_login.disabled").retry);
 }
 
