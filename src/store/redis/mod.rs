@@ -1,10 +1,10 @@
 //! Records in Redis (6.2 or newer) or Valkey, for many nodes. One key for each record, one script for each verb that is more
 //! than one command. What a user of its own needs, as an ACL:
 //!
-//! `resetkeys ~max-auth:* resetchannels &max-auth:* -@all +hello +auth +ping +select +role +get +set +getdel +del +exists
-//! +hset +hget +hmget +hgetall +hdel +hstrlen +pexpire +pexpireat +pttl +time +eval +evalsha +publish +subscribe`
+//! `resetkeys ~max-auth:* resetchannels &max-auth:* -@all +hello +auth +ping +select +role +get +set +getdel +del +hset +hget
+//! +hmget +hgetall +hdel +hstrlen +pexpire +pexpireat +pttl +time +eval +evalsha +publish +subscribe`
 //!
-//! and in a cluster `+cluster|slots +cluster|shards +cluster|nodes +readonly +asking`.
+//! and in a cluster `+cluster|slots +cluster|shards +readonly +asking`.
 
 mod connector;
 mod key_text;
