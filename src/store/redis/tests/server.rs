@@ -173,7 +173,7 @@ async fn pass(
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = tokio::select! {
-            _ = frozen.wait_for(|frozen| frozen.contains(&number)) => std::future::pending().await,
+            () = async { drop(frozen.wait_for(|frozen| frozen.contains(&number)).await) } => return std::future::pending().await,
             read = from.read(&mut buffer) => read,
         };
         let Ok(count) = read else { return };
