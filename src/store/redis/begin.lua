@@ -5,8 +5,8 @@ for at = 1, count do
   fields[2 * at - 1], fields[2 * at] = at, record
   bytes = bytes + #record
 end
--- The same again after an answer that was lost.
-redis.call('DEL', log)
+-- The same again after an answer that was lost. Only then: after a DEL, Redis would let a script write without memory.
+if redis.call('HGET', log, 'f') then redis.call('DEL', log) end
 redis.call('HSET', log, 'o', ARGV[2], 'f', 1, 'n', count, 'a', 1, 'b', bytes, 'h', ARGV[4], unpack(fields))
 redis.call('PEXPIRE', log, ARGV[3])
 return 1

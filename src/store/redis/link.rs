@@ -239,19 +239,27 @@ impl Keeper {
     }
 }
 
-/// Whether another connection may do better. A server that only reads was the master once: who is it now?
-fn is_lost(error: &RedisError) -> bool {
-    let text = error.to_string();
-    error.is_unrecoverable_error()
-        || (error.is_io_error() && !error.is_timeout())
-        || ["READONLY", "MASTERDOWN", "NOAUTH"].iter().any(|word| text.contains(word))
+/// As Redis said it: its code, and the rest. Errors of scripts carry them inside, in ways that differ from version to
+/// version.
+fn said(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        _ => error.to_string(),
+    }
 }
 
-/// Errors of scripts carry the word inside, in ways that differ from version to version.
+/// Whether another connection may do better. A server that only reads was the master once: who is it now?
+fn is_lost(error: &RedisError) -> bool {
+    let said = said(error);
+    error.is_unrecoverable_error()
+        || (error.is_io_error() && !error.is_timeout())
+        || ["READONLY", "MASTERDOWN", "NOAUTH"].iter().any(|code| said.contains(code))
+}
+
 fn unavailable(error: &RedisError) -> Unavailable {
-    let text = error.to_string();
-    if text.contains("OOM command not allowed") {
+    let said = said(error);
+    if said.contains("OOM command not allowed") {
         return Unavailable::Full("Redis has no memory left; raise maxmemory".to_owned());
     }
-    Unavailable::OutOfReach(text)
+    Unavailable::OutOfReach(said)
 }

@@ -48,11 +48,30 @@ impl Server {
         server
     }
 
+    /// One that watches over this master, by the name `main`, and decides alone.
+    pub async fn sentinel(master: u16) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = format!(
+            "sentinel monitor main 127.0.0.1 {master} 1\nsentinel down-after-milliseconds main 500\n\
+             sentinel failover-timeout main 3000\n"
+        );
+        std::fs::write(folder.path().join("sentinel.conf"), settings).unwrap();
+        let mut server = Self { child: None, folder, port: free_port(), settings: words("--sentinel") };
+        server.again().await;
+        server
+    }
+
     /// On the same port and folder; the later settings win.
     pub async fn again(&mut self) {
         let port = self.port.to_string();
         let mut command = Command::new("sh");
-        command.args(["-c", WRAPPER, "sh", "--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        command.args(["-c", WRAPPER, "sh"]);
+        if self.settings.iter().any(|word| word == "--sentinel") {
+            command.arg("sentinel.conf");
+        } else {
+            command.args(["--save", "", "--appendonly", "no"]);
+        }
+        command.args(["--port", &port, "--bind", "127.0.0.1"]);
         command.args(&self.settings).current_dir(self.folder.path());
         self.child = Some(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         for _ in 0..500 {
