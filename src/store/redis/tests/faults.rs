@@ -138,6 +138,18 @@ async fn a_replica_that_lagged_and_was_promoted_is_seen() {
 }
 
 #[tokio::test]
+async fn a_server_that_only_reads_is_left_for_the_next() {
+    let master = Server::start("").await;
+    let replica = Server::start(&format!("--replicaof 127.0.0.1 {}", master.port)).await;
+    let way = Relay::start(replica.port).await;
+    let store = connected(&way.address()).await;
+    let put = store.put(key(Space::Ended), "x".into(), LONG, When::Always).await;
+    assert!(matches!(put, Err(Unavailable::OutOfReach(_))), "{put:?}");
+    way.point(master.port);
+    answers(&store).await;
+}
+
+#[tokio::test]
 async fn a_subscription_over_a_dead_way_is_made_anew() {
     let server = Server::start("").await;
     let way = Relay::start(server.port).await;

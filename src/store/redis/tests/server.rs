@@ -172,9 +172,14 @@ impl Relay {
         self.frozen.send_modify(|frozen| frozen.push(number));
     }
 
-    /// What comes from now on goes elsewhere; what is open ends.
-    pub fn turn(&self, target: u16) {
+    /// What comes from now on goes elsewhere.
+    pub fn point(&self, target: u16) {
         self.target.store(target, Ordering::SeqCst);
+    }
+
+    /// The same, and what is open ends.
+    pub fn turn(&self, target: u16) {
+        self.point(target);
         self.cut.send_modify(|times| *times += 1);
     }
 
