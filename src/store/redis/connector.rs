@@ -167,4 +167,6 @@ impl Connector {
 pub fn refused(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::AuthenticationFailed
         || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"))
+        // Of a cluster it is one error among others.
+        || error.to_string().contains("WRONGPASS")
 }

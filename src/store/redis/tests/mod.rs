@@ -91,4 +91,13 @@ mod three {
     }
 
     crate::store_suite!(tokio::test, setup);
+
+    #[tokio::test]
+    async fn whoever_is_refused_is_told_so_without_the_password() {
+        setup().await;
+        let wrong = format!("redis+cluster://max:other@127.0.0.1:{}", SERVERS.get().unwrap()[1].port);
+        let error = RedisStore::connect(&wrong, RedisOptions::default(), Tasks::new(), Rng::system()).await.err();
+        let error = error.unwrap().to_string();
+        assert!(error.contains("refuses us") && !error.contains("other"), "{error}");
+    }
 }
