@@ -2,10 +2,13 @@
 
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
 use crate::config::{self, StoreKind};
 use crate::login::Nodes;
 use crate::session::EndedBefore;
-use crate::store::{FileStore, Folder, FolderError, MemoryStore, Seals, Store};
+use crate::store::{
+    FileStore, Folder, FolderError, MemoryStore, RedisError, RedisOptions, RedisStore, Seals, Store,
+};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -29,8 +32,10 @@ pub enum KeptError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// What was configured cannot be right.
-    #[error("store.key_file: {0}")]
+    #[error("{0}")]
     Key(String),
+    #[error("store.url: {0}")]
+    Redis(#[from] RedisError),
 }
 
 impl Kept {
@@ -56,17 +61,27 @@ impl Kept {
                 before.take_over(&folder, &store, clock.unix_seconds()).await?;
                 Self::with(Arc::new(store), Some(Nodes::One), &key, rng)
             }
+            StoreKind::Redis => {
+                let missing = |key: &str| KeptError::Key(format!("{key} is needed with store.kind = \"redis\""));
+                let key = given.ok_or_else(|| missing("store.key_file"))?;
+                let url = settings.url.as_ref().ok_or_else(|| missing("store.url"))?;
+                let trusted = settings.ca_file.as_deref().map(read_certificates).transpose()?;
+                let options = RedisOptions { prefix: settings.prefix.clone(), trusted, ..RedisOptions::default() };
+                // Its tasks outlive those of logins, which end by writing.
+                let store = RedisStore::connect(url.expose(), options, Tasks::new(), rng.clone()).await?;
+                Self::with(Arc::new(store), Some(Nodes::Many), &key, rng)
+            }
         }
     }
 
     fn with(store: Arc<dyn Store>, nodes: Option<Nodes>, key: &[u8; 32], rng: &Rng) -> Result<Self, KeptError> {
-        let seals = Seals::new(key, rng).ok_or_else(|| KeptError::Key("is no key".to_owned()))?;
+        let seals = Seals::new(key, rng).ok_or_else(|| KeptError::Key("store.key_file: is no key".to_owned()))?;
         Ok(Self { store, seals, nodes })
     }
 }
 
 fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeptError> {
-    let wrong = |why: String| KeptError::Key(format!("{}: {why}", path.display()));
+    let wrong = |why: String| KeptError::Key(format!("store.key_file: {}: {why}", path.display()));
     let mut bytes = Zeroizing::new(Vec::with_capacity(33));
     let file = File::open(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     // One more than fits tells a longer file; a device without an end is not read for ever.
@@ -75,4 +90,8 @@ fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeptError> {
     let length = if bytes.len() > 32 { "more than 32".to_owned() } else { bytes.len().to_string() };
     key.map(Zeroizing::new)
         .map_err(|_| wrong(format!("has {length} bytes; 32 random ones are needed (head -c 32 /dev/urandom > FILE)")))
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<u8>, KeptError> {
+    std::fs::read(path).map_err(|error| KeptError::Key(format!("store.ca_file: {}: cannot be read: {error}", path.display())))
 }

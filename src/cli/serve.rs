@@ -87,10 +87,10 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
     }
     let kept = Kept::open(&config.store, &clock, &rng).await.map_err(|error| match error {
         KeptError::Key(_) => CliError::No(error.to_string()),
-        KeptError::Folder(_) => cannot_run(&error),
+        KeptError::Folder(_) | KeptError::Redis(_) => cannot_run(&error),
     })?;
     let open_logins = match config.store.kind {
-        StoreKind::Memory => OpenLogins::default(),
+        StoreKind::Memory | StoreKind::Redis => OpenLogins::default(),
         StoreKind::File => open_logins(&config.store.path)?,
     };
     let (held, tasks_of_app) = (open_logins.clone(), tasks.clone());

@@ -13,6 +13,12 @@ const HINTS: usize = 4096;
 pub struct Hints(mpsc::Receiver<Key>);
 
 impl Hints {
+    /// With where they come from.
+    pub fn channel() -> (mpsc::Sender<Key>, Self) {
+        let (sender, receiver) = mpsc::channel(HINTS);
+        (sender, Self(receiver))
+    }
+
     /// `None` once there is no store any more.
     pub async fn next(&mut self) -> Option<Key> {
         self.0.recv().await
@@ -26,9 +32,9 @@ pub struct Listeners(Mutex<HashMap<NodeName, mpsc::Sender<Key>>>);
 impl Listeners {
     /// The last one who asks for a node hears.
     pub fn add(&self, node: &NodeName) -> Hints {
-        let (sender, receiver) = mpsc::channel(HINTS);
+        let (sender, hints) = Hints::channel();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone(), sender);
-        Hints(receiver)
+        hints
     }
 
     pub fn tell(&self, node: &NodeName, log: Key) {

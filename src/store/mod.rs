@@ -7,12 +7,14 @@ mod folder;
 mod hints;
 mod key;
 mod memory;
+mod redis;
 mod row;
 mod rules;
 mod seal;
 #[cfg(test)]
 pub mod suite;
 
+pub use self::redis::{RedisError, RedisOptions, RedisStore};
 pub use file::FileStore;
 pub use folder::{Folder, FolderError};
 pub use hints::Hints;

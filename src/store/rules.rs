@@ -39,7 +39,8 @@ fn after(now: i64, ttl: Duration) -> i64 {
     now.saturating_add(millis(ttl))
 }
 
-fn fits(value: &Bytes) -> Result<(), Unavailable> {
+/// Refuses what is too large.
+pub fn fits(value: &Bytes) -> Result<(), Unavailable> {
     if value.len() > VALUE_BYTES {
         return Err(Unavailable::Full(format!("a value has {} bytes; {VALUE_BYTES} at most", value.len())));
     }

@@ -241,6 +241,8 @@ pub async fn a_reader_elsewhere_is_known_and_told(setup: Setup) {
     let store = &*setup.store;
     let (owner, other) = (node("a"), node("b"));
     let (mut to_owner, mut to_other) = (store.hints(&owner), store.hints(&other));
+    // Listening begins a moment later.
+    setup.pass(setup.unit * 3).await;
     let log = begun(store, &owner).await;
     let life = setup.unit * 6;
     let seen = |page: Option<LogPage>| page.unwrap().read_elsewhere;

@@ -1,0 +1,67 @@
+//! What a login costs Redis. docs/storage.md has these figures.
+
+use super::server::Server;
+use super::*;
+use tokio::time::Instant;
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// A number of INFO.
+fn figure(info: &str, name: &str) -> u64 {
+    let line = info.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.trim_start_matches(':').trim().parse().ok()).unwrap_or(0)
+}
+
+/// Commands that came over the wire, and those that scripts ran.
+fn commands(info: &str) -> Vec<(String, u64)> {
+    let lines = info.lines().filter_map(|line| line.strip_prefix("cmdstat_"));
+    lines
+        .filter_map(|line| {
+            let (name, rest) = line.split_once(":calls=")?;
+            Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_login_costs_nine_commands_and_few_bytes() {
+    let server = Server::start("").await;
+    let store = connected(&server.address()).await;
+    let key = |space| Key::of(space, &[&Rng::system().bytes::<16>()]);
+    let node = NodeName::new("node-1", &Rng::system());
+    let record = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
+    let append = |after, bytes, seal| Append { fence: 1, after, records: vec![record(bytes)], seal };
+    // As events are: a drawn code is the largest.
+    let login = async || {
+        let (log, grant) = (key(Space::Login), key(Space::Grant));
+        store.begin(log, node.clone(), record(400), vec![record(150)], LONG).await.unwrap();
+        for (after, bytes) in [(1, 700), (2, 150), (3, 150), (4, 150)] {
+            assert_eq!(store.append(log, append(after, bytes, None)).await.unwrap(), Appended::Stored);
+        }
+        store.read(log, Some(5), Reader::Owner { fence: 1 }).await.unwrap();
+        store.put(grant, record(600), LONG, When::Always).await.unwrap();
+        assert_eq!(store.append(log, append(5, 300, Some(LONG))).await.unwrap(), Appended::Stored);
+        assert!(store.take(grant).await.unwrap().is_some());
+    };
+    login().await;
+    let times = 200;
+    let before = server.ask("INFO all");
+    server.ask("CONFIG RESETSTAT");
+    let since = Instant::now();
+    for _ in 0..times {
+        login().await;
+    }
+    let time = since.elapsed() / times;
+    let info = server.ask("INFO all");
+    let wire: u64 = commands(&info)
+        .iter()
+        .filter(|(name, _)| ["evalsha", "eval", "set", "getdel"].contains(&name.as_str()))
+        .map(|(_, calls)| calls)
+        .sum();
+    let received = figure(&info, "total_net_input_bytes") / u64::from(times);
+    let sent = figure(&info, "total_net_output_bytes") / u64::from(times);
+    let kept = (figure(&info, "used_memory") - figure(&before, "used_memory")) / u64::from(times);
+    let told = format!("{wire} calls, {received} in, {sent} out, {kept} kept, {time:?}: {:?}", commands(&info));
+    assert_eq!(wire, u64::from(times) * 9, "{told}");
+    assert!(received < 4_700 && sent < 900 && kept < 3_500, "{told}");
+}
