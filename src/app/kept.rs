@@ -6,9 +6,7 @@ use crate::base::tasks::Tasks;
 use crate::config::{self, StoreKind};
 use crate::login::Nodes;
 use crate::session::EndedBefore;
-use crate::store::{
-    FileStore, Folder, FolderError, MemoryStore, RedisError, RedisOptions, RedisStore, Seals, Store,
-};
+use crate::store::{FileStore, Folder, FolderError, MemoryStore, RedisError, RedisOptions, RedisStore, Seals, Store};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -93,5 +91,6 @@ fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeptError> {
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<u8>, KeptError> {
-    std::fs::read(path).map_err(|error| KeptError::Key(format!("store.ca_file: {}: cannot be read: {error}", path.display())))
+    std::fs::read(path)
+        .map_err(|error| KeptError::Key(format!("store.ca_file: {}: cannot be read: {error}", path.display())))
 }

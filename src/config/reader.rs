@@ -221,10 +221,20 @@ impl ConfigMerger {
                 text += &format!("{gap}[{section}]\n");
                 current = section;
             }
-            text += &format!("{key} = {}  # {}\n", entry.value, entry.source);
+            text += &format!("{key} = {}  # {}\n", without_password(&entry.value), entry.source);
         }
         text
     }
+}
+
+/// An address is shown without what stands between its scheme and its host.
+fn without_password(value: &Value) -> Value {
+    let hidden = value.as_str().and_then(|text| {
+        let (scheme, rest) = text.split_once("://")?;
+        let (_, host) = rest.rsplit_once('@')?;
+        Some(Value::String(format!("{scheme}://***@{host}")))
+    });
+    hidden.unwrap_or_else(|| value.clone())
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

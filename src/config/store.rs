@@ -43,7 +43,8 @@ pub(super) fn read(settings: &mut ConfigMerger) -> Option<Store> {
     let url = settings.read("store.url", value::optional_text);
     let prefix = settings.read("store.prefix", |value| {
         let prefix = value::text(value)?;
-        let fine = prefix.len() <= 32 && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-._".contains(&byte));
+        let fine =
+            prefix.len() <= 32 && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-._".contains(&byte));
         if fine { Ok(prefix) } else { Err(format!("{prefix:?} is not a prefix such as \"max-auth:\"")) }
     });
     let ca_file = settings.read("store.ca_file", value::optional_text);

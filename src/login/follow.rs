@@ -77,7 +77,7 @@ impl Follower {
             return Ok(None);
         }
         login.log.begin_at(page.first);
-        self.catch_up(&login, &page);
+        self.catch_up(&login, &page, login.log.newest());
         let known = self.context.table.follow(Arc::new(login));
         let login = known.map_err(|_| Unavailable::OutOfReach("too many logins of other nodes".to_owned()))?;
         self.by_log.lock().unwrap_or_else(PoisonError::into_inner).insert(log, Arc::downgrade(&login));
@@ -97,14 +97,15 @@ impl Follower {
         }
     }
 
-    /// Takes what is new in the store; false where the two logs do not fit together: writes were lost.
-    fn catch_up(&self, login: &Login, page: &LogPage) -> bool {
-        let (newest, records) = (login.log.newest(), self.sharing.records(login.id));
-        if page.newest < newest || page.first > newest + 1 {
+    /// Takes what is new in the store; false where the two logs do not fit together: writes were lost. `had`: the newest event
+    /// here when the page was asked for; others may have brought more since.
+    fn catch_up(&self, login: &Login, page: &LogPage, had: u32) -> bool {
+        if page.newest < had || page.first > had + 1 {
             return false;
         }
+        let records = self.sharing.records(login.id);
         for (offset, record) in (page.first..).zip(&page.records) {
-            if offset <= newest {
+            if offset <= login.log.newest() {
                 continue;
             }
             let Some(event) = records.open_event(login.log.position(offset), record) else { return false };
@@ -138,12 +139,13 @@ impl Follower {
             }
         };
         // Only now nobody else can write: what came last is read.
+        let had = login.log.newest();
         let Some(page) = store.read(log, None, Reader::Owner { fence }).await? else {
             self.lose(login);
             return Ok(());
         };
         let browser = self.sharing.records(login.id).open_head(&page.head).and_then(Head::params);
-        if page.fence != fence || !self.catch_up(login, &page) {
+        if page.fence != fence || !self.catch_up(login, &page, had) {
             self.lose(login);
             return Ok(());
         }
@@ -176,6 +178,16 @@ impl Follower {
         }
     }
 
+    /// Offset of the newest event that the store has; a login of another process has it afterwards.
+    pub async fn newest(self: &Arc<Self>, login: &Arc<Login>) -> Result<u32, Unavailable> {
+        if !login.is_owned() {
+            self.look(login).await?;
+            return Ok(login.log.newest());
+        }
+        let page = self.sharing.store.read(Sharing::log(login.id), Some(u32::MAX - 1), Reader::Nobody).await?;
+        Ok(page.map_or(0, |page| page.newest))
+    }
+
     /// Looks whether there is anything new, and whether somebody still writes it.
     async fn look(self: &Arc<Self>, login: &Arc<Login>) -> Result<(), Unavailable> {
         if login.log.is_sealed() || login.log.is_lost() {
@@ -195,6 +207,10 @@ impl Follower {
             return Ok(());
         }
         if !login.is_read_here() {
+            if login.claim_left.load(Ordering::SeqCst) {
+                // Whoever reads it elsewhere would wait for us for ever.
+                self.sharing.store.claim(log, None, login.fence.load(Ordering::SeqCst)).await?;
+            }
             self.context.table.forget(login.id);
             return Ok(());
         }
@@ -205,7 +221,7 @@ impl Follower {
         if login.is_owned() {
             return Ok(());
         }
-        if !self.catch_up(login, &page) {
+        if !self.catch_up(login, &page, newest) {
             self.lose(login);
             return Ok(());
         }
@@ -222,6 +238,8 @@ impl Follower {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
+                // Its logins are wanted.
+                () = self.sharing.somebody_died() => {}
                 () = self.context.tasks.stopping() => return,
             }
             let began = Instant::now();

@@ -73,6 +73,8 @@ pub struct Login {
     owned: AtomicBool,
     /// Of our claim, where the log is shared.
     fence: AtomicU64,
+    /// The store still calls us its owner, and nobody here writes it.
+    claim_left: AtomicBool,
     /// Why we must not write it any more.
     displaced: Mutex<Option<Lost>>,
     was_displaced: Notify,
@@ -125,6 +127,7 @@ impl Login {
             began,
             owned: AtomicBool::new(false),
             fence: AtomicU64::new(0),
+            claim_left: AtomicBool::new(false),
             displaced: Mutex::default(),
             was_displaced: Notify::new(),
             outgoing: Mutex::default(),
@@ -163,6 +166,7 @@ impl Login {
     /// This process writes it from now on.
     fn own(&self, fence: u64) {
         self.fence.store(fence, Ordering::SeqCst);
+        self.claim_left.store(false, Ordering::SeqCst);
         *self.displaced.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.owned.store(true, Ordering::SeqCst);
     }

@@ -7,7 +7,7 @@ use super::record::Head;
 use super::sharing::{STORE_DEADLINE, Sharing};
 use super::table::Table;
 use super::task::{self, TaskContext};
-use super::{Login, Settings, StartParams, event};
+use super::{Login, Position, Settings, StartParams, event};
 use crate::base::clock::Clock;
 use crate::base::id::{Fingerprint, LoginId};
 use crate::base::limits::SEALED_LIFE;
@@ -20,7 +20,10 @@ use metrics::counter;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long an event may be on its way between nodes, before a position that is not there is called gone.
+const LATE: Duration = Duration::from_secs(1);
 
 pub struct Registry {
     table: Arc<Table>,
@@ -130,6 +133,26 @@ impl Registry {
         let Some(follower) = &self.follower else { return Ok(None) };
         let adopted = follower.adopt(id, is_theirs);
         timeout(STORE_DEADLINE, adopted).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Waits a moment for an event that the visitor has seen at another node, and this one has not heard of yet. A store that
+    /// does not answer is an error: nobody knows whether there is such a position.
+    pub async fn reach(&self, login: &Arc<Login>, position: Option<Position>) -> Result<(), Unavailable> {
+        let Some((follower, position)) = self.follower.as_ref().zip(position) else { return Ok(()) };
+        if login.log.position(position.offset) != position {
+            return Ok(());
+        }
+        let began = Instant::now();
+        while position.offset > login.log.newest() && !login.log.is_sealed() && !login.log.is_lost() {
+            let left = LATE.saturating_sub(began.elapsed());
+            let known = timeout(left, follower.newest(login)).await.unwrap_or_else(|_| Err(late()))?;
+            if known < position.offset {
+                return Ok(());
+            }
+            // Ours, and on its way back from the store.
+            sleep(LATE / 20).await;
+        }
+        Ok(())
     }
 
     /// Logins in flight.

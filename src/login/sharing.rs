@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Between two beats of a node.
@@ -44,12 +44,13 @@ pub struct Sharing {
     /// Whether others believe that this node lives.
     claim: watch::Sender<bool>,
     living: Mutex<BTreeSet<NodeName>>,
+    died: Notify,
 }
 
 impl Sharing {
     pub fn new(store: Arc<dyn Store>, seal: Seal, node: NodeName, nodes: Nodes) -> Self {
         let living = Mutex::new(BTreeSet::from([node.clone()]));
-        Self { store, seal, node, nodes, claim: watch::Sender::new(true), living }
+        Self { store, seal, node, nodes, claim: watch::Sender::new(true), living, died: Notify::new() }
     }
 
     pub fn records(&self, login: LoginId) -> Records<'_> {
@@ -91,6 +92,11 @@ impl Sharing {
         *self.claim.borrow()
     }
 
+    /// Completes when a node that lived does not any more.
+    pub async fn somebody_died(&self) {
+        self.died.notified().await;
+    }
+
     /// Whether somebody else writes that node's logs. Asks again before it says no: a node may be younger than the last look.
     pub async fn lives(&self, node: &NodeName, active: u32) -> Result<bool, Unavailable> {
         let known = || self.living.lock().unwrap_or_else(PoisonError::into_inner).contains(node);
@@ -105,8 +111,12 @@ impl Sharing {
 
     async fn beat_once(&self, active: u32) -> Result<(), Unavailable> {
         let members = self.store.beat(self.node.clone(), CLAIM, active, Bytes::new()).await?;
-        let living = members.into_iter().map(|member| member.node).collect();
-        *self.living.lock().unwrap_or_else(PoisonError::into_inner) = living;
+        let living: BTreeSet<NodeName> = members.into_iter().map(|member| member.node).collect();
+        let before =
+            std::mem::replace(&mut *self.living.lock().unwrap_or_else(PoisonError::into_inner), living.clone());
+        if !before.is_subset(&living) {
+            self.died.notify_one();
+        }
         Ok(())
     }
 

@@ -165,6 +165,10 @@ impl Node {
     }
 }
 
+async fn two(site: &Site, plan: Plan) -> (Node, Node) {
+    (site.node("a", plan, Nodes::Many).await, site.node("b", plan, Nodes::Many).await)
+}
+
 fn codes(login: &Login) -> usize {
     story(login).iter().filter(|event| *event == "qr").count()
 }
@@ -208,8 +212,7 @@ async fn after_a_restart_a_login_goes_on_with_a_fresh_code() {
 #[tokio::test(start_paused = true)]
 async fn a_dead_owner_is_replaced_within_ten_seconds_and_a_living_one_is_not() {
     let site = Site::new();
-    let (a, b) =
-        (site.node("a", Plan::WaitForever, Nodes::Many).await, site.node("b", Plan::WaitForever, Nodes::Many).await);
+    let (a, b) = two(&site, Plan::WaitForever).await;
     let id = a.start().await.unwrap().id;
     sleep(Duration::from_secs(1)).await;
     let login = b.find(id).await;
@@ -226,8 +229,7 @@ async fn a_dead_owner_is_replaced_within_ten_seconds_and_a_living_one_is_not() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_stops_hands_over_within_two_seconds() {
     let site = Site::new();
-    let (a, b) =
-        (site.node("a", Plan::WaitForever, Nodes::Many).await, site.node("b", Plan::WaitForever, Nodes::Many).await);
+    let (a, b) = two(&site, Plan::WaitForever).await;
     let id = a.start().await.unwrap().id;
     sleep(Duration::from_secs(1)).await;
     let login = b.find(id).await;
@@ -241,7 +243,7 @@ async fn a_node_that_stops_hands_over_within_two_seconds() {
 async fn a_reader_elsewhere_sees_each_event_at_once_and_keeps_the_login_alive() {
     let site = Site::new();
     let approved = Plan::ApproveAfter(Duration::from_secs(200));
-    let (a, b) = (site.node("a", approved, Nodes::Many).await, site.node("b", approved, Nodes::Many).await);
+    let (a, b) = two(&site, approved).await;
     let here = a.start().await.unwrap();
     let there = b.find(here.id).await;
     let _reader = there.attach(Attach::Resume).unwrap();
@@ -260,8 +262,7 @@ async fn a_reader_elsewhere_sees_each_event_at_once_and_keeps_the_login_alive() 
 #[tokio::test(start_paused = true)]
 async fn a_login_that_nobody_reads_anywhere_ends() {
     let site = Site::new();
-    let (a, b) =
-        (site.node("a", Plan::WaitForever, Nodes::Many).await, site.node("b", Plan::WaitForever, Nodes::Many).await);
+    let (a, b) = two(&site, Plan::WaitForever).await;
     let here = a.start().await.unwrap();
     let there = b.find(here.id).await;
     let reader = there.attach(Attach::Resume).unwrap();
@@ -275,8 +276,7 @@ async fn a_login_that_nobody_reads_anywhere_ends() {
 #[tokio::test(start_paused = true)]
 async fn what_a_visitor_says_at_another_node_reaches_the_owner() {
     let site = Site::new();
-    let (a, b) =
-        (site.node("a", Plan::AskPassword, Nodes::Many).await, site.node("b", Plan::AskPassword, Nodes::Many).await);
+    let (a, b) = two(&site, Plan::AskPassword).await;
     let here = a.start().await.unwrap();
     sleep(Duration::from_millis(10)).await;
     let there = b.find(here.id).await;
@@ -341,6 +341,48 @@ async fn a_store_that_is_away_costs_a_waiting_login_a_fresh_code_and_a_new_one_i
     assert!(a.registry.store_answers() && a.start().await.is_ok());
 }
 
+/// A visitor polls, each page at another node: what one has told, the next may not have heard of.
+#[tokio::test(start_paused = true)]
+async fn a_position_that_is_ahead_of_this_node_is_looked_for_and_not_called_gone() {
+    let site = Site::new();
+    let approved = Plan::ApproveAfter(Duration::from_secs(5));
+    let (a, b) = two(&site, approved).await;
+    let here = a.start().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let there = b.find(here.id).await;
+    // Nobody reads it there, so nothing comes by itself; and hints may be lost.
+    b.tasks.stopped(ready(())).await;
+    sealed(&here).await;
+    let at = here.log.read(None).unwrap().next;
+    assert!(there.log.read(Some(at)).is_err());
+    site.reach(false);
+    assert!(b.registry.reach(&there, Some(at)).await.is_err(), "nobody knows");
+    site.reach(true);
+    b.registry.reach(&there, Some(at)).await.unwrap();
+    assert!(there.log.read(Some(at)).unwrap().sealed);
+    let beyond = Position { offset: at.offset + 1, ..at };
+    b.registry.reach(&there, Some(beyond)).await.unwrap();
+    assert!(there.log.read(Some(beyond)).is_err());
+}
+
+/// Its visitor polls, each page at another node: when the store is back, they may be anywhere.
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_a_login_goes_on_where_its_visitor_is() {
+    let site = Site::new();
+    let (a, b) = two(&site, Plan::WaitForever).await;
+    let here = a.start().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let there = b.find(here.id).await;
+    let _reader = there.attach(Attach::Resume).unwrap();
+    sleep(Duration::from_secs(30)).await;
+    site.reach(false);
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(a.registry.active(), 0);
+    site.reach(true);
+    until("a fresh code", Duration::from_secs(12), || codes(&there) == 2).await;
+    assert_eq!((a.registry.active(), b.registry.active()), (0, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_short_outage_costs_nothing() {
     let site = Site::new();
@@ -360,8 +402,7 @@ async fn a_short_outage_costs_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_lost_writes_makes_the_page_begin_anew_within_five_seconds() {
     let site = Site::new();
-    let (a, b) =
-        (site.node("a", Plan::WaitForever, Nodes::Many).await, site.node("b", Plan::WaitForever, Nodes::Many).await);
+    let (a, b) = two(&site, Plan::WaitForever).await;
     for back in [None, Some(2)] {
         let here = a.start().await.unwrap();
         sleep(Duration::from_secs(1)).await;

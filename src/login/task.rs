@@ -72,7 +72,8 @@ async fn run(context: Arc<TaskContext>, place: Place, login: Arc<Login>, browser
     match left {
         Left::Sealed(signed_in) => context.table.ended(&login, Some(signed_in)),
         // Whoever reads it here hears of its next owner.
-        Left::Lost(Lost::Fenced | Lost::Claim) => {}
+        Left::Lost(Lost::Fenced) => {}
+        Left::Lost(Lost::Claim) => login.claim_left.store(true, Ordering::SeqCst),
         Left::Open if journal.is_shared() => {}
         Left::Lost(Lost::Gone) => {
             counter!("max_auth_logins_lost_total").increment(1);

@@ -6,7 +6,7 @@ use super::extract::{
 };
 use super::logins::Logins;
 use super::proxy_fingerprint::proxy_fingerprint;
-use super::refusals::{method_not_allowed, position_gone, too_many_readers};
+use super::refusals::{method_not_allowed, position_gone, store_unavailable, too_many_readers};
 use crate::base::id::{self, Fingerprint};
 use crate::base::limits::BROWSER_MESSAGE;
 use crate::base::problem::{Problem, ProblemCode};
@@ -177,6 +177,7 @@ impl Logins {
             None => self.find(id, request.headers()).await?,
         };
         let after = position(query, request.headers())?;
+        self.registry.reach(&login, after).await.map_err(|error| store_unavailable(&error))?;
         login.log.read(after).map_err(|Gone| position_gone())?;
         count_failures(query.failed.as_deref().unwrap_or_default());
         let on = |flag: &Option<String>| matches!(flag.as_deref(), Some("1" | "true"));

@@ -129,6 +129,7 @@ async fn first<S: ByteStream>(
             let login = context.registry.find(id, &context.flow).await.map_err(|_| Ended::Close(Close::TryLater))?;
             let login = login.ok_or(Ended::Close(Close::NoSuchLogin))?;
             let reader = login.attach(Attach::Resume).map_err(|_| Ended::Close(Close::TooManyReaders))?;
+            context.registry.reach(&login, after).await.map_err(|_| Ended::Close(Close::TryLater))?;
             Ok((reader, after))
         }
     }

@@ -5,7 +5,7 @@ import { EventEmitter } from 'node:events';
 import WebSocket from 'ws';
 import { Jar } from './jar.mjs';
 import { fetchWhole, open } from './http.mjs';
-import { deadline } from './time.mjs';
+import { deadline, pause } from './time.mjs';
 
 export const USER_AGENT = {
   deviceType: 'WEB',
@@ -225,8 +225,8 @@ export class Visitor {
     return this.request(`/${login}/events?${query}`, { headers: { accept: 'application/json' }, ...options });
   }
 
-  /** Long polling as a stream: asks for page after page until the end. */
-  pages(login, after) {
+  /** Long polling as a stream: asks for page after page until the end. `patient`: a 503 is asked again, as browsers do. */
+  pages(login, after, { patient = false } = {}) {
     let going = true;
     const stream = new Stream('page', () => {
       going = false;
@@ -237,6 +237,10 @@ export class Visitor {
       while (going) {
         const answer = await this.page(login, position, 5);
         if (!going) return;
+        if (patient && answer.status === 503) {
+          await pause(500);
+          continue;
+        }
         if (answer.status !== 200)
           throw Object.assign(new Error(`page: ${answer.status} ${answer.text}`), {
             status: answer.status,
