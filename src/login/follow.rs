@@ -85,7 +85,11 @@ impl Follower {
         if login.log.is_sealed() {
             self.retire(&login);
         } else {
-            self.take_over_if_free(&login, &page).await?;
+            let _one = login.looking.lock().await;
+            // Another request may have been here first.
+            if !login.is_owned() {
+                self.take_over_if_free(&login, &page).await?;
+            }
         }
         Ok(Some(login))
     }
@@ -167,6 +171,7 @@ impl Follower {
     /// Its visitors begin anew.
     fn lose(&self, login: &Login) {
         metrics::counter!("max_auth_logins_lost_total").increment(1);
+        tracing::info!(login = login.id.short(), newest = login.log.newest(), "the store has lost a login, or its end");
         login.log.lose();
         self.context.table.forget(login.id);
     }
@@ -190,6 +195,7 @@ impl Follower {
 
     /// Looks whether there is anything new, and whether somebody still writes it.
     async fn look(self: &Arc<Self>, login: &Arc<Login>) -> Result<(), Unavailable> {
+        let _one = login.looking.lock().await;
         if login.log.is_sealed() || login.log.is_lost() {
             return Ok(());
         }
@@ -212,6 +218,10 @@ impl Follower {
                 self.sharing.store.claim(log, None, login.fence.load(Ordering::SeqCst)).await?;
             }
             self.context.table.forget(login.id);
+            if login.is_read_here() {
+                // Its visitor came in that very moment.
+                let _ = self.context.table.follow(Arc::clone(login));
+            }
             return Ok(());
         }
         let Some(page) = self.sharing.store.read(log, Some(newest), self.reader()).await? else {

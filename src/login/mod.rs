@@ -73,6 +73,8 @@ pub struct Login {
     owned: AtomicBool,
     /// Of our claim, where the log is shared.
     fence: AtomicU64,
+    /// One look at the store at a time: two that both found nobody would both take it over.
+    looking: tokio::sync::Mutex<()>,
     /// The store still calls us its owner, and nobody here writes it.
     claim_left: AtomicBool,
     /// Why we must not write it any more.
@@ -85,6 +87,8 @@ pub struct Login {
     readers: AtomicUsize,
     /// When the last reader left, in milliseconds of the monotonic clock.
     left_at: AtomicU64,
+    /// When somebody last asked for it, in milliseconds of the monotonic clock.
+    asked_at: AtomicU64,
     presence: Notify,
     cancelled: Notify,
     password_asked: AtomicBool,
@@ -127,6 +131,7 @@ impl Login {
             began,
             owned: AtomicBool::new(false),
             fence: AtomicU64::new(0),
+            looking: tokio::sync::Mutex::default(),
             claim_left: AtomicBool::new(false),
             displaced: Mutex::default(),
             was_displaced: Notify::new(),
@@ -136,6 +141,7 @@ impl Login {
             readers: AtomicUsize::new(0),
             left_at: AtomicU64::new(millis(clock.monotonic())),
             clock,
+            asked_at: AtomicU64::new(0),
             presence: Notify::new(),
             cancelled: Notify::new(),
             password_asked: AtomicBool::new(false),
@@ -214,9 +220,15 @@ impl Login {
         self.log.mirror(event);
     }
 
+    /// Its visitor is here, and about to read.
+    fn is_asked_for(&self) {
+        self.asked_at.store(millis(self.clock.monotonic()), Ordering::SeqCst);
+    }
+
     /// Somebody reads it here, or is expected back.
     fn is_read_here(&self) -> bool {
-        let (now, left) = (millis(self.clock.monotonic()), self.left_at.load(Ordering::Relaxed));
+        let now = millis(self.clock.monotonic());
+        let left = self.left_at.load(Ordering::Relaxed).max(self.asked_at.load(Ordering::SeqCst));
         let grace = if self.away.load(Ordering::SeqCst) { self.grace_away } else { RETURNS };
         self.readers.load(Ordering::SeqCst) > 0
             || now < left.saturating_add(millis(grace))

@@ -128,7 +128,8 @@ impl Registry {
         is_theirs: impl Fn(&Login) -> bool + Send,
     ) -> Result<Option<Arc<Login>>, Unavailable> {
         if let Some(login) = self.table.get(id) {
-            return Ok(Some(login).filter(|login| is_theirs(login)));
+            let theirs = Some(login).filter(|login| is_theirs(login));
+            return Ok(theirs.inspect(|login| login.is_asked_for()));
         }
         let Some(follower) = &self.follower else { return Ok(None) };
         let adopted = follower.adopt(id, is_theirs);

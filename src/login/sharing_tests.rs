@@ -350,9 +350,12 @@ async fn a_position_that_is_ahead_of_this_node_is_looked_for_and_not_called_gone
     let here = a.start().await.unwrap();
     sleep(Duration::from_secs(1)).await;
     let there = b.find(here.id).await;
-    // Nobody reads it there, so nothing comes by itself; and hints may be lost.
+    // Nobody has read it there for long, so nothing comes by itself; and hints may be lost.
     b.tasks.stopped(ready(())).await;
     sealed(&here).await;
+    sleep(Duration::from_secs(20)).await;
+    let there_again = b.find(here.id).await;
+    assert!(Arc::ptr_eq(&there, &there_again));
     let at = here.log.read(None).unwrap().next;
     assert!(there.log.read(Some(at)).is_err());
     site.reach(false);
@@ -381,6 +384,29 @@ async fn after_an_outage_a_login_goes_on_where_its_visitor_is() {
     site.reach(true);
     until("a fresh code", Duration::from_secs(12), || codes(&there) == 2).await;
     assert_eq!((a.registry.active(), b.registry.active()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_come_back_at_once_make_one_owner_and_one_code() {
+    let site = Site::new();
+    let a = site.node("a", Plan::WaitForever, Nodes::Many).await;
+    let login = a.start().await.unwrap();
+    let _reader = login.attach(Attach::Begin).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    site.reach(false);
+    sleep(Duration::from_secs(20)).await;
+    site.reach(true);
+    let at = login.log.read(None).unwrap().next;
+    let beyond = Position { offset: at.offset + 1, ..at };
+    for _ in 0..10 {
+        let asked = (0..12).map(|_| a.registry.reach(&login, Some(beyond)));
+        futures_util::future::join_all(asked).await;
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!((codes(&login), a.registry.active()), (2, 1));
+    assert!(is_gapless(&login) && a.registry.find(login.id, &Fingerprint::of(FLOW)).await.unwrap().is_some());
+    let page = site.store.read(Sharing::log(login.id), Some(0), Reader::Nobody).await.unwrap().unwrap();
+    assert_eq!(page.fence, 2);
 }
 
 #[tokio::test(start_paused = true)]
