@@ -335,7 +335,7 @@ mod tests {
         let store = opened(directory.path());
         // Unlinked while it is open would be noticed, so it stays until the store is gone.
         std::mem::forget(directory);
-        Setup { store: Arc::new(store), real: true, unit: Duration::from_millis(60) }
+        Setup { store: Arc::new(store), real: true, unit: Duration::from_millis(250) }
     }
 
     crate::store_suite!(tokio::test, setup);
