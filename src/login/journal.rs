@@ -66,7 +66,7 @@ impl Journal {
     /// Returns at once.
     pub fn append(&self, login: &Login, kind: Kind, data: Value) {
         match self {
-            Self::Local => _ = login.log.append(kind, &data),
+            Self::Local => login.tell(kind, &data),
             Self::Shared(shared) => shared.push(login, kind, data),
         }
     }
@@ -83,7 +83,7 @@ impl Journal {
     pub async fn finish(&self, login: &Login, kind: Kind, data: Value) -> Result<(), Lost> {
         match self {
             Self::Local => {
-                login.log.append(kind, &data);
+                login.tell(kind, &data);
                 Ok(())
             }
             Self::Shared(shared) => {
@@ -156,7 +156,7 @@ impl Shared {
                     let mut queue = self.queue();
                     for item in &items {
                         queue.pop_front();
-                        login.log.append(item.kind, &item.data);
+                        login.tell(item.kind, &item.data);
                     }
                 }
                 Ok(Appended::Fenced) => return Err(Lost::Fenced),

@@ -212,12 +212,24 @@ impl Login {
 
     /// An event that another process wrote.
     fn mirror(&self, event: Event) {
-        match event.kind {
+        let kind = event.kind;
+        self.log.mirror(event);
+        self.has_read(kind);
+    }
+
+    /// An event of ours, for whoever reads.
+    fn tell(&self, kind: Kind, data: &Value) {
+        self.log.append(kind, data);
+        self.has_read(kind);
+    }
+
+    /// Only what can be read counts as asked: a page shows the question with what was wrong before.
+    fn has_read(&self, kind: Kind) {
+        match kind {
             Kind::Password => self.password_asked.store(true, Ordering::SeqCst),
             Kind::Qr => self.password_asked.store(false, Ordering::SeqCst),
             _ => {}
         }
-        self.log.mirror(event);
     }
 
     /// Its visitor is here, and about to read.

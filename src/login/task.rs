@@ -286,7 +286,6 @@ impl LoginSink<'_> {
         }
         let svg = drawing::svg(link).unwrap_or_default();
         let data = json!({"qrLink": link, "svg": svg, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)});
-        self.login.password_asked.store(false, Ordering::SeqCst);
         self.journal.append(self.login, Kind::Qr, data);
         counter!("max_auth_codes_total").increment(1);
         self.stage(Stage::Waiting);
@@ -306,7 +305,6 @@ impl EventSink for LoginSink<'_> {
             DriverEvent::Approved => self.stage(Stage::Approved),
             DriverEvent::Finishing => self.stage(Stage::Finishing),
             DriverEvent::Password { hint, wrong } => {
-                self.login.password_asked.store(true, Ordering::SeqCst);
                 self.journal.append(self.login, Kind::Password, json!({"hint": hint, "wrong": wrong}));
             }
         }
