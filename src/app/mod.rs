@@ -55,9 +55,11 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     ));
     let (ttl, phone) = (config.session.ttl, config.session.phone);
     let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, phone);
+    sessions.spawn_write_again(&tasks);
     let sharing = nodes.map(|nodes| {
         let node = NodeName::new(&config.server.node, &rng);
-        Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes))
+        let drivers = Drivers::only(Arc::clone(&driver));
+        Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes, drivers))
     });
     let grants = Arc::new(Grants::new(store, seals.store, clock.clone(), rng.clone()));
     let site = config.server.public_url.as_str().trim_end_matches('/');

@@ -2,8 +2,10 @@
 
 use super::record::Records;
 use crate::base::id::LoginId;
-use crate::store::{Admission, Key, NodeName, Seal, Space, Store, Unavailable};
+use crate::signin::Drivers;
+use crate::store::{Admission, Key, Member, NodeName, Seal, Space, Store, Unavailable};
 use bytes::Bytes;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +21,9 @@ const CLAIM: Duration = Duration::from_secs(6);
 
 /// From the last beat that arrived until a node gives up what it claimed: before another may claim it.
 const CLAIM_LOST: Duration = Duration::from_secs(5);
+
+/// What the drivers of a node tell the others with a beat, in bytes; more is not said.
+const NOTE_BYTES: usize = 2048;
 
 /// Before a beat, or a write, is tried again.
 pub const RETRY: Duration = Duration::from_millis(250);
@@ -45,12 +50,14 @@ pub struct Sharing {
     claim: watch::Sender<bool>,
     living: Mutex<BTreeSet<NodeName>>,
     died: Notify,
+    drivers: Drivers,
 }
 
 impl Sharing {
-    pub fn new(store: Arc<dyn Store>, seal: Seal, node: NodeName, nodes: Nodes) -> Self {
+    /// `drivers`: they tell each other what they find.
+    pub fn new(store: Arc<dyn Store>, seal: Seal, node: NodeName, nodes: Nodes, drivers: Drivers) -> Self {
         let living = Mutex::new(BTreeSet::from([node.clone()]));
-        Self { store, seal, node, nodes, claim: watch::Sender::new(true), living, died: Notify::new() }
+        Self { store, seal, node, nodes, claim: watch::Sender::new(true), living, died: Notify::new(), drivers }
     }
 
     pub fn records(&self, login: LoginId) -> Records<'_> {
@@ -109,8 +116,23 @@ impl Sharing {
         Ok(known())
     }
 
+    fn note(&self) -> Bytes {
+        let notes = self.drivers.notes();
+        let text = serde_json::to_vec(&notes).unwrap_or_default();
+        if notes.is_empty() || text.len() > NOTE_BYTES {
+            return Bytes::new();
+        }
+        self.seal.seal(&note_place(&self.node), &text).unwrap_or_default()
+    }
+
+    fn open_note(&self, member: &Member) -> Option<Map<String, Value>> {
+        serde_json::from_slice(&self.seal.open(&note_place(&member.node), &member.note)?).ok()
+    }
+
     async fn beat_once(&self, active: u32) -> Result<(), Unavailable> {
-        let members = self.store.beat(self.node.clone(), CLAIM, active, Bytes::new()).await?;
+        let members = self.store.beat(self.node.clone(), CLAIM, active, self.note()).await?;
+        let others = members.iter().filter(|member| member.node != self.node);
+        self.drivers.heed(others.filter_map(|member| self.open_note(member)).collect());
         let living: BTreeSet<NodeName> = members.into_iter().map(|member| member.node).collect();
         let before =
             std::mem::replace(&mut *self.living.lock().unwrap_or_else(PoisonError::into_inner), living.clone());
@@ -150,4 +172,9 @@ impl Sharing {
         }
         let _ = timeout(RETRY, self.store.beat(self.node.clone(), Duration::ZERO, 0, Bytes::new())).await;
     }
+}
+
+/// What a note is bound to.
+fn note_place(node: &NodeName) -> Vec<u8> {
+    [b"note ", node.text().as_bytes()].concat()
 }

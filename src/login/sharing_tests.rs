@@ -4,79 +4,11 @@ use super::tests::{FLOW, Plan, Scripted, sealed, story};
 use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::signin::{BrowserInfo, Driver, Drivers};
-use crate::store::{
-    Admission, Answer, Append, Appended, Claimed, Hints, Key, LogPage, Member, MemoryStore, NodeName, Reader, Seals,
-    Store, Unavailable, When,
-};
+use crate::signin::{BrowserInfo, Drivers};
+use crate::store::{Claimed, Flaky, NodeName, Reader, Seals, Store, Unavailable};
 use bytes::Bytes;
 use std::future::ready;
 use tokio::time::{Instant, sleep};
-
-/// A store that is within reach or not.
-struct Flaky {
-    store: MemoryStore,
-    away: AtomicBool,
-}
-
-impl Flaky {
-    fn through<'a, T: Send + 'a>(&'a self, answer: impl FnOnce(&'a MemoryStore) -> Answer<'a, T>) -> Answer<'a, T> {
-        if self.away.load(Ordering::SeqCst) {
-            return Box::pin(ready(Err(Unavailable::OutOfReach("test".to_owned()))));
-        }
-        answer(&self.store)
-    }
-}
-
-impl Store for Flaky {
-    fn put(&self, key: Key, value: Bytes, ttl: Duration, when: When) -> Answer<'_, bool> {
-        self.through(|store| store.put(key, value, ttl, when))
-    }
-
-    fn get(&self, key: Key) -> Answer<'_, Option<Bytes>> {
-        self.through(|store| store.get(key))
-    }
-
-    fn take(&self, key: Key) -> Answer<'_, Option<Bytes>> {
-        self.through(|store| store.take(key))
-    }
-
-    fn admit(&self, key: Key, interval: Duration, burst: u32) -> Answer<'_, Admission> {
-        self.through(|store| store.admit(key, interval, burst))
-    }
-
-    fn begin(&self, log: Key, node: NodeName, head: Bytes, records: Vec<Bytes>, ttl: Duration) -> Answer<'_, ()> {
-        self.through(|store| store.begin(log, node, head, records, ttl))
-    }
-
-    fn append(&self, log: Key, append: Append) -> Answer<'_, Appended> {
-        self.through(|store| store.append(log, append))
-    }
-
-    fn read(&self, log: Key, after: Option<u32>, reader: Reader) -> Answer<'_, Option<LogPage>> {
-        self.through(|store| store.read(log, after, reader))
-    }
-
-    fn claim(&self, log: Key, node: Option<NodeName>, seen: u64) -> Answer<'_, Claimed> {
-        self.through(|store| store.claim(log, node, seen))
-    }
-
-    fn send(&self, log: Key, command: Bytes) -> Answer<'_, bool> {
-        self.through(|store| store.send(log, command))
-    }
-
-    fn beat(&self, node: NodeName, ttl: Duration, active: u32, note: Bytes) -> Answer<'_, Vec<Member>> {
-        self.through(|store| store.beat(node, ttl, active, note))
-    }
-
-    fn reserve(&self, node: NodeName, total: u32) -> Answer<'_, bool> {
-        self.through(|store| store.reserve(node, total))
-    }
-
-    fn hints(&self, node: &NodeName) -> Hints {
-        self.store.hints(node)
-    }
-}
 
 /// What all nodes have in common.
 struct Site {
@@ -95,8 +27,7 @@ struct Node {
 impl Site {
     fn new() -> Self {
         let clock = Clock::fixed(1_000_000);
-        let store = Flaky { store: MemoryStore::new(clock.clone(), 1000), away: AtomicBool::new(false) };
-        Self { store: Arc::new(store), clock }
+        Self { store: Arc::new(Flaky::new(clock.clone())), clock }
     }
 
     async fn node(&self, name: &str, plan: Plan, nodes: Nodes) -> Node {
@@ -116,11 +47,11 @@ impl Site {
             texts: crate::texts::Texts::ours(),
         };
         let node = NodeName::new(name, &rng);
-        let sharing = Arc::new(Sharing::new(Arc::clone(&store), seal(), node, nodes));
-        let asks: Arc<dyn Driver> = Arc::<Scripted>::clone(&driver);
+        let asks = || Drivers::only(Arc::<Scripted>::clone(&driver));
+        let sharing = Arc::new(Sharing::new(Arc::clone(&store), seal(), node, nodes, asks()));
         let surroundings = (clock.clone(), rng.clone(), tasks.clone());
         let shared = Some(Arc::clone(&sharing));
-        let registry = Registry::new(settings, Drivers::only(asks), Arc::new(grants()), shared, surroundings);
+        let registry = Registry::new(settings, asks(), Arc::new(grants()), shared, surroundings);
         let node = Node { registry: Arc::new(registry), driver, grants: grants(), sharing, tasks };
         // Its first beat.
         sleep(Duration::from_millis(10)).await;
@@ -128,7 +59,7 @@ impl Site {
     }
 
     fn reach(&self, within: bool) {
-        self.store.away.store(!within, Ordering::SeqCst);
+        self.store.reach(within);
     }
 }
 

@@ -8,6 +8,7 @@ pub mod fuzzing;
 use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::rng::Rng;
+use crate::base::tasks::Tasks;
 use crate::signin::Identity;
 use crate::store::{Seal, Store, Unavailable};
 use ended::Ended;
@@ -82,6 +83,18 @@ pub struct Sessions {
 impl Sessions {
     pub fn new(seal: Seal, store: Arc<dyn Store>, clock: Clock, rng: Rng, ttl: Duration, phone: bool) -> Self {
         Self { seal, ended: Ended::new(store), clock, rng, ttl, phone }
+    }
+
+    /// To be run beside: see [`Ended::write_again`].
+    pub fn spawn_write_again(&self, tasks: &Tasks) {
+        let ended = self.ended.clone();
+        let stopping = tasks.clone();
+        tasks.spawn("ended-sessions", async move {
+            tokio::select! {
+                () = ended.write_again() => {}
+                () = stopping.stopping() => {}
+            }
+        });
     }
 
     pub fn ttl(&self) -> Duration {

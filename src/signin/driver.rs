@@ -6,6 +6,7 @@
 use super::command::CommandSlot;
 use super::failure::Failure;
 use super::identity::{BrowserInfo, Identity};
+use serde_json::{Map, Value};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +22,14 @@ pub trait Driver: Send + Sync {
 
     /// Runs one sign-in to its end. The MAX session is ended on every way out, also when the future is dropped.
     fn run<'a>(&'a self, browser: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a>;
+
+    /// What the same driver at other nodes should know now, at most some hundred bytes of it; null for nothing.
+    fn note(&self) -> Value {
+        Value::Null
+    }
+
+    /// The notes of the other nodes, all of them, every few seconds.
+    fn heed(&self, _others: Vec<Value>) {}
 }
 
 /// A sign-in on its way.
@@ -85,5 +94,18 @@ impl Drivers {
     /// Who asks MAX for the next login.
     pub fn pick(&self) -> &Arc<dyn Driver> {
         &self.preferred
+    }
+
+    /// What the drivers here have to tell other nodes: an object with a [`Driver::note`] by the driver's name.
+    pub fn notes(&self) -> Map<String, Value> {
+        let notes = [&self.preferred].map(|driver| (driver.name().to_owned(), driver.note()));
+        notes.into_iter().filter(|(_, note)| !note.is_null()).collect()
+    }
+
+    /// What those of other nodes have told.
+    pub fn heed(&self, mut others: Vec<Map<String, Value>>) {
+        for driver in [&self.preferred] {
+            driver.heed(others.iter_mut().filter_map(|notes| notes.remove(driver.name())).collect());
+        }
     }
 }

@@ -3,6 +3,8 @@
 
 mod disk;
 mod file;
+#[cfg(test)]
+mod flaky;
 mod folder;
 mod hints;
 mod key;
@@ -16,6 +18,8 @@ pub mod suite;
 
 pub use self::redis::{RedisError, RedisOptions, RedisStore};
 pub use file::FileStore;
+#[cfg(test)]
+pub use flaky::Flaky;
 pub use folder::{Folder, FolderError};
 pub use hints::Hints;
 pub use key::{Key, NodeName, Space};
@@ -26,6 +30,7 @@ use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -171,6 +176,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// What other nodes have changed that concerns this one: a wake-up that may be lost.
     fn hints(&self, node: &NodeName) -> Hints;
+
+    /// How often it was found again after it had been lost: another server may answer by now, and what was written last may
+    /// be gone. Closed where that cannot happen.
+    fn found_again(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
+    }
 }
 
 /// Most bytes of a value, a head or a record: a session, a request of OpenID Connect, an event without its drawing.

@@ -1,7 +1,9 @@
 //! MAX's addresses in order of preference, each with a circuit breaker: a broken one is left alone for a while, so
 //! that the next visitor does not pay for it.
 
+use crate::base::id::{self, Fingerprint};
 use crate::config::Endpoint;
+use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,10 +24,26 @@ pub struct Endpoints {
     next_replacement: Mutex<Duration>,
 }
 
+/// Of addresses that rest, as many as other nodes are told of: no list that makes sense is longer.
+const RESTS_TOLD: usize = 16;
+
 #[derive(Clone, Copy, Default)]
 struct Health {
     failures: u32,
+    failed_at: Duration,
     rests_until: Duration,
+    worked_at: Duration,
+    /// What other nodes have found.
+    rests_elsewhere_until: Duration,
+}
+
+/// An address that one node leaves alone, as it tells others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    /// Of its URL.
+    address: String,
+    failed_ms_ago: u64,
+    left_ms: u64,
 }
 
 impl Endpoints {
@@ -46,7 +64,7 @@ impl Endpoints {
         let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         let mut order: Vec<usize> = (0..self.list.len()).collect();
         order.sort_by_key(|&index| {
-            let rest = health[index].rests_until;
+            let rest = health[index].rests_until.max(health[index].rests_elsewhere_until);
             if rest > now { (1, rest) } else { (0, Duration::ZERO) }
         });
         order
@@ -58,7 +76,33 @@ impl Endpoints {
         let health = &mut health[index];
         let rest = FIRST_REST.saturating_mul(1 << health.failures.min(8)).min(LONGEST_REST);
         health.failures += 1;
+        health.failed_at = now;
         health.rests_until = now + rest;
+    }
+
+    /// The addresses that this node has found broken, for others.
+    pub fn resting(&self, now: Duration) -> Vec<Rest> {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let resting = self.list.iter().zip(&*health).filter(|(_, health)| health.rests_until > now);
+        let rest = |(endpoint, health): (&Endpoint, &Health)| Rest {
+            address: name(endpoint),
+            failed_ms_ago: millis(now.saturating_sub(health.failed_at)),
+            left_ms: millis(health.rests_until - now),
+        };
+        resting.map(rest).take(RESTS_TOLD).collect()
+    }
+
+    /// What other nodes have found broken, all that is known of it now: it rests here, too, unless it has worked here since.
+    pub fn heed(&self, others: &[Rest], now: Duration) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        for (endpoint, health) in self.list.iter().zip(&mut *health) {
+            let name = name(endpoint);
+            let theirs = others.iter().filter(|rest| rest.address == name);
+            let counts =
+                theirs.filter(|rest| now.saturating_sub(Duration::from_millis(rest.failed_ms_ago)) >= health.worked_at);
+            let longest = counts.map(|rest| Duration::from_millis(rest.left_ms)).max().unwrap_or_default();
+            health.rests_elsewhere_until = now + longest.min(LONGEST_REST);
+        }
     }
 
     /// How long from `now` a login has to wait that wants to connect again at `wanted`. The place is taken.
@@ -70,10 +114,19 @@ impl Endpoints {
         place.max(wanted) - now
     }
 
-    /// It gave somebody a code: its failures are forgotten.
-    pub fn works(&self, index: usize) {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)[index] = Health::default();
+    /// It gave somebody a code: its failures are forgotten, here and wherever they were found.
+    pub fn works(&self, index: usize, now: Duration) {
+        let health = Health { worked_at: now, ..Health::default() };
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)[index] = health;
     }
+}
+
+fn name(endpoint: &Endpoint) -> String {
+    id::encode(&Fingerprint::of(endpoint.url.as_str().as_bytes()).bytes()[..6])
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -105,7 +158,36 @@ mod tests {
         assert_eq!(endpoints.order(at(15)), [1, 0], "twice as long");
         endpoints.failed(1, at(15));
         assert_eq!(endpoints.order(at(15))[0], 0, "all rest: the soonest back is tried");
-        endpoints.works(0);
+        endpoints.works(0, at(15));
         assert_eq!(endpoints.order(at(15)), [0, 1]);
+    }
+
+    #[test]
+    fn what_one_node_found_broken_rests_at_the_others_unless_they_know_better() {
+        let endpoint = |url: &str| Endpoint { url: url.parse().unwrap(), dialect: Dialect::Json };
+        let node = || Endpoints::new(vec![endpoint("ws://a.example/"), endpoint("ws://b.example/")]);
+        let (one, other) = (node(), node());
+        let at = Duration::from_secs;
+        one.failed(0, at(10));
+        assert_eq!(one.resting(at(16)), [], "over");
+        other.heed(&one.resting(at(11)), at(111));
+        assert_eq!(other.order(at(111)), [1, 0]);
+        assert_eq!(other.order(at(116)), [0, 1], "it has rested");
+        assert_eq!(other.resting(at(111)), [], "what was only heard is not passed on");
+
+        other.heed(&one.resting(at(11)), at(111));
+        other.works(0, at(112));
+        assert_eq!(other.order(at(112)), [0, 1]);
+        other.heed(&one.resting(at(13)), at(113));
+        assert_eq!(other.order(at(113)), [0, 1], "it has worked since");
+        one.failed(0, at(14));
+        other.heed(&one.resting(at(14)), at(114));
+        assert_eq!(other.order(at(114)), [1, 0], "and was broken again after that");
+        other.heed(&[], at(115));
+        assert_eq!(other.order(at(115)), [0, 1], "nobody says so any more");
+
+        let strange = Rest { left_ms: u64::MAX, failed_ms_ago: 0, ..one.resting(at(14))[0].clone() };
+        other.heed(&[strange], at(200));
+        assert_eq!(other.order(at(200) + LONGEST_REST), [0, 1], "for no longer than our own rests");
     }
 }

@@ -4,4 +4,4 @@ mod connect;
 mod endpoints;
 
 pub use connect::{Roots, UpstreamSocket, connect};
-pub use endpoints::Endpoints;
+pub use endpoints::{Endpoints, Rest};

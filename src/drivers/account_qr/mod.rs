@@ -18,11 +18,12 @@ use crate::max::session::{End, Logout, ProtocolSession};
 use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, EventSink, Failure, Identity, Outcome, Run,
 };
-use crate::upstream::{Endpoints, Roots};
+use crate::upstream::{Endpoints, Rest, Roots};
 use connector::{Connector, Trouble};
 use metrics::counter;
 pub use open_logins::OpenLogins;
 use runner::SessionRunner;
+use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -79,6 +80,17 @@ impl Driver for AccountQr {
     fn run<'a>(&'a self, browser: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
         Box::pin(sign_in(&self.0, browser, sink, commands))
     }
+
+    /// The addresses of MAX that are broken: the next visitor of another node need not find out again.
+    fn note(&self) -> Value {
+        let resting = self.0.endpoints.resting(self.0.clock.monotonic());
+        if resting.is_empty() { Value::Null } else { json!(resting) }
+    }
+
+    fn heed(&self, others: Vec<Value>) {
+        let rests = others.into_iter().filter_map(|note| serde_json::from_value::<Vec<Rest>>(note).ok());
+        self.0.endpoints.heed(&rests.flatten().collect::<Vec<_>>(), self.0.clock.monotonic());
+    }
 }
 
 /// Connection after connection until MAX has decided, the commands says stop, or MAX has been out of reach for too long.
@@ -107,7 +119,7 @@ async fn sign_in(
             let code_lived = watching.first_code.get().map(|shown| connector.clock.monotonic().saturating_sub(*shown));
             match end {
                 Some(End::SignedIn { profile, logout }) => {
-                    connector.endpoints.works(index);
+                    connector.endpoints.works(index, connector.clock.monotonic());
                     count_logout(logout);
                     return Outcome::SignedIn(identity(profile));
                 }
@@ -128,7 +140,7 @@ async fn sign_in(
                                 endpoint = host,
                                 "the connection to MAX was lost ({why}); a fresh code follows"
                             );
-                            connector.endpoints.works(index);
+                            connector.endpoints.works(index, connector.clock.monotonic());
                             backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
                             out_of_reach_since = connector.clock.monotonic();
                         }

@@ -22,6 +22,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub struct Link {
     state: watch::Receiver<State>,
+    found_again: watch::Receiver<u64>,
     trouble: mpsc::Sender<Trouble>,
     places: Semaphore,
     deadline: Duration,
@@ -53,8 +54,10 @@ impl Link {
     ) -> Result<Self, RedisError> {
         let (sender, state) = watch::channel(State::Opening);
         let (trouble, troubles) = mpsc::channel(64);
-        let mut keeper = Keeper { connector, deadline, state: sender, troubles, trouble: trouble.downgrade(), life: 0 };
-        let link = Self { state, trouble, places: Semaphore::new(AT_ONCE), deadline };
+        let (found, found_again) = watch::channel(0);
+        let trouble_of = trouble.downgrade();
+        let mut keeper = Keeper { connector, deadline, state: sender, found, troubles, trouble: trouble_of, life: 0 };
+        let link = Self { state, found_again, trouble, places: Semaphore::new(AT_ONCE), deadline };
         let first = keeper.connect().await;
         if let Err(Some(error)) = &first
             && refused(error)
@@ -107,6 +110,10 @@ impl Link {
         }
     }
 
+    pub fn found_again(&self) -> watch::Receiver<u64> {
+        self.found_again.clone()
+    }
+
     fn report(&self, life: u64, lost: bool) {
         // Full: it is known.
         let _ = self.trouble.try_send(Trouble { life, lost });
@@ -138,6 +145,7 @@ struct Keeper {
     connector: Arc<Connector>,
     deadline: Duration,
     state: watch::Sender<State>,
+    found: watch::Sender<u64>,
     troubles: mpsc::Receiver<Trouble>,
     trouble: mpsc::WeakSender<Trouble>,
     life: u64,
@@ -174,6 +182,7 @@ impl Keeper {
                     let cluster = connection.is_cluster();
                     let since = Instant::now();
                     self.state.send_replace(State::Up(connection.clone(), self.life));
+                    self.found.send_modify(|times| *times += u64::from(self.life > 1));
                     if !self.lost(connection).await {
                         return;
                     }

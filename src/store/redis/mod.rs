@@ -35,6 +35,7 @@ use settings::Address;
 use std::sync::Arc;
 use std::time::Duration;
 use subscription::Subscription;
+use tokio::sync::watch;
 
 /// Longest life of a record: Redis refuses what overflows.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -206,5 +207,9 @@ impl Store for RedisStore {
         };
         self.tasks.spawn("store-hints", subscription.run());
         hints
+    }
+
+    fn found_again(&self) -> watch::Receiver<u64> {
+        self.link.found_again()
     }
 }
