@@ -178,3 +178,70 @@ impl Sharing {
 fn note_place(node: &NodeName) -> Vec<u8> {
     [b"note ", node.text().as_bytes()].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Clock;
+    use crate::base::rng::Rng;
+    use crate::signin::{BrowserInfo, CommandSlot, Driver, EventSink, Outcome, Run};
+    use crate::store::{MemoryStore, Seals};
+    use serde_json::json;
+
+    struct Talker {
+        says: Value,
+        heard: Mutex<Vec<Value>>,
+    }
+
+    impl Driver for Talker {
+        fn name(&self) -> &'static str {
+            "talker"
+        }
+
+        fn assurance(&self) -> &'static str {
+            "none"
+        }
+
+        fn run<'a>(&'a self, _: BrowserInfo, _: &'a dyn EventSink, _: &'a CommandSlot) -> Run<'a> {
+            Box::pin(std::future::ready(Outcome::Stopped))
+        }
+
+        fn note(&self) -> Value {
+            self.says.clone()
+        }
+
+        fn heed(&self, others: Vec<Value>) {
+            *self.heard.lock().unwrap() = others;
+        }
+    }
+
+    fn node(store: &Arc<MemoryStore>, name: &str, key: u8, says: Value) -> (Sharing, Arc<Talker>) {
+        let rng = Rng::seeded(u64::from(key));
+        let talker = Arc::new(Talker { says, heard: Mutex::default() });
+        let drivers = Drivers::only(Arc::<Talker>::clone(&talker));
+        let seal = Seals::new(&[key; 32], &rng).unwrap().store;
+        let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
+        (Sharing::new(store, seal, NodeName::new(name, &rng), Nodes::Many, drivers), talker)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn drivers_tell_each_other_with_each_beat_and_nobody_else_can_read_it() {
+        let store = Arc::new(MemoryStore::new(Clock::fixed(0), 10));
+        let (one, _) = node(&store, "one", 1, json!("broken"));
+        let (silent, _) = node(&store, "silent", 1, Value::Null);
+        let (other, talker) = node(&store, "other", 1, json!("mine"));
+        let (long, _) = node(&store, "long", 1, json!("x".repeat(NOTE_BYTES)));
+        let (stranger, strange) = node(&store, "stranger", 2, json!("forged"));
+        for node in [&one, &silent, &long, &stranger, &other] {
+            node.beat_once(0).await.unwrap();
+        }
+        assert_eq!(*talker.heard.lock().unwrap(), [json!("broken")], "no own note, no empty, long or forged one");
+        assert_eq!(*strange.heard.lock().unwrap(), [] as [Value; 0], "sealed with another key");
+        assert!(other.lives(&one.node, 0).await.unwrap());
+        one.store.beat(one.node.clone(), Duration::ZERO, 0, Bytes::new()).await.unwrap();
+        other.beat_once(0).await.unwrap();
+        assert_eq!(*talker.heard.lock().unwrap(), [] as [Value; 0], "it has left");
+        let notes = store.beat(silent.node.clone(), CLAIM, 0, Bytes::new()).await.unwrap();
+        assert!(notes.iter().all(|member| !member.note.windows(4).any(|part| part == b"mine")));
+    }
+}
