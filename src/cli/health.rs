@@ -55,9 +55,12 @@ mod tests {
 
     #[test]
     fn a_server_on_every_address_is_asked_on_loopback() {
-        for (listens, asked) in
-            [("0.0.0.0:3002", "127.0.0.1:3002"), ("[::]:1", "[::1]:1"), ("192.0.2.1:5", "192.0.2.1:5")]
-        {
+        for (listens, asked) in [
+            ("0.0.0.0:3002", "127.0.0.1:3002"),
+            ("[::]:1", "[::1]:1"),
+            ("192.0.2.1:5", "192.0.2.1:5"),
+            ("[2001:db8::1]:5", "[2001:db8::1]:5"),
+        ] {
             assert_eq!(reachable(listens.parse().unwrap()), asked.parse().unwrap());
         }
     }

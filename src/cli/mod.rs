@@ -170,10 +170,13 @@ async fn received(kind: tokio::signal::unix::SignalKind) {
 
 /// Whether whoever started us had this signal ignored: the mask `SigIgn` of `/proc/self/status`.
 fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), kind.as_raw_value())
+}
+
+fn ignores(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    mask & (1 << (kind.as_raw_value() - 1)) != 0
+    mask & (1 << (signal - 1)) != 0
 }
 
 /// A line for the person who typed the command.
@@ -186,4 +189,20 @@ fn say(text: &str) {
 fn complain(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "max-auth: {}", text.replace('\n', "\nmax-auth: "));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ignores;
+
+    #[test]
+    fn a_signal_that_was_ignored_is_seen_in_the_mask() {
+        let status = |mask: &str| format!("Name:\tmax-auth\nSigBlk:\tffffffffffffffff\nSigIgn:\t{mask}\n");
+        let (hangup, interrupt) = (1, 2);
+        assert!(ignores(&status("0000000000000001"), hangup) && !ignores(&status("0000000000000001"), interrupt));
+        assert!(!ignores(&status("0000000000001006"), hangup) && ignores(&status("0000000000001006"), interrupt));
+        assert!(
+            !ignores(&status("0000000000000000"), hangup) && !ignores("", hangup) && !ignores("SigIgn:\t?", hangup)
+        );
+    }
 }

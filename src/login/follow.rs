@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Between two rounds of looks at what others may have written, where no hint came.
@@ -23,6 +24,11 @@ const LOOK: Duration = Duration::from_secs(4);
 
 /// The same for a node with very many logins: more often would cost the store more than it is worth.
 const LOOK_LONGEST: Duration = Duration::from_secs(12);
+
+/// Between two rounds in which a node looks at what it writes itself, too. Hints bring the commands that wait there, and a
+/// store that may have lost something says that it was found again; both may fail only where a cluster's servers lose each
+/// other without losing us.
+const LOOK_AT_OWN: Duration = Duration::from_secs(20);
 
 /// Logins that are looked at in a second, before the rounds get longer.
 const LOOKS_PER_SECOND: u32 = 2_000;
@@ -244,19 +250,22 @@ impl Follower {
 
     /// Everything that somebody reads here, again and again: hints may be lost, owners die, stores forget.
     async fn look_around(self: Arc<Self>) {
-        let mut next = Instant::now() + LOOK;
+        let mut found_again = self.sharing.store.found_again();
+        let (mut next, mut own) = (Instant::now() + LOOK, Instant::now() + LOOK_AT_OWN);
         loop {
-            tokio::select! {
-                () = tokio::time::sleep_until(next) => {}
+            let found = tokio::select! {
+                () = tokio::time::sleep_until(next) => false,
                 // Its logins are wanted.
-                () = self.sharing.somebody_died() => {}
+                () = self.sharing.somebody_died() => false,
+                () = changed(&mut found_again) => true,
                 () = self.context.tasks.stopping() => return,
-            }
+            };
             let began = Instant::now();
             let mut logins = self.context.table.all();
-            if self.sharing.nodes == Nodes::One {
-                // Nobody else writes what is ours.
+            if self.sharing.nodes == Nodes::One || (!found && began < own) {
                 logins.retain(|login| !login.is_owned());
+            } else {
+                own = began + LOOK_AT_OWN;
             }
             let count = u32::try_from(logins.len()).unwrap_or(u32::MAX);
             stream::iter(logins)
@@ -339,5 +348,12 @@ impl Follower {
     pub fn remember(&self, login: &Arc<Login>) {
         let log = Sharing::log(login.id);
         self.by_log.lock().unwrap_or_else(PoisonError::into_inner).insert(log, Arc::downgrade(login));
+    }
+}
+
+/// Never where nothing changes any more.
+async fn changed(times: &mut watch::Receiver<u64>) {
+    if times.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

@@ -10,6 +10,8 @@ mod log;
 mod position;
 mod record;
 mod registry;
+#[cfg(test)]
+mod scale_tests;
 mod sharing;
 #[cfg(test)]
 mod sharing_tests;

@@ -373,6 +373,7 @@ async fn a_store_that_lost_writes_makes_the_page_begin_anew_within_five_seconds(
             let (owner, records) = (page.owner.clone().unwrap(), page.records[..count].to_vec());
             site.store.begin(log, owner, page.head, records, Duration::from_secs(600)).await.unwrap();
         }
+        site.store.started_again();
         for login in [&here, &there] {
             until("being told", Duration::from_secs(5), || login.log.read(Some(at)).is_err()).await;
         }

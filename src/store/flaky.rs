@@ -31,14 +31,20 @@ impl Flaky {
     /// Out of reach from now on, or within.
     pub fn reach(&self, within: bool) {
         if self.away.swap(!within, Ordering::SeqCst) && within {
-            self.found.send_modify(|times| *times += 1);
+            self.started_again();
         }
     }
 
-    /// All that was written is gone.
+    /// All that was written is gone: it was started again in between.
     pub fn forget(&self) {
         let empty = Arc::new(MemoryStore::new(self.clock.clone(), RECORDS));
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = empty;
+        self.started_again();
+    }
+
+    /// It was away for a moment, as whoever steps back must be.
+    pub fn started_again(&self) {
+        self.found.send_modify(|times| *times += 1);
     }
 
     fn store(&self) -> Arc<MemoryStore> {

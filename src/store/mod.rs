@@ -1,6 +1,8 @@
 //! What must be known to more than one process, or after a restart: grants, ended sessions, the logs of logins, who is
 //! alive. One trait with few verbs, one engine for each `store.kind`. Nothing readable reaches an engine: [`Seal`].
 
+#[cfg(test)]
+mod costly;
 mod disk;
 mod file;
 #[cfg(test)]
@@ -17,6 +19,8 @@ mod seal;
 pub mod suite;
 
 pub use self::redis::{RedisError, RedisOptions, RedisStore};
+#[cfg(test)]
+pub use costly::{Costly, Load};
 pub use file::FileStore;
 #[cfg(test)]
 pub use flaky::Flaky;
@@ -177,8 +181,8 @@ pub trait Store: Send + Sync + 'static {
     /// What other nodes have changed that concerns this one: a wake-up that may be lost.
     fn hints(&self, node: &NodeName) -> Hints;
 
-    /// How often it was found again after it had been lost: another server may answer by now, and what was written last may
-    /// be gone. Closed where that cannot happen.
+    /// How often it was found again after it had been lost, for commands or for hints: another server may answer by now, what
+    /// was written last may be gone, and what was hinted unheard. Closed where that cannot happen.
     fn found_again(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
     }

@@ -22,7 +22,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub struct Link {
     state: watch::Receiver<State>,
-    found_again: watch::Receiver<u64>,
+    found: watch::Sender<u64>,
     trouble: mpsc::Sender<Trouble>,
     places: Semaphore,
     deadline: Duration,
@@ -54,10 +54,11 @@ impl Link {
     ) -> Result<Self, RedisError> {
         let (sender, state) = watch::channel(State::Opening);
         let (trouble, troubles) = mpsc::channel(64);
-        let (found, found_again) = watch::channel(0);
-        let trouble_of = trouble.downgrade();
-        let mut keeper = Keeper { connector, deadline, state: sender, found, troubles, trouble: trouble_of, life: 0 };
-        let link = Self { state, found_again, trouble, places: Semaphore::new(AT_ONCE), deadline };
+        let found = watch::Sender::new(0);
+        let (trouble_of, found_of) = (trouble.downgrade(), found.clone());
+        let mut keeper =
+            Keeper { connector, deadline, state: sender, found: found_of, troubles, trouble: trouble_of, life: 0 };
+        let link = Self { state, found, trouble, places: Semaphore::new(AT_ONCE), deadline };
         let first = keeper.connect().await;
         if let Err(Some(error)) = &first
             && refused(error)
@@ -111,7 +112,12 @@ impl Link {
     }
 
     pub fn found_again(&self) -> watch::Receiver<u64> {
-        self.found_again.clone()
+        self.found.subscribe()
+    }
+
+    /// Hints come again that did not.
+    pub fn hints_found_again(&self) {
+        self.found.send_modify(|times| *times += 1);
     }
 
     fn report(&self, life: u64, lost: bool) {

@@ -41,11 +41,14 @@ impl Subscription {
     }
 
     async fn stay(&self) {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let (mut backoff, mut again) = (Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), false);
         loop {
             let since = Instant::now();
             let (ear, pushes) = mpsc::channel(PUSHES);
             if let Ok(Ok(connection)) = timeout(OPENING, self.subscribe(ear)).await {
+                if std::mem::replace(&mut again, true) {
+                    self.link.hints_found_again();
+                }
                 self.listen(pushes).await;
                 drop(connection);
             }

@@ -47,12 +47,15 @@ async fn after_an_outage_everything_goes_on_by_itself() {
     let store = connected(&server.address()).await;
     let log = begun(&store).await;
     let mut hints = store.hints(&named("b~1"));
+    let mut found = store.found_again();
+    assert!(!found.has_changed().unwrap());
     server.kill();
     for _ in 0..3 {
         out_of_reach(&store).await;
     }
     server.again().await;
     answers(&store).await;
+    timeout(Duration::from_secs(5), found.changed()).await.unwrap().unwrap();
     assert_eq!(store.append(log, append(1, "two")).await.unwrap(), Appended::Stored);
     let page = store.read(log, None, Reader::Node(named("b~1"), LONG)).await.unwrap().unwrap();
     assert_eq!((page.newest, page.records.len()), (2, 2));
@@ -177,9 +180,10 @@ async fn a_subscription_over_a_dead_way_is_made_anew() {
         assert!(since.elapsed() < short * 10, "hints come again");
     }
     assert_eq!(way.opened(), 3);
+    assert_eq!(*far.found_again().borrow(), 1, "what was not heard may have been said");
     // A living one is left alone.
     sleep(short * 4).await;
-    assert_eq!(way.opened(), 3);
+    assert_eq!((way.opened(), *near.found_again().borrow()), (3, 0));
 }
 
 #[tokio::test]
@@ -209,7 +213,8 @@ async fn no_more_commands_wait_than_there_is_room_for() {
         other => panic!("{other:?}"),
     };
     assert_eq!(answers.iter().filter(|answer| refused(answer)).count(), many - 4096);
-    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    // Not one after the other.
+    assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
 }
 
 #[tokio::test]
