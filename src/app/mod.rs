@@ -2,6 +2,8 @@
 //! whoever needs it; `serve` and the tests build the same.
 
 mod kept;
+#[cfg(test)]
+mod tests;
 
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
