@@ -5,7 +5,7 @@ use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::signin::{BrowserInfo, Drivers};
-use crate::store::{Claimed, Flaky, NodeName, Reader, Seals, Store, Unavailable};
+use crate::store::{Append, Appended, Claimed, Flaky, NodeName, Reader, Seals, Store, Unavailable};
 use bytes::Bytes;
 use std::future::ready;
 use tokio::time::{Instant, sleep};
@@ -380,6 +380,22 @@ async fn a_store_that_lost_writes_makes_the_page_begin_anew_within_five_seconds(
         assert_eq!(a.registry.active(), 0);
         drop(readers);
     }
+}
+
+/// Whoever can write to the store cannot make an event of another place or login this one's.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_belongs_elsewhere_is_no_event() {
+    let site = Site::new();
+    let (a, b) = two(&site, Plan::WaitForever).await;
+    let here = a.start().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let there = b.find(here.id).await;
+    let _reader = there.attach(Attach::Resume).unwrap();
+    let (log, at) = (Sharing::log(here.id), there.log.read(None).unwrap().next);
+    let page = site.store.read(log, None, Reader::Nobody).await.unwrap().unwrap();
+    let strange = Append { fence: 1, after: page.newest, records: vec![page.records[0].clone()], seal: None };
+    assert_eq!(site.store.append(log, strange).await.unwrap(), Appended::Stored);
+    until("being told", Duration::from_secs(5), || there.log.read(Some(at)).is_err()).await;
 }
 
 #[tokio::test(start_paused = true)]
