@@ -57,7 +57,7 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, phone);
     let sharing = nodes.map(|nodes| {
         let node = NodeName::new(&config.server.node, &rng);
-        Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes))
+        Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes, clock.clone()))
     });
     let grants = Arc::new(Grants::new(store, seals.store, clock.clone(), rng.clone()));
     let site = config.server.public_url.as_str().trim_end_matches('/');

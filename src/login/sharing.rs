@@ -1,8 +1,10 @@
 //! This process among others, and after a restart: its name, its claim, who else lives. Only where the store outlives it.
 
 use super::record::Records;
+use crate::base::clock::Clock;
 use crate::base::id::LoginId;
-use crate::store::{Admission, Key, NodeName, Seal, Space, Store, Unavailable};
+use crate::base::repeat::OncePerMinute;
+use crate::store::{Admission, Key, Member, NodeName, NodeNote, Noted, Seal, Space, Store, Unavailable};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -45,12 +47,15 @@ pub struct Sharing {
     claim: watch::Sender<bool>,
     living: Mutex<BTreeSet<NodeName>>,
     died: Notify,
+    clock: Clock,
+    other_key: OncePerMinute,
 }
 
 impl Sharing {
-    pub fn new(store: Arc<dyn Store>, seal: Seal, node: NodeName, nodes: Nodes) -> Self {
+    pub fn new(store: Arc<dyn Store>, seal: Seal, node: NodeName, nodes: Nodes, clock: Clock) -> Self {
         let living = Mutex::new(BTreeSet::from([node.clone()]));
-        Self { store, seal, node, nodes, claim: watch::Sender::new(true), living, died: Notify::new() }
+        let (claim, other_key) = (watch::Sender::new(true), OncePerMinute::default());
+        Self { store, seal, node, nodes, claim, living, died: Notify::new(), clock, other_key }
     }
 
     pub fn records(&self, login: LoginId) -> Records<'_> {
@@ -110,7 +115,9 @@ impl Sharing {
     }
 
     async fn beat_once(&self, active: u32) -> Result<(), Unavailable> {
-        let members = self.store.beat(self.node.clone(), CLAIM, active, Bytes::new()).await?;
+        let note = NodeNote { unix_ms: self.clock.unix_ms(), life: CLAIM }.sealed(&self.seal, &self.node);
+        let members = self.store.beat(self.node.clone(), CLAIM, active, note).await?;
+        self.tell_other_key(&members);
         let living: BTreeSet<NodeName> = members.into_iter().map(|member| member.node).collect();
         let before =
             std::mem::replace(&mut *self.living.lock().unwrap_or_else(PoisonError::into_inner), living.clone());
@@ -118,6 +125,21 @@ impl Sharing {
             self.died.notify_one();
         }
         Ok(())
+    }
+
+    /// Logins that go from one node to the other fail where these have different keys.
+    fn tell_other_key(&self, members: &[Member]) {
+        let other = |member: &&Member| NodeNote::open(&self.seal, &member.node, &member.note) == Noted::OtherKey;
+        if let Some(member) = members.iter().find(other)
+            && let Some(times) = self.other_key.due()
+        {
+            let node = member.node.text();
+            tracing::error!(
+                node,
+                times,
+                "another node seals with another key: store.key_file must be the same on all nodes"
+            );
+        }
     }
 
     /// Says that this node lives, until `leaving` completes; then that it is gone.

@@ -116,7 +116,7 @@ impl Site {
             texts: crate::texts::Texts::ours(),
         };
         let node = NodeName::new(name, &rng);
-        let sharing = Arc::new(Sharing::new(Arc::clone(&store), seal(), node, nodes));
+        let sharing = Arc::new(Sharing::new(Arc::clone(&store), seal(), node, nodes, clock.clone()));
         let asks: Arc<dyn Driver> = Arc::<Scripted>::clone(&driver);
         let surroundings = (clock.clone(), rng.clone(), tasks.clone());
         let shared = Some(Arc::clone(&sharing));

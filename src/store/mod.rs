@@ -4,9 +4,12 @@
 mod disk;
 mod file;
 mod folder;
+mod folder_look;
+mod given;
 mod hints;
 mod key;
 mod memory;
+mod note;
 mod redis;
 mod row;
 mod rules;
@@ -14,12 +17,18 @@ mod seal;
 #[cfg(test)]
 pub mod suite;
 
+pub use self::redis::look::{
+    ClusterLook, Denied, Failure, HostLook, MemberLook, RedisLook, Right, ServerLook, Trouble, look_at_redis,
+};
 pub use self::redis::{RedisError, RedisOptions, RedisStore};
 pub use file::FileStore;
 pub use folder::{Folder, FolderError};
+pub use folder_look::{Filesystem, FolderLook, KeyLook, Lock, Rows, look_at_folder};
+pub use given::{certificates, key_file};
 pub use hints::Hints;
 pub use key::{Key, NodeName, Space};
 pub use memory::MemoryStore;
+pub use note::{NodeNote, Noted};
 pub use seal::{Seal, Seals};
 
 use bytes::Bytes;

@@ -9,6 +9,7 @@
 mod connector;
 mod key_text;
 mod link;
+pub mod look;
 mod reply;
 mod scripts;
 mod settings;

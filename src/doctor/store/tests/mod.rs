@@ -1,0 +1,1 @@
+//! Judgements by tables, and real servers.
