@@ -151,7 +151,10 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
         }
         // By itself: what is asked of it is timed.
         let store = match &kept {
-            Some(config) => Some(doctor::examine_store(config, &Clock::system(), &Rng::system()).await?),
+            Some(config) => {
+                let logins = config.login.max_active;
+                Some(doctor::examine_store(&config.store, logins, &Clock::system(), &Rng::system()).await?)
+            }
             None => None,
         };
         let code = store.as_ref().map_or(0, StoreReport::exit_code);

@@ -109,10 +109,9 @@ pub fn look_at_folder(path: &Path) -> FolderLook {
         filesystem: filesystem(looked_at),
         free,
         reserve: RESERVE,
-        writes: match (is_folder, room) {
-            (true, true) => writes(looked_at).map_err(|error| error.to_string()),
-            (true, false) => Ok(Vec::new()),
-            (false, _) => Err("it is not a folder".to_owned()),
+        writes: match is_folder {
+            true => writes(looked_at, room).map_err(|error| error.to_string()),
+            false => Err("it is not a folder".to_owned()),
         },
         rows: match (&lock, bytes) {
             (Lock::Free, Some(_)) => rows(path),
@@ -159,14 +158,14 @@ fn lock(path: &Path) -> Lock {
 }
 
 /// Each page down to the disk, in a file that no name leads to any more.
-fn writes(folder: &Path) -> std::io::Result<Vec<Duration>> {
+fn writes(folder: &Path, room: bool) -> std::io::Result<Vec<Duration>> {
     let name = format!(".doctor-{}", std::process::id());
     let directory = File::open(folder)?;
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(openat(&directory, &name, flags, Mode::RUSR | Mode::WUSR)?);
     unlinkat(&directory, &name, rustix::fs::AtFlags::empty())?;
     let (mut times, began) = (Vec::with_capacity(WRITES), Instant::now());
-    while times.len() < WRITES && began.elapsed() < WRITES_TIME {
+    while room && times.len() < WRITES && began.elapsed() < WRITES_TIME {
         let before = Instant::now();
         file.write_all(&PAGE)?;
         file.sync_data()?;

@@ -17,9 +17,11 @@ mod seal;
 #[cfg(test)]
 pub mod suite;
 
-pub use self::redis::look::{
-    ClusterLook, Denied, Failure, HostLook, MemberLook, RedisLook, Right, ServerLook, Trouble, look_at_redis,
-};
+#[cfg(test)]
+pub use self::redis::look::Right;
+pub use self::redis::look::{ClusterLook, Denied, Failure, MemberLook, RedisLook, ServerLook, Trouble, look_at_redis};
+#[cfg(test)]
+pub use self::redis::tests as redis_tests;
 pub use self::redis::{RedisError, RedisOptions, RedisStore};
 pub use file::FileStore;
 pub use folder::{Folder, FolderError};

@@ -56,8 +56,8 @@ pub struct Check {
 }
 
 impl Check {
-    pub fn new(code: StoreCode, level: Level, measured: impl Into<String>) -> Self {
-        Self { code, level, at: String::new(), measured: measured.into(), fixes: Vec::new() }
+    pub fn new(code: StoreCode, level: Level, measured: impl ToString) -> Self {
+        Self { code, level, at: String::new(), measured: measured.to_string(), fixes: Vec::new() }
     }
 
     pub fn at(self, at: impl Into<String>) -> Self {

@@ -16,7 +16,7 @@ pub use report::StoreReport;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks;
-use crate::config::{Config, StoreKind};
+use crate::config::{Store, StoreKind};
 use crate::store::{KeyLook, RedisOptions, Seal, Seals, certificates, key_file, look_at_folder, look_at_redis};
 use check::{Check, Level};
 use server_checks::Context;
@@ -25,14 +25,14 @@ use tokio::sync::oneshot;
 /// The heading of docs/storage.md that has a row for each code.
 pub const ANCHOR: &str = "what-the-doctor-looks-at";
 
-/// Looks at the store of these settings; else why it cannot be tested.
-pub async fn examine(config: &Config, clock: &Clock, rng: &Rng) -> Result<StoreReport, String> {
-    let (checks, what) = match config.store.kind {
+/// Looks at the store of these settings, for so many logins at once (`login.max_active`); else why it cannot be tested.
+pub async fn examine(store: &Store, logins: usize, clock: &Clock, rng: &Rng) -> Result<StoreReport, String> {
+    let (checks, what) = match store.kind {
         StoreKind::Memory => (vec![memory()], "in memory".to_owned()),
-        StoreKind::File => (file(config).await?, format!("in {}", config.store.path.display())),
-        StoreKind::Redis => redis(config, clock, rng).await?,
+        StoreKind::File => (file(store).await?, format!("in {}", store.path.display())),
+        StoreKind::Redis => redis(store, logins, clock, rng).await?,
     };
-    Ok(StoreReport { kind: config.store.kind, what, checks })
+    Ok(StoreReport { kind: store.kind, what, checks })
 }
 
 fn memory() -> Check {
@@ -40,20 +40,20 @@ fn memory() -> Check {
         .line("store.kind = \"file\"", check::CONFIGURATION)
 }
 
-async fn file(config: &Config) -> Result<Vec<Check>, String> {
+async fn file(store: &Store) -> Result<Vec<Check>, String> {
     // Syncs block.
-    let (path, (done, looked)) = (config.store.path.clone(), oneshot::channel());
+    let (path, (done, looked)) = (store.path.clone(), oneshot::channel());
     let looking = tasks::thread("doctor-store", move || _ = done.send(look_at_folder(&path)));
     looking.map_err(|error| format!("a thread cannot be started: {error}"))?;
     let look = looked.await.map_err(|_| "the look at the folder crashed".to_owned())?;
-    let mut checks = file_checks::judge(&look, config.store.key_file.is_none());
-    checks.extend(own_key(config).map(|(_, check)| check));
+    let mut checks = file_checks::judge(&look, store.key_file.is_none());
+    checks.extend(own_key(store).map(|(_, check)| check));
     Ok(checks)
 }
 
 /// `store.key_file`, where one is given: its seal, if it is a key, and what is to be said.
-fn own_key(config: &Config) -> Option<(Option<Seal>, Check)> {
-    let path = config.store.key_file.as_deref()?;
+fn own_key(store: &Store) -> Option<(Option<Seal>, Check)> {
+    let path = store.key_file.as_deref()?;
     match key_file(path) {
         Err(why) => Some((None, file_checks::no_key(&why, path))),
         Ok(key) => {
@@ -63,18 +63,17 @@ fn own_key(config: &Config) -> Option<(Option<Seal>, Check)> {
     }
 }
 
-async fn redis(config: &Config, clock: &Clock, rng: &Rng) -> Result<(Vec<Check>, String), String> {
-    let store = &config.store;
+async fn redis(store: &Store, logins: usize, clock: &Clock, rng: &Rng) -> Result<(Vec<Check>, String), String> {
     let url = store.url.as_ref().ok_or("store.url is needed with store.kind = \"redis\"")?;
     let trusted = store.ca_file.as_deref().map(certificates).transpose()?;
     let options = RedisOptions { prefix: store.prefix.clone(), trusted, ..RedisOptions::default() };
-    let key = own_key(config);
+    let key = own_key(store);
     let seal = key.as_ref().and_then(|(seal, _)| seal.as_ref());
     let look =
         look_at_redis(url.expose(), &options, seal, clock, rng).await.map_err(|error| format!("store.url: {error}"))?;
     let context = Context {
         user: look.user.as_deref().unwrap_or("default"),
-        logins: config.login.max_active as u64,
+        logins: logins as u64,
         sentinels: look.sentinels,
         cluster: look.cluster.is_some(),
     };

@@ -63,13 +63,13 @@ fn failed(failure: &Failure, look: &RedisLook, user: &str) -> Check {
     let code = match failure.trouble {
         Trouble::Name | Trouble::Refused | Trouble::Silence | Trouble::Other => StoreCode::Address,
         Trouble::Tls => StoreCode::Tls,
-        Trouble::Language | Trouble::Protected | Trouble::Loading => StoreCode::Greeting,
+        Trouble::Language | Trouble::Mute | Trouble::Protected | Trouble::Loading => StoreCode::Greeting,
         Trouble::WrongPassword | Trouble::NoPassword | Trouble::Right => StoreCode::Password,
         Trouble::Crowded => StoreCode::Connections,
         Trouble::Old => return old(&failure.said).at(&failure.at),
         Trouble::NoMaster | Trouble::Kind => StoreCode::Kind,
     };
-    let check = Check::new(code, Level::Stop, format!("{}: {}", failure.at, failure.said)).at(&failure.at);
+    let check = Check::new(code, Level::Stop, &failure.said).at(&failure.at);
     let host = failure.at.rsplit_once(':').map_or(failure.at.as_str(), |(host, _)| host);
     match failure.trouble {
         Trouble::Name => check.line(format!("getent hosts {host}"), SHELL).advice(
@@ -90,6 +90,15 @@ fn failed(failure: &Failure, look: &RedisLook, user: &str) -> Check {
             "give the authority's certificate, for this very host name; where Redis speaks no TLS, begin the address with \
              redis://",
             "укажите сертификат центра, выданный именно на это имя; если Redis без TLS, начните адрес с redis://",
+        ),
+        Trouble::Mute if look.tls => check.advice(
+            "it takes connections and answers no TLS: begin the address with redis://, or give its TLS port",
+            "соединение принимают, но TLS не отвечает: начните адрес с redis:// или укажите порт TLS",
+        ),
+        Trouble::Mute => check.advice(
+            "it takes connections and says nothing: a Redis that hangs or swaps, a proxy without one behind it, or one that \
+             wants TLS (rediss://)",
+            "соединение принимают и молчат: Redis завис или в свопе, за прокси его нет, или ему нужен TLS (rediss://)",
         ),
         Trouble::Language if !look.tls => check.advice(
             "what answers is no Redis, or one that wants TLS: then the address begins with rediss://",

@@ -71,9 +71,11 @@ impl StoreReport {
             Level::Warning => WARNED,
             Level::Ok | Level::Unknown => FINE,
         };
-        let _ = writeln!(text, "{}: store.kind = \"{}\", {}.\n", lang.say(headline), self.kind(), self.what);
+        let _ = writeln!(text, "{}.\nstore.kind = \"{}\", {}\n", lang.say(headline), self.kind(), self.what);
         self.lines(&mut text, &paint, lang);
-        for check in self.checks.iter().filter(|check| check.is_told()) {
+        let mut worst_first: Vec<&Check> = self.checks.iter().filter(|check| check.is_told()).collect();
+        worst_first.sort_by_key(|check| std::cmp::Reverse(check.level));
+        for check in worst_first {
             told(&mut text, &paint, check, lang);
         }
         text.trim_end().to_owned()

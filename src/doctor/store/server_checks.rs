@@ -47,13 +47,17 @@ fn number(words: Option<&Words>, name: &str) -> Option<i64> {
 pub fn judge(look: &ServerLook, context: &Context<'_>) -> Vec<Check> {
     let (info, config) = (look.info.as_ref().ok(), look.config.as_ref().ok());
     let mut checks = vec![version(look, info)];
-    checks.extend(kind(look, context));
+    if let Some(kind) = kind(look, context) {
+        // It was asked for what it is not: the rest says nothing.
+        checks.push(kind);
+        return checks.into_iter().map(|check| check.at(&look.at)).collect();
+    }
     checks.push(role(look, info));
     checks.push(rights(look, context));
     checks.extend(scripts(look));
     checks.extend(write(look));
     checks.push(latency(look));
-    checks.push(hints(look));
+    checks.extend(hints(look));
     checks.push(clock(look));
     checks.push(eviction(info, config));
     checks.push(memory(look, info, context));
@@ -208,18 +212,20 @@ fn latency(look: &ServerLook) -> Check {
     }
 }
 
-fn hints(look: &ServerLook) -> Check {
-    match &look.heard {
+fn hints(look: &ServerLook) -> Option<Check> {
+    let said = match &look.heard {
         Ok(after) => {
             let after = after.as_secs_f64() * 1000.0;
-            Check::new(StoreCode::Hints, Level::Ok, format!("a message came back after {after:.1} ms"))
+            return Some(Check::new(StoreCode::Hints, Level::Ok, format!("a message came back after {after:.1} ms")));
         }
-        Err(said) => Check::new(StoreCode::Hints, Level::Fault, format!("a message did not come back: {said}")).advice(
-            "a proxy between that carries no pub/sub? Give max-auth the Redis itself; the user needs +subscribe, +publish \
-             and the channels",
-            "между ними прокси без pub/sub? Дайте max-auth сам Redis; пользователю нужны +subscribe, +publish и каналы",
-        ),
-    }
+        // Said among the rights.
+        Err(said) if said.contains("NOPERM") => return None,
+        Err(said) => said,
+    };
+    Some(Check::new(StoreCode::Hints, Level::Fault, format!("a message did not come back: {said}")).advice(
+        "is there a proxy in between that carries no pub/sub? Give max-auth the Redis itself",
+        "между ними прокси, который не передаёт pub/sub? Дайте max-auth сам Redis",
+    ))
 }
 
 /// Of two clocks.

@@ -15,7 +15,7 @@ mod scripts;
 mod settings;
 mod subscription;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use settings::Options as RedisOptions;
 

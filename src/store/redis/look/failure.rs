@@ -12,6 +12,8 @@ pub enum Trouble {
     Refused,
     /// Nothing came back in time.
     Silence,
+    /// It takes connections, and does not answer the greeting.
+    Mute,
     /// Its certificate is not trusted, or it speaks no TLS.
     Tls,
     /// It is no Redis, or one that wants TLS.
@@ -71,6 +73,7 @@ const WORDS: &[(&str, Trouble)] = &[
     ("protected mode", Trouble::Protected),
     ("LOADING", Trouble::Loading),
     ("max number of clients", Trouble::Crowded),
+    ("unknown command", Trouble::Old),
     ("cluster support disabled", Trouble::Kind),
     ("lookup address", Trouble::Name),
     ("Name or service", Trouble::Name),
@@ -100,6 +103,7 @@ mod tests {
             ("NOAUTH HELLO must be called with the client already authenticated", Trouble::NoPassword),
             ("DENIED Redis is running in protected mode because …", Trouble::Protected),
             ("LOADING Redis is loading the dataset in memory", Trouble::Loading),
+            ("ERR unknown command `HELLO`, with args beginning with: `3`", Trouble::Old),
             ("ERR max number of clients reached", Trouble::Crowded),
             ("Connection refused (os error 111)", Trouble::Refused),
             ("failed to lookup address information: Name or service not known", Trouble::Name),

@@ -16,7 +16,7 @@ use crate::base::id;
 use crate::base::rng::Rng;
 use crate::store::{Key, NodeName, NodeNote, Noted, Seal, Space};
 use futures_util::future::join_all;
-use redis::{Client, Value};
+use redis::{Client, ConnectionAddr, Value};
 use server::Open;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -148,7 +148,8 @@ async fn knock(host: &str, port: u16) -> HostLook {
             match TcpStream::connect(place).await {
                 Ok(_) => return Ok((place, began.elapsed())),
                 Err(error) => {
-                    let said = format!("{place}: {error}");
+                    let named = if place.to_string() == at { String::new() } else { format!("{place}: ") };
+                    let said = format!("{named}{error}");
                     last = failed(failure::trouble(&said, false), said);
                 }
             }
@@ -161,9 +162,14 @@ async fn knock(host: &str, port: u16) -> HostLook {
 
 async fn open(client: Client, at: String) -> Result<Open, Failure> {
     let began = Instant::now();
-    // The ear is held, so that nothing is missed; nobody listens here.
+    // One that sentinels or a cluster name may be out of reach from here.
+    if let ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } =
+        client.get_connection_info().addr()
+    {
+        knock(host, *port).await.outcome?;
+    }
     match timeout(OPENING, Connector::connect(&client, |_| {})).await {
-        Err(_) => Err(Failure::silence(at, OPENING)),
+        Err(_) => Err(Failure { trouble: Trouble::Mute, ..Failure::silence(at, OPENING) }),
         Ok(Err(error)) => Err(Failure::of(at, &error)),
         Ok(Ok(connection)) => Ok(Open { at, client, connection, opened_in: began.elapsed(), scratch: None }),
     }
