@@ -16,6 +16,8 @@ mod rules;
 mod seal;
 #[cfg(test)]
 pub mod suite;
+#[cfg(test)]
+mod volume_tests;
 
 #[cfg(test)]
 pub use self::redis::look::Right;

@@ -3,10 +3,12 @@
 
 mod check;
 mod code;
+mod context;
 mod file_checks;
 mod redis_checks;
 mod report;
 mod server_checks;
+mod server_settings;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +21,7 @@ use crate::base::tasks;
 use crate::config::{Store, StoreKind};
 use crate::store::{KeyLook, RedisOptions, Seal, Seals, certificates, key_file, look_at_folder, look_at_redis};
 use check::{Check, Level};
-use server_checks::Context;
+use context::Context;
 use tokio::sync::oneshot;
 
 /// The heading of docs/storage.md that has a row for each code.

@@ -2,7 +2,8 @@
 
 use super::check::{CONFIGURATION, CONSOLE, Check, Level, SHELL};
 use super::code::StoreCode;
-use super::server_checks::{self, Context, apart, old, set_clock};
+use super::context::Context;
+use super::server_checks::{self, apart, old, set_clock};
 use crate::store::{ClusterLook, Failure, MemberLook, Noted, RedisLook, Trouble};
 
 pub fn judge(look: &RedisLook, context: &Context<'_>) -> Vec<Check> {
@@ -205,6 +206,9 @@ pub fn shared_key(members: &[MemberLook], path: &str) -> Check {
     }
     match same.len() {
         0 => Check::new(StoreCode::Key, Level::Ok, format!("{path}; no other node lives to compare it with")),
-        count => Check::new(StoreCode::Key, Level::Ok, format!("{path}, the same as at {count} nodes that live")),
+        count => {
+            let nodes = if count == 1 { "1 node that lives".to_owned() } else { format!("{count} nodes that live") };
+            Check::new(StoreCode::Key, Level::Ok, format!("{path}, the same as at {nodes}"))
+        }
     }
 }

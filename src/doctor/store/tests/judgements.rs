@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::doctor::store::redis_checks::{self, shared_key};
-use crate::doctor::store::server_checks::{self, Context};
+use crate::doctor::store::server_checks;
 use crate::store::{ClusterLook, Denied, Failure, MemberLook, NodeNote, Noted, RedisLook, Right, ServerLook, Trouble};
 use std::collections::BTreeMap;
 use std::time::Duration;

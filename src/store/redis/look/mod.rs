@@ -5,7 +5,9 @@ mod failure;
 mod server;
 
 pub use failure::{Failure, Trouble};
-pub use server::{Denied, Right, ServerLook};
+#[cfg(test)]
+pub use server::Right;
+pub use server::{Denied, ServerLook};
 
 use super::connector::{Connector, OPENING};
 use super::key_text;
