@@ -31,7 +31,7 @@ pub const ANCHOR: &str = "what-the-doctor-looks-at";
 pub async fn examine(store: &Store, logins: usize, clock: &Clock, rng: &Rng) -> Result<StoreReport, String> {
     let (checks, what) = match store.kind {
         StoreKind::Memory => (vec![memory()], "in memory".to_owned()),
-        StoreKind::File => (file(store).await?, format!("in {}", store.path.display())),
+        StoreKind::File => (file(store, rng).await?, format!("in {}", store.path.display())),
         StoreKind::Redis => redis(store, logins, clock, rng).await?,
     };
     Ok(StoreReport { kind: store.kind, what, checks })
@@ -42,24 +42,24 @@ fn memory() -> Check {
         .line("store.kind = \"file\"", check::CONFIGURATION)
 }
 
-async fn file(store: &Store) -> Result<Vec<Check>, String> {
+async fn file(store: &Store, rng: &Rng) -> Result<Vec<Check>, String> {
     // Syncs block.
     let (path, (done, looked)) = (store.path.clone(), oneshot::channel());
     let looking = tasks::thread("doctor-store", move || _ = done.send(look_at_folder(&path)));
     looking.map_err(|error| format!("a thread cannot be started: {error}"))?;
     let look = looked.await.map_err(|_| "the look at the folder crashed".to_owned())?;
     let mut checks = file_checks::judge(&look, store.key_file.is_none());
-    checks.extend(own_key(store).map(|(_, check)| check));
+    checks.extend(own_key(store, rng).map(|(_, check)| check));
     Ok(checks)
 }
 
 /// `store.key_file`, where one is given: its seal, if it is a key, and what is to be said.
-fn own_key(store: &Store) -> Option<(Option<Seal>, Check)> {
+fn own_key(store: &Store, rng: &Rng) -> Option<(Option<Seal>, Check)> {
     let path = store.key_file.as_deref()?;
     match key_file(path) {
         Err(why) => Some((None, file_checks::no_key(&why, path))),
         Ok(key) => {
-            let seal = Seals::new(&key, &Rng::system()).map(|seals| seals.store);
+            let seal = Seals::new(&key, rng).map(|seals| seals.store);
             Some((seal, file_checks::private(&KeyLook::of(path)).at(path.display().to_string())))
         }
     }
@@ -69,7 +69,7 @@ async fn redis(store: &Store, logins: usize, clock: &Clock, rng: &Rng) -> Result
     let url = store.url.as_ref().ok_or("store.url is needed with store.kind = \"redis\"")?;
     let trusted = store.ca_file.as_deref().map(certificates).transpose()?;
     let options = RedisOptions { prefix: store.prefix.clone(), trusted, ..RedisOptions::default() };
-    let key = own_key(store);
+    let key = own_key(store, rng);
     let seal = key.as_ref().and_then(|(seal, _)| seal.as_ref());
     let look =
         look_at_redis(url.expose(), &options, seal, clock, rng).await.map_err(|error| format!("store.url: {error}"))?;

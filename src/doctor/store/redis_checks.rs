@@ -153,7 +153,9 @@ fn slots(cluster: &ClusterLook, look: &RedisLook, user: &str) -> Vec<Check> {
     {
         checks.push(failed(failure, look, user));
     }
-    checks.extend(cluster.alone.iter().map(|at| {
+    // Else the server said so itself.
+    let told = |at: &&String| look.servers.iter().flatten().any(|server| server.at == **at && server.info.is_ok());
+    checks.extend(cluster.alone.iter().filter(|at| !told(at)).map(|at| {
         let measured = format!("{at} has no replica: when it is gone, so are its slots");
         Check::new(StoreCode::Replicas, Level::Warning, measured)
             .at(at)
@@ -170,7 +172,10 @@ fn nodes(members: &[MemberLook]) -> Check {
     let mut level = Level::Ok;
     let said = members.iter().map(|member| {
         let skew = match member.note {
-            Some(Noted::Said(note)) => Some(note.unix_ms - (member.until - note.life.as_millis() as i64)),
+            Some(Noted::Said(note)) => {
+                let beaten = member.until.saturating_sub(note.life.as_millis() as i64);
+                Some(note.unix_ms.saturating_sub(beaten))
+            }
             _ => None,
         };
         // What a beat may take on its way.

@@ -22,6 +22,10 @@ const OLDEST: (u32, u32) = (6, 2);
 
 pub fn judge(look: &ServerLook, context: &Context<'_>) -> Vec<Check> {
     let (info, config) = (look.info.as_ref().ok(), look.config.as_ref().ok());
+    if look.writes.is_empty() && refused(look, "no answer") {
+        // It hangs: nothing else was learnt.
+        return vec![latency(look).at(&look.at)];
+    }
     let mut checks = vec![version(look, info)];
     if let Some(kind) = kind(look, context) {
         // It was asked for what it is not: the rest says nothing.
@@ -189,8 +193,8 @@ fn hints(look: &ServerLook) -> Option<Check> {
             let after = after.as_secs_f64() * 1000.0;
             return Some(Check::new(StoreCode::Hints, Level::Ok, format!("a message came back after {after:.1} ms")));
         }
-        // Said among the rights.
-        Err(said) if said.contains("NOPERM") => return None,
+        // Said among the rights, or of the writes.
+        Err(said) if said.contains("NOPERM") || refused(look, "no answer") => return None,
         Err(said) => said,
     };
     Some(Check::new(StoreCode::Hints, Level::Fault, format!("a message did not come back: {said}")).advice(
@@ -201,7 +205,7 @@ fn hints(look: &ServerLook) -> Option<Check> {
 
 /// Of two clocks.
 pub fn apart(skew: i64, exact: i64) -> Level {
-    match skew.abs().saturating_sub(exact) {
+    match skew.saturating_abs().saturating_sub(exact) {
         apart if apart > CLOCK_FAILS => Level::Fault,
         apart if apart > CLOCK_WARNS => Level::Warning,
         _ => Level::Ok,

@@ -177,9 +177,8 @@ pub fn connections(info: Option<&Words>) -> Check {
     };
     let measured = format!("{open} of {most} (maxclients)");
     match open.saturating_mul(10) >= most.saturating_mul(9) {
-        true => {
-            Check::new(StoreCode::Connections, Level::Warning, measured).setting("maxclients", &(most * 2).to_string())
-        }
+        true => Check::new(StoreCode::Connections, Level::Warning, measured)
+            .setting("maxclients", &most.saturating_mul(2).to_string()),
         false => Check::new(StoreCode::Connections, Level::Ok, measured),
     }
 }

@@ -250,7 +250,7 @@ fn slots(reply: &Value, seed: &str) -> Slots {
     for range in ranges {
         let Value::Array(range) = range else { continue };
         let [Value::Int(first), Value::Int(last), Value::Array(master), replicas @ ..] = &range[..] else { continue };
-        covered += last - first + 1;
+        covered += last.saturating_sub(*first).clamp(0, SLOTS) + 1;
         let (Some(host), Some(Value::Int(port))) = (master.first(), master.get(1)) else { continue };
         let Ok(port) = u16::try_from(*port) else { continue };
         // Whoever does not know its own name says nothing: it is the one that was asked.
@@ -263,7 +263,7 @@ fn slots(reply: &Value, seed: &str) -> Slots {
             servers.push(place);
         }
     }
-    Slots { servers, alone, uncovered: (SLOTS - covered).clamp(0, SLOTS) as u32 }
+    Slots { servers, alone, uncovered: SLOTS.saturating_sub(covered).clamp(0, SLOTS) as u32 }
 }
 
 /// A key of the doctor's own that this server holds.

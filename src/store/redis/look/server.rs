@@ -89,11 +89,31 @@ impl Open {
     }
 }
 
+/// Begins what is said of a command that was not answered.
+const NO_ANSWER: &str = "no answer";
+
+fn hanging(open: &Open, said: &str) -> ServerLook {
+    let denied = || Denied(said.to_owned());
+    ServerLook {
+        at: open.at.clone(),
+        opened_in: open.opened_in,
+        hello: BTreeMap::new(),
+        info: Err(denied()),
+        config: Err(denied()),
+        missing: Vec::new(),
+        scripts: None,
+        write_failed: Some(said.to_owned()),
+        writes: Vec::new(),
+        heard: Err(said.to_owned()),
+        skew: None,
+    }
+}
+
 async fn run(mut connection: MultiplexedConnection, command: &Cmd) -> Result<Value, String> {
     match timeout(DEADLINE, command.query_async::<Value>(&mut connection)).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(said(&error)),
-        Err(_) => Err(format!("no answer within {DEADLINE:?}")),
+        Err(_) => Err(format!("{NO_ANSWER} within {DEADLINE:?}")),
     }
 }
 
@@ -135,7 +155,7 @@ fn words(value: Value) -> BTreeMap<String, String> {
 pub(super) fn time(value: &Value) -> Option<i64> {
     let Value::Array(parts) = value else { return None };
     let part = |at: usize| text(parts.get(at)?)?.parse::<i64>().ok();
-    Some(part(0)? * 1000 + part(1)? / 1000)
+    Some(part(0)?.saturating_mul(1000).saturating_add(part(1)? / 1000))
 }
 
 /// `name:value`, a line each.
@@ -194,7 +214,11 @@ pub(super) async fn look(
     clock: &Clock,
     rng: &Rng,
 ) -> ServerLook {
-    let hello = open.ask(&["HELLO"]).await.map(words).unwrap_or_default();
+    let hello = match open.ask(&["HELLO"]).await {
+        // It hangs since it was greeted: every further question would be waited for in vain.
+        Err(said) if said.contains(NO_ANSWER) => return hanging(open, &said),
+        hello => hello.map(words).unwrap_or_default(),
+    };
     let info = match open.ask(&["INFO"]).await {
         Ok(reply) => Ok(info(&text(&reply).unwrap_or_default())),
         Err(said) => Err(Denied(said)),
@@ -250,7 +274,7 @@ async fn skew(open: &mut Open, clock: &Clock) -> Option<(i64, i64)> {
         let (before, began) = (clock.unix_ms(), Instant::now());
         let theirs = time(&open.ask(&["TIME"]).await.ok()?)?;
         let way = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let skew = theirs - (before + way / 2);
+        let skew = theirs.saturating_sub(before.saturating_add(way / 2));
         if best.is_none_or(|(_, exact)| way / 2 + 1 < exact) {
             best = Some((skew, way / 2 + 1));
         }
