@@ -106,10 +106,9 @@ pub async fn look_at_redis(
         }
         _ => vec![alone(&connector).await],
     };
-    for at in 0..opened.len() {
-        if let Ok(open) = &mut opened[at] {
-            open.scratch = scratch(open, &options.prefix, rng).await;
-        }
+    for open in opened.iter_mut().flatten() {
+        let key = scratch(open, &options.prefix, rng).await;
+        open.scratch = key;
     }
     let listeners: Vec<Client> = opened.iter().flatten().map(|open| open.client.clone()).collect();
     let mut turn = 0;
