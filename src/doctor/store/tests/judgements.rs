@@ -192,6 +192,8 @@ fn bounds_of_time_are_where_they_are_said_to_be() {
     }
     let look = ServerLook { write_failed: Some("no answer within 3s".to_owned()), ..healthy() };
     assert_eq!(told(&server_checks::judge(&look, &context())), [("store-latency", Level::Stop)]);
+    let hanging = ServerLook { writes: Vec::new(), ..look };
+    assert_eq!(server_checks::judge(&hanging, &context()).len(), 1, "nothing is said of what was not seen");
 }
 
 #[test]
