@@ -6,10 +6,10 @@ use crate::base::tasks::Tasks;
 use crate::config::{self, StoreKind};
 use crate::login::Nodes;
 use crate::session::EndedBefore;
-use crate::store::{FileStore, Folder, FolderError, MemoryStore, RedisError, RedisOptions, RedisStore, Seals, Store};
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
+use crate::store::{
+    FileStore, Folder, FolderError, MemoryStore, RedisError, RedisOptions, RedisStore, Seals, Store, certificates,
+    key_file,
+};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -45,7 +45,7 @@ impl Kept {
 
     /// Opens what is there, or makes it.
     pub async fn open(settings: &config::Store, clock: &Clock, rng: &Rng) -> Result<Self, KeptError> {
-        let given = settings.key_file.as_deref().map(read_key).transpose()?;
+        let given = settings.key_file.as_deref().map(key_file).transpose().map_err(KeptError::Key)?;
         match settings.kind {
             StoreKind::Memory => {
                 let key = given.unwrap_or_else(|| Zeroizing::new(rng.bytes()));
@@ -63,7 +63,7 @@ impl Kept {
                 let missing = |key: &str| KeptError::Key(format!("{key} is needed with store.kind = \"redis\""));
                 let key = given.ok_or_else(|| missing("store.key_file"))?;
                 let url = settings.url.as_ref().ok_or_else(|| missing("store.url"))?;
-                let trusted = settings.ca_file.as_deref().map(read_certificates).transpose()?;
+                let trusted = settings.ca_file.as_deref().map(certificates).transpose().map_err(KeptError::Key)?;
                 let options = RedisOptions { prefix: settings.prefix.clone(), trusted, ..RedisOptions::default() };
                 // Its tasks outlive those of logins, which end by writing.
                 let store = RedisStore::connect(url.expose(), options, Tasks::new(), rng.clone()).await?;
@@ -76,21 +76,4 @@ impl Kept {
         let seals = Seals::new(key, rng).ok_or_else(|| KeptError::Key("store.key_file: is no key".to_owned()))?;
         Ok(Self { store, seals, nodes })
     }
-}
-
-fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeptError> {
-    let wrong = |why: String| KeptError::Key(format!("store.key_file: {}: {why}", path.display()));
-    let mut bytes = Zeroizing::new(Vec::with_capacity(33));
-    let file = File::open(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    // One more than fits tells a longer file; a device without an end is not read for ever.
-    file.take(33).read_to_end(&mut bytes).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let key: Result<[u8; 32], _> = bytes.as_slice().try_into();
-    let length = if bytes.len() > 32 { "more than 32".to_owned() } else { bytes.len().to_string() };
-    key.map(Zeroizing::new)
-        .map_err(|_| wrong(format!("has {length} bytes; 32 random ones are needed (head -c 32 /dev/urandom > FILE)")))
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<u8>, KeptError> {
-    std::fs::read(path)
-        .map_err(|error| KeptError::Key(format!("store.ca_file: {}: cannot be read: {error}", path.display())))
 }

@@ -60,8 +60,8 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     sessions.spawn_write_again(&tasks);
     let sharing = nodes.map(|nodes| {
         let node = NodeName::new(&config.server.node, &rng);
-        let drivers = Drivers::only(Arc::clone(&driver));
-        Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes, drivers))
+        let (ours, clock) = (Drivers::only(Arc::clone(&driver)), clock.clone());
+        Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes, ours, clock))
     });
     let grants = Arc::new(Grants::new(store, seals.store, clock.clone(), rng.clone()));
     let site = config.server.public_url.as_str().trim_end_matches('/');

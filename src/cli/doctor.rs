@@ -3,9 +3,10 @@
 
 use super::{complain, say, stop_signal};
 use crate::base::clock::Clock;
+use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{self, Config, Flags};
-use crate::doctor::{self, DeliveryMode, Options, Saved, Step, Trust};
+use crate::doctor::{self, DeliveryMode, Options, Saved, Step, StoreReport, Trust};
 use crate::proxies::Lang;
 use clap::Args;
 use std::io::IsTerminal as _;
@@ -22,7 +23,7 @@ pub const CANNOT_TEST: u8 = 3;
 #[derive(Args)]
 pub struct Arguments {
     /// The site or its login endpoint, e.g. https://example.ru or https://example.ru/api/auth/max
-    #[arg(value_name = "URL", value_parser = address, required_unless_present_any = ["upstream", "explain"])]
+    #[arg(value_name = "URL", value_parser = address, required_unless_present_any = ["upstream", "store", "explain"])]
     url: Option<Url>,
     /// Print the findings as JSON
     #[arg(long)]
@@ -39,8 +40,11 @@ pub struct Arguments {
     /// Ask MAX itself, too, as the configured endpoints say: is it in reach, does it give a code?
     #[arg(long)]
     upstream: bool,
-    /// The configuration file, for --upstream
-    #[arg(long, value_name = "FILE", requires = "upstream")]
+    /// Look at the store of the configuration, too: in reach, in time, safe, and which line mends it
+    #[arg(long)]
+    store: bool,
+    /// The configuration file, for --upstream and --store
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A private authority's certificates (PEM), beside Mozilla's and the system's (or SSL_CERT_FILE's); repeatable
     #[arg(long = "ca-file", value_name = "FILE")]
@@ -58,7 +62,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", requires = "url")]
     against: Option<PathBuf>,
     /// Ask every 10 s, a line for each transport, until Ctrl-C
-    #[arg(long, requires = "url", conflicts_with_all = ["json", "slow", "upstream", "save", "against"])]
+    #[arg(long, requires = "url", conflicts_with_all = ["json", "slow", "upstream", "store", "save", "against"])]
     watch: bool,
     /// The report's language; without it that of LANG
     #[arg(long, value_enum)]
@@ -106,9 +110,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
+    let lang = lang(arguments.lang);
     if let Some(code) = &arguments.explain {
-        say(doctor::explain(code)?);
+        say(&doctor::explain(code, lang)?);
         return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.config.is_some() && !arguments.upstream && !arguments.store {
+        return Err("--config is for --upstream and --store; a site is asked without".to_owned());
     }
     let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
     let against = match (&arguments.against, &arguments.url) {
@@ -121,19 +129,17 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
         _ => None,
     };
     let nginx = arguments.nginx.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    let upstream = match arguments.upstream {
-        false => None,
-        true => {
-            let loaded = Config::load(&Flags { config: arguments.config, listen: None });
-            Some(loaded.map_err(|error| error.to_string())?.config)
-        }
+    let load = || {
+        let loaded = Config::load(&Flags { config: arguments.config.clone(), listen: None });
+        loaded.map(|loaded| loaded.config).map_err(|error| error.to_string())
     };
+    let kept = arguments.store.then(load).transpose()?;
+    let upstream = arguments.upstream.then(load).transpose()?;
     let system = config::environment("SSL_CERT_FILE").map(PathBuf::from);
     let trust = match arguments.insecure {
         true => Trust::Anybody,
         false => Trust::load(&arguments.ca_files, system.as_deref())?,
     };
-    let lang = lang(arguments.lang);
     let colours = std::io::stdout().is_terminal() && config::environment("NO_COLOR").is_none();
     let slow = arguments.slow;
     let mut options = Options { url: arguments.url, hops: arguments.hops, nginx, slow, trust, upstream, steps: None };
@@ -142,6 +148,32 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
     let code = runtime.block_on(async {
         if arguments.watch {
             return Ok(watch(&options, lang, colours).await);
+        }
+        // By itself: what is asked of it is timed.
+        let store = match &kept {
+            Some(config) => {
+                let logins = config.login.max_active;
+                Some(doctor::examine_store(&config.store, logins, &Clock::system(), &Rng::system()).await?)
+            }
+            None => None,
+        };
+        let code = store.as_ref().map_or(0, StoreReport::exit_code);
+        if let Some(store) = &store
+            && !arguments.json
+        {
+            say(&store.text(colours, lang));
+        }
+        if let Some(store) = &store
+            && options.url.is_none()
+            && options.upstream.is_none()
+        {
+            if arguments.json {
+                say(&doctor::with_store(doctor::nothing_asked().json(), store).to_string());
+            }
+            return Ok(ExitCode::from(code));
+        }
+        if store.is_some() && !arguments.json {
+            say("");
         }
         let (steps, told) = unbounded_channel();
         // A person watches; a file or a program gets the report alone.
@@ -159,13 +191,17 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
         let kept = report.json();
         report.changes = against.map(|saved| saved.changes(&kept));
         match arguments.json {
-            true => say(&report.json().to_string()),
+            true => say(&match &store {
+                Some(store) => doctor::with_store(report.json(), store),
+                None => report.json(),
+            }
+            .to_string()),
             false => say(&report.text(colours, lang)),
         }
         if let Some(path) = &arguments.save {
             std::fs::write(path, format!("{kept:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
         }
-        Ok(ExitCode::from(report.exit_code()))
+        Ok(ExitCode::from(code.max(report.exit_code())))
     });
     // Connections may still hang; nobody waits for them.
     runtime.shutdown_background();

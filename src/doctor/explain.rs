@@ -1,17 +1,25 @@
 //! `--explain CODE`: the troubleshooting page's words on one finding. The page is the one place where they stand.
 
+use super::store;
+use crate::proxies::Lang;
+use std::borrow::Cow;
+
 const PAGE: &str = include_str!("../../docs/troubleshooting.md");
 
 /// The section of a code, or what is wrong with the code.
-pub fn explain(code: &str) -> Result<&'static str, String> {
+pub fn explain(code: &str, lang: Lang) -> Result<Cow<'static, str>, String> {
     let sections = || PAGE.split("\n## ").skip(1);
     let heading = |section: &'static str| section.lines().next().unwrap_or_default();
     let asked = code.trim().to_ascii_lowercase();
     if let Some(section) = sections().find(|section| heading(section) == asked) {
-        return Ok(section.trim_end());
+        return Ok(section.trim_end().into());
     }
-    let near = |section: &&'static str| strsim::jaro_winkler(&asked, heading(section));
-    let nearest = sections().max_by(|a, b| near(a).total_cmp(&near(b))).map(heading).unwrap_or_default();
+    if let Some(text) = store::explain(&asked, lang) {
+        return Ok(text.into());
+    }
+    let names = || sections().map(heading).chain(store::StoreCode::ALL.iter().map(|code| code.name()));
+    let near = |name: &&'static str| strsim::jaro_winkler(&asked, name);
+    let nearest = names().max_by(|a, b| near(a).total_cmp(&near(b))).unwrap_or_default();
     Err(format!("no finding is called {code}; the nearest is {nearest}: max-auth doctor --explain {nearest}"))
 }
 
@@ -21,9 +29,13 @@ mod tests {
 
     #[test]
     fn a_code_is_explained_and_a_slip_is_met_with_the_nearest() {
-        let text = explain("ws-frames-held").unwrap();
+        let text = explain("ws-frames-held", Lang::En).unwrap();
         assert!(text.starts_with("ws-frames-held\n") && text.contains("**Why.**") && !text.contains("## "), "{text}");
-        let wrong = explain("bufered").unwrap_err();
+        let wrong = explain("bufered", Lang::En).unwrap_err();
         assert!(wrong.contains("nearest is buffered"), "{wrong}");
+        let wrong = explain("store-evictions", Lang::En).unwrap_err();
+        assert!(wrong.contains("nearest is store-eviction:"), "{wrong}");
+        let text = explain("store-eviction", Lang::Ru).unwrap();
+        assert!(text.contains("вытеснение") && text.contains("docs/storage.md"), "{text}");
     }
 }

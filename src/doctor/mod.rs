@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod hops;
 mod http;
 mod http_observation;
+mod layout;
 mod nginx_config;
 mod nginx_rules;
 mod probe_round;
@@ -23,6 +24,7 @@ mod reachability;
 mod report;
 mod request_findings;
 mod sse;
+mod store;
 mod stream_findings;
 mod stream_observation;
 #[cfg(test)]
@@ -52,6 +54,7 @@ use proxy_path::ProxyPath;
 use reachability::Unreached;
 pub use report::Report;
 use std::time::Duration;
+pub use store::{StoreReport, examine as examine_store};
 pub use tls::Trust;
 use tokio::time::Instant;
 use url::Url;
@@ -212,7 +215,8 @@ fn hop_endpoint(hop: &Url, outside: &Url) -> Result<Url, CannotTest> {
     Ok(url)
 }
 
-fn nothing_asked() -> Report {
+/// Where only MAX, or only the store, is asked.
+pub fn nothing_asked() -> Report {
     Report {
         asked: "MAX".to_owned(),
         url: "MAX".to_owned(),
@@ -226,6 +230,12 @@ fn nothing_asked() -> Report {
         times: Vec::new(),
         changes: None,
     }
+}
+
+/// A report with what was found of the store.
+pub fn with_store(mut report: serde_json::Value, store: &StoreReport) -> serde_json::Value {
+    report["store"] = store.json();
+    report
 }
 
 /// The login endpoint: what was given, with the usual path when there is none.

@@ -4,6 +4,7 @@
 use super::compare::Changes;
 use super::delivery::{DeliveryMode, DeliveryTimes};
 use super::finding::{Finding, Site};
+use super::layout::{Paint, wrap, wrap_at};
 use super::words;
 use crate::proxies::{FindingCode, Lang, PathPart, Severity, Text};
 use serde_json::{Value, json};
@@ -190,62 +191,6 @@ impl Report {
             FindingCode::IdleTimeout | FindingCode::TotalTimeout => format!("max-auth doctor --slow {}", self.url),
             _ => format!("max-auth doctor {}", self.url),
         }
-    }
-}
-
-/// Columns of a line of the report.
-const WIDTH: usize = 100;
-
-fn wrap(text: &str) -> String {
-    wrap_at(text, "         ")
-}
-
-/// Letters, which are two bytes each in Russian.
-fn columns(text: &str) -> usize {
-    text.chars().count()
-}
-
-/// Breaks lines between words and begins each further one with `indent`.
-fn wrap_at(text: &str, indent: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let full =
-            lines.last().is_some_and(|line| !line.is_empty() && columns(line) + columns(word) >= WIDTH - indent.len());
-        if full {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.join(&format!("\n{indent}"))
-}
-
-/// Colours, on a terminal only.
-struct Paint(bool);
-
-impl Paint {
-    fn with(&self, code: &str, text: &str) -> String {
-        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
-    }
-
-    fn bold(&self, text: &str) -> String {
-        self.with("1", text)
-    }
-
-    fn red(&self, text: &str) -> String {
-        self.with("1;31", text)
-    }
-
-    fn yellow(&self, text: &str) -> String {
-        self.with("33", text)
-    }
-
-    fn green(&self, text: &str) -> String {
-        self.with("32", text)
     }
 }
 

@@ -101,7 +101,7 @@ impl Simulated {
             let seal = || Seals::new(&[1; 32], &rng).unwrap().store;
             let shared = || Arc::<Costly>::clone(&store) as Arc<dyn Store>;
             let name = NodeName::new(&format!("node-{number}"), &rng);
-            let sharing = Sharing::new(shared(), seal(), name, Nodes::Many, drivers());
+            let sharing = Sharing::new(shared(), seal(), name, Nodes::Many, drivers(), clock.clone());
             let grants = Arc::new(Grants::new(shared(), seal(), clock.clone(), rng.clone()));
             let settings = Settings {
                 ttl: Duration::from_secs(1800),

@@ -1,11 +1,12 @@
 //! This process among others, and after a restart: its name, its claim, who else lives. Only where the store outlives it.
 
 use super::record::Records;
+use crate::base::clock::Clock;
 use crate::base::id::LoginId;
+use crate::base::repeat::OncePerMinute;
 use crate::signin::Drivers;
-use crate::store::{Admission, Key, Member, NodeName, Seal, Space, Store, Unavailable};
+use crate::store::{Admission, Key, Member, NodeName, NodeNote, Noted, Seal, Space, Store, Unavailable};
 use bytes::Bytes;
-use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,9 +22,6 @@ const CLAIM: Duration = Duration::from_secs(6);
 
 /// From the last beat that arrived until a node gives up what it claimed: before another may claim it.
 const CLAIM_LOST: Duration = Duration::from_secs(5);
-
-/// What the drivers of a node tell the others with a beat, in bytes; more is not said.
-const NOTE_BYTES: usize = 2048;
 
 /// Before a beat, or a write, is tried again.
 pub const RETRY: Duration = Duration::from_millis(250);
@@ -51,13 +49,23 @@ pub struct Sharing {
     living: Mutex<BTreeSet<NodeName>>,
     died: Notify,
     drivers: Drivers,
+    clock: Clock,
+    other_key: OncePerMinute,
 }
 
 impl Sharing {
     /// `drivers`: they tell each other what they find.
-    pub fn new(store: Arc<dyn Store>, seal: Seal, node: NodeName, nodes: Nodes, drivers: Drivers) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        seal: Seal,
+        node: NodeName,
+        nodes: Nodes,
+        drivers: Drivers,
+        clock: Clock,
+    ) -> Self {
         let living = Mutex::new(BTreeSet::from([node.clone()]));
-        Self { store, seal, node, nodes, claim: watch::Sender::new(true), living, died: Notify::new(), drivers }
+        let (claim, other_key) = (watch::Sender::new(true), OncePerMinute::default());
+        Self { store, seal, node, nodes, claim, living, died: Notify::new(), drivers, clock, other_key }
     }
 
     pub fn records(&self, login: LoginId) -> Records<'_> {
@@ -116,23 +124,10 @@ impl Sharing {
         Ok(known())
     }
 
-    fn note(&self) -> Bytes {
-        let notes = self.drivers.notes();
-        let text = serde_json::to_vec(&notes).unwrap_or_default();
-        if notes.is_empty() || text.len() > NOTE_BYTES {
-            return Bytes::new();
-        }
-        self.seal.seal(&note_place(&self.node), &text).unwrap_or_default()
-    }
-
-    fn open_note(&self, member: &Member) -> Option<Map<String, Value>> {
-        serde_json::from_slice(&self.seal.open(&note_place(&member.node), &member.note)?).ok()
-    }
-
     async fn beat_once(&self, active: u32) -> Result<(), Unavailable> {
-        let members = self.store.beat(self.node.clone(), CLAIM, active, self.note()).await?;
-        let others = members.iter().filter(|member| member.node != self.node);
-        self.drivers.heed(others.filter_map(|member| self.open_note(member)).collect());
+        let note = NodeNote { unix_ms: self.clock.unix_ms(), life: CLAIM, drivers: self.drivers.notes() };
+        let members = self.store.beat(self.node.clone(), CLAIM, active, note.sealed(&self.seal, &self.node)).await?;
+        self.read_notes(members.iter().filter(|member| member.node != self.node));
         let living: BTreeSet<NodeName> = members.into_iter().map(|member| member.node).collect();
         let before =
             std::mem::replace(&mut *self.living.lock().unwrap_or_else(PoisonError::into_inner), living.clone());
@@ -140,6 +135,28 @@ impl Sharing {
             self.died.notify_one();
         }
         Ok(())
+    }
+
+    /// Logins that go from one node to the other fail where these have different keys.
+    fn read_notes<'a>(&self, others: impl Iterator<Item = &'a Member>) {
+        let mut told = Vec::new();
+        for member in others {
+            match NodeNote::open(&self.seal, &member.node, &member.note) {
+                Noted::Said(note) => told.push(note.drivers),
+                Noted::Nothing => {}
+                Noted::OtherKey => {
+                    if let Some(times) = self.other_key.due() {
+                        let node = member.node.text();
+                        tracing::error!(
+                            node,
+                            times,
+                            "another node seals with another key: store.key_file must be the same on all nodes"
+                        );
+                    }
+                }
+            }
+        }
+        self.drivers.heed(told);
     }
 
     /// Says that this node lives, until `leaving` completes; then that it is gone.
@@ -174,11 +191,6 @@ impl Sharing {
     }
 }
 
-/// What a note is bound to.
-fn note_place(node: &NodeName) -> Vec<u8> {
-    [b"note ", node.text().as_bytes()].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,7 +198,7 @@ mod tests {
     use crate::base::rng::Rng;
     use crate::signin::{BrowserInfo, CommandSlot, Driver, EventSink, Outcome, Run};
     use crate::store::{MemoryStore, Seals};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     struct Talker {
         says: Value,
@@ -221,7 +233,7 @@ mod tests {
         let drivers = Drivers::only(Arc::<Talker>::clone(&talker));
         let seal = Seals::new(&[key; 32], &rng).unwrap().store;
         let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
-        (Sharing::new(store, seal, NodeName::new(name, &rng), Nodes::Many, drivers), talker)
+        (Sharing::new(store, seal, NodeName::new(name, &rng), Nodes::Many, drivers, Clock::fixed(0)), talker)
     }
 
     #[tokio::test(start_paused = true)]
@@ -230,7 +242,7 @@ mod tests {
         let (one, _) = node(&store, "one", 1, json!("broken"));
         let (silent, _) = node(&store, "silent", 1, Value::Null);
         let (other, talker) = node(&store, "other", 1, json!("mine"));
-        let (long, _) = node(&store, "long", 1, json!("x".repeat(NOTE_BYTES)));
+        let (long, _) = node(&store, "long", 1, json!("x".repeat(2048)));
         let (stranger, strange) = node(&store, "stranger", 2, json!("forged"));
         for node in [&one, &silent, &long, &stranger, &other] {
             node.beat_once(0).await.unwrap();

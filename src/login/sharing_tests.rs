@@ -48,7 +48,8 @@ impl Site {
         };
         let node = NodeName::new(name, &rng);
         let asks = || Drivers::only(Arc::<Scripted>::clone(&driver));
-        let sharing = Arc::new(Sharing::new(Arc::clone(&store), seal(), node, nodes, asks()));
+        let sharing = Sharing::new(Arc::clone(&store), seal(), node, nodes, asks(), clock.clone());
+        let sharing = Arc::new(sharing);
         let surroundings = (clock.clone(), rng.clone(), tasks.clone());
         let shared = Some(Arc::clone(&sharing));
         let registry = Registry::new(settings, asks(), Arc::new(grants()), shared, surroundings);

@@ -5,13 +5,14 @@ use super::Unavailable;
 use super::folder::{Folder, FolderError};
 use super::key::{Key, Space};
 use super::rules::Row;
+use redb::TableDefinition;
 use redb::backends::FileBackend;
-use redb::{Database, Durability, ReadableDatabase as _, TableDefinition};
+use redb::{Database, DatabaseError, Durability, ReadOnlyDatabase, ReadableDatabase as _, ReadableTableMetadata as _};
 use rustix::fs::fstatvfs;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 const NAME: &str = "store.redb";
@@ -26,7 +27,7 @@ const ORDER: TableDefinition<&[u8], ()> = TableDefinition::new("order");
 const CACHE: usize = 16 * 1024 * 1024;
 
 /// Free bytes of the volume below which nothing is written: a commit copies the pages that it touches.
-const RESERVE: u64 = 4 * 1024 * 1024;
+pub const RESERVE: u64 = 4 * 1024 * 1024;
 
 /// How a disk says that it takes no more.
 const NO_ROOM: [ErrorKind; 3] = [ErrorKind::StorageFull, ErrorKind::FileTooLarge, ErrorKind::QuotaExceeded];
@@ -48,6 +49,21 @@ struct Opened {
 }
 
 impl Disk {
+    /// The file in the folder.
+    pub const NAME: &str = NAME;
+
+    /// Rows of a file that nobody has open, without changing it; `None` where it was not closed and is to be mended.
+    pub fn count(path: &Path) -> Result<Option<u64>, String> {
+        let read = || -> Result<Option<u64>, redb::Error> {
+            let database = match ReadOnlyDatabase::open(path) {
+                Err(DatabaseError::RepairAborted) => return Ok(None),
+                opened => opened?,
+            };
+            Ok(Some(database.begin_read()?.open_table(ROWS)?.len()?))
+        };
+        read().map_err(|error| error.to_string())
+    }
+
     pub fn open(folder: Arc<Folder>) -> Result<Self, FolderError> {
         let opened = Opened::new(&folder)?;
         let disk = Self { folder, database: RwLock::new(Some(opened)) };

@@ -9,8 +9,8 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-const KEY: &str = "session.key";
-const LOCK: &str = "lock";
+pub const KEY: &str = "session.key";
+pub const LOCK: &str = "lock";
 
 /// What is wrong with the directory, and what to do.
 #[derive(Clone, Debug, thiserror::Error)]

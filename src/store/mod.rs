@@ -8,16 +8,26 @@ mod file;
 #[cfg(test)]
 mod flaky;
 mod folder;
+mod folder_look;
+mod given;
 mod hints;
 mod key;
 mod memory;
+mod note;
 mod redis;
 mod row;
 mod rules;
 mod seal;
 #[cfg(test)]
 pub mod suite;
+#[cfg(test)]
+mod volume_tests;
 
+#[cfg(test)]
+pub use self::redis::look::Right;
+pub use self::redis::look::{ClusterLook, Denied, Failure, MemberLook, RedisLook, ServerLook, Trouble, look_at_redis};
+#[cfg(test)]
+pub use self::redis::tests as redis_tests;
 pub use self::redis::{RedisError, RedisOptions, RedisStore};
 #[cfg(test)]
 pub use costly::{Costly, Load};
@@ -25,9 +35,12 @@ pub use file::FileStore;
 #[cfg(test)]
 pub use flaky::Flaky;
 pub use folder::{Folder, FolderError};
+pub use folder_look::{Filesystem, FolderLook, KeyLook, Lock, Rows, look_at_folder};
+pub use given::{certificates, key_file};
 pub use hints::Hints;
 pub use key::{Key, NodeName, Space};
 pub use memory::MemoryStore;
+pub use note::{NodeNote, Noted};
 pub use seal::{Seal, Seals};
 
 use bytes::Bytes;

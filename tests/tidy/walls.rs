@@ -22,7 +22,8 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("transport", &["base", "login", "probe", "signin", "store", "texts"]),
     ("server", &["base", "config", "login", "probe", "proxies", "session", "store", "texts", "transport"]),
     ("app", &["base", "config", "drivers", "login", "server", "session", "signin", "store", "upstream"]),
-    ("doctor", &["base", "config", "drivers", "probe", "proxies", "signin", "upstream"]),
+    // The store: `doctor --store` looks at it by the connections that `serve` makes.
+    ("doctor", &["base", "config", "drivers", "probe", "proxies", "signin", "store", "upstream"]),
     ("setup", &["proxies"]),
     (
         "cli",

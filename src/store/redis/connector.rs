@@ -70,11 +70,19 @@ impl Connector {
 
     /// To any server of a cluster: what is published reaches them all.
     pub async fn open(&self, ear: impl Ear) -> RedisResult<MultiplexedConnection> {
+        Self::connect(&self.server().await?, ear).await
+    }
+
+    /// The next host, or the master that sentinels name at present.
+    pub async fn server(&self) -> RedisResult<Client> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let client = match &self.address.way {
-            Way::Direct | Way::Cluster => self.client(turn)?,
-            Way::Sentinel { master } => self.master(master, turn).await?,
-        };
+        match &self.address.way {
+            Way::Direct | Way::Cluster => self.client(turn),
+            Way::Sentinel { master } => self.master(master, turn).await,
+        }
+    }
+
+    pub async fn connect(client: &Client, ear: impl Ear) -> RedisResult<MultiplexedConnection> {
         let told = move |push| {
             ear(push);
             Ok::<(), redis::aio::SendError>(())
@@ -90,6 +98,10 @@ impl Connector {
 
     fn host(&self, turn: usize) -> ConnectionAddr {
         let (host, port) = self.address.hosts[turn % self.address.hosts.len()].clone();
+        self.place(host, port)
+    }
+
+    fn place(&self, host: String, port: u16) -> ConnectionAddr {
         if self.address.tls {
             ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
         } else {
@@ -98,6 +110,19 @@ impl Connector {
     }
 
     fn client(&self, turn: usize) -> RedisResult<Client> {
+        self.client_of(self.host(turn))
+    }
+
+    /// One server of a cluster.
+    pub fn client_at(&self, host: &str, port: u16) -> RedisResult<Client> {
+        self.client_of(self.place(host.to_owned(), port))
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn client_of(&self, place: ConnectionAddr) -> RedisResult<Client> {
         let mut greeting = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP3)
             .set_db(self.address.database)
@@ -108,7 +133,7 @@ impl Connector {
         if let Some(password) = &self.address.password {
             greeting = greeting.set_password(password.expose());
         }
-        let server = self.host(turn).into_connection_info()?.set_redis_settings(greeting);
+        let server = place.into_connection_info()?.set_redis_settings(greeting);
         match &self.trusted {
             Some(trusted) if self.address.tls => Client::build_with_tls(server, trusted.clone()),
             _ => Client::open(server),

@@ -256,7 +256,7 @@ impl Keeper {
 
 /// As Redis said it: its code, and the rest. Errors of scripts carry them inside, in ways that differ from version to
 /// version.
-fn said(error: &RedisError) -> String {
+pub fn said(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         _ => error.to_string(),

@@ -9,12 +9,13 @@
 mod connector;
 mod key_text;
 mod link;
+pub mod look;
 mod reply;
 mod scripts;
 mod settings;
 mod subscription;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use settings::Options as RedisOptions;
 

@@ -1,6 +1,6 @@
 //! Outages, lost writes, dead ways.
 
-use super::server::{Relay, Server, certificate};
+use super::server::{Relay, Server};
 use super::*;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -251,20 +251,9 @@ async fn without_memory_nothing_new_is_taken_and_reading_goes_on() {
 
 #[tokio::test]
 async fn over_tls_only_who_is_trusted_is_asked() {
-    let folder = tempfile::tempdir().unwrap();
-    certificate(folder.path());
-    let file = |name: &str| folder.path().join(name).display().to_string();
-    let plain = Server::start("").await;
-    let port = plain.port;
-    drop(plain);
-    let settings = format!(
-        "--port 0 --tls-port {port} --tls-auth-clients no --tls-cert-file {} --tls-key-file {}",
-        file("cert.pem"),
-        file("key.pem")
-    );
-    let _server = Server::start(&settings).await;
-    let address = format!("rediss://127.0.0.1:{port}");
-    let trusted = Some(std::fs::read(file("cert.pem")).unwrap());
+    let (server, certificate) = Server::encrypted().await;
+    let address = format!("rediss://127.0.0.1:{}", server.port);
+    let trusted = Some(std::fs::read(certificate).unwrap());
     let store = opened(&address, RedisOptions { trusted, ..RedisOptions::default() }).await;
     answers(&store).await;
     let log = begun(&store).await;

@@ -2,19 +2,18 @@
 
 mod costs;
 mod faults;
-mod server;
+pub mod server;
 
 use super::*;
 use crate::store::suite::Setup;
 use server::Server;
-use std::process::{Command, Stdio};
 use tokio::sync::OnceCell;
 
 /// Time enough on a busy machine.
 const UNIT: Duration = Duration::from_millis(150);
 
 /// The line of this module's first page, as words.
-fn acl() -> String {
+pub fn acl() -> String {
     let page = include_str!("../mod.rs");
     let line = page.split('`').find(|part| part.starts_with("resetkeys")).unwrap();
     line.replace("\n//!", "")
@@ -62,25 +61,7 @@ mod three {
     static SERVERS: OnceCell<Vec<Server>> = OnceCell::const_new();
 
     async fn cluster() -> Vec<Server> {
-        let mut servers = Vec::new();
-        for _ in 0..3 {
-            let settings = "--cluster-enabled yes --cluster-node-timeout 2000 --cluster-require-full-coverage no";
-            servers.push(Server::start(&format!("{settings} --user max on >hush {} +cluster|slots", acl())).await);
-        }
-        let hosts = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
-        let made = Command::new("redis-cli")
-            .args(["--cluster", "create"])
-            .args(hosts)
-            .arg("--cluster-yes")
-            .stdout(Stdio::null())
-            .status();
-        assert!(made.unwrap().success());
-        for server in &servers {
-            while !server.ask("CLUSTER INFO").contains("cluster_state:ok") {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-        servers
+        Server::cluster(&format!("--user max on >hush {} +cluster|slots", acl())).await
     }
 
     async fn setup() -> Setup {

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener as StdListener, TcpStream as StdStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
@@ -59,6 +59,45 @@ impl Server {
         let mut server = Self { child: None, folder, port: free_port(), settings: words("--sentinel") };
         server.again().await;
         server
+    }
+
+    /// Three, each with a third of the slots.
+    pub async fn cluster(settings: &str) -> Vec<Self> {
+        let mut servers = Vec::new();
+        for _ in 0..3 {
+            let clustered = "--cluster-enabled yes --cluster-node-timeout 2000 --cluster-require-full-coverage no";
+            servers.push(Self::start(&format!("{clustered} {settings}")).await);
+        }
+        let hosts = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
+        let made = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(hosts)
+            .arg("--cluster-yes")
+            .stdout(Stdio::null())
+            .status();
+        assert!(made.unwrap().success());
+        for server in &servers {
+            while !server.ask("CLUSTER INFO").contains("cluster_state:ok") {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        servers
+    }
+
+    /// Over TLS alone, with a certificate of its own; where that lies.
+    pub async fn encrypted() -> (Self, PathBuf) {
+        let (plain, folder) = (free_port(), tempfile::tempdir().unwrap());
+        certificate(folder.path());
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let (cert, key) = (file("cert.pem"), file("key.pem"));
+        let settings =
+            format!("--port 0 --tls-port {plain} --tls-auth-clients no --tls-cert-file {cert} --tls-key-file {key}");
+        let mut server = Self { child: None, folder, port: plain, settings: words(&settings) };
+        server.again().await;
+        while StdStream::connect(("127.0.0.1", server.port)).is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        (server, cert.into())
     }
 
     /// On the same port and folder; the later settings win.
@@ -136,6 +175,11 @@ pub struct Relay {
 
 impl Relay {
     pub async fn start(target: u16) -> Self {
+        Self::slow(target, Duration::ZERO).await
+    }
+
+    /// Each packet takes so long.
+    pub async fn slow(target: u16, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (frozen, cut) = (watch::Sender::new(Vec::new()), watch::Sender::new(0));
@@ -152,8 +196,8 @@ impl Relay {
                 each.spawn("relay", async move {
                     let ((from_read, from_write), (to_read, to_write)) = (from.into_split(), to.into_split());
                     tokio::select! {
-                        () = pass(from_read, to_write, number, frozen.clone()) => {}
-                        () = pass(to_read, from_write, number, frozen) => {}
+                        () = pass(from_read, to_write, number, frozen.clone(), delay / 2) => {}
+                        () = pass(to_read, from_write, number, frozen, delay / 2) => {}
                         _ = cut.changed() => {}
                     }
                 });
@@ -193,6 +237,7 @@ async fn pass(
     mut to: impl AsyncWrite + Unpin,
     number: usize,
     mut frozen: watch::Receiver<Vec<usize>>,
+    delay: Duration,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -201,6 +246,9 @@ async fn pass(
             read = from.read(&mut buffer) => read,
         };
         let Ok(count) = read else { return };
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         if count == 0 || to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
