@@ -193,7 +193,7 @@ impl Outcome {
         }
         let mut text = "\n".to_owned();
         let unknown = || "?".to_owned();
-        let number = |number: Option<f64>| number.map_or_else(unknown, |number| format!("{number:.0}"));
+        let number = |number: Option<f64>| number.map_or_else(unknown, |number| grouped(number.round() as u64));
         line(&mut text, "process", &["before KiB", "after KiB", "CPU ms"].map(str::to_owned));
         for each in &self.processes {
             let kib =
@@ -208,14 +208,15 @@ impl Outcome {
             line(&mut text, "all", &[total(before), total(after), number(cpu)]);
         }
         let per_login = self.per_login();
-        if let Some(kib) = per_login.waiting_kib {
-            line(&mut text, "per waiting login", &[format!("{kib:.2} KiB")]);
-        }
-        if let Some(micros) = per_login.waiting_cpu_us_per_second {
-            line(&mut text, "", &[format!("{micros:.1} µs/s")]);
+        if let (Some(kib), Some(micros)) = (per_login.waiting_kib, per_login.waiting_cpu_us_per_second) {
+            line(
+                &mut text,
+                "per waiting login",
+                &[format!("{kib:.2} KiB"), String::new(), format!("{micros:.1} µs/s")],
+            );
         }
         if let Some(millis) = per_login.finished_cpu_ms {
-            line(&mut text, "per finished login", &[format!("{millis:.3} ms")]);
+            line(&mut text, "per finished login", &[String::new(), String::new(), format!("{millis:.3} ms")]);
         }
         text
     }
