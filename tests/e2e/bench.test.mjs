@@ -7,6 +7,7 @@ import { BINARY } from '../harness/paths.mjs';
 import { launch, run, tempFolder } from '../harness/process.mjs';
 import { environment, startEmulator, startServer } from '../harness/server.mjs';
 import { Cleanup, everyLoginEnded } from '../harness/story.mjs';
+import { pause } from '../harness/time.mjs';
 
 const cleanup = new Cleanup();
 after(() => cleanup.run());
@@ -67,6 +68,29 @@ test('visitors sign in again and again, and others come at a rate', async () => 
   assert.equal(table.code, 0, table.stderr);
   assert.match(table.stdout, /^10 logins a second, for 2 s; websocket at 2 addresses/);
   assert.match(table.stdout, /^start to success +\d+ +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$/m);
+});
+
+test('a server that stands still is not flattered: logins go on beginning, and their waiting counts', async () => {
+  const server = cleanup.add(
+    await startServer({ upstream: [[emulator.url, 'binary']], settings: { LOG_LEVEL: 'warn' } }),
+  );
+  const load = ['--rate', '20', '--for', '4', '--emulator', emulator.address, '--json'];
+  const running = cleanup.add(
+    await launch('max-auth bench', BINARY, ['bench', server.base, ...load], { env: environment({}) }),
+  );
+  await pause(1000);
+  server.child.kill('SIGSTOP');
+  await pause(2000);
+  server.child.kill('SIGCONT');
+  const { code } = await running.exited;
+  assert.equal(code, 0, running.output);
+  const report = JSON.parse(running.stdout);
+  // 80 on average; as many as the seed says, whatever the server did.
+  const { stdout } = await bench(server.base, ...load);
+  assert.equal(report.logins.started, JSON.parse(stdout).logins.started);
+  assert.ok(report.logins.started > 50, running.stdout);
+  assert.ok(report.first_code_ms.max >= 1500, running.stdout);
+  assert.ok(report.first_code_ms.p90 >= 1000, 'half of them began while it stood still');
 });
 
 test('a server that is killed and started again loses no login that waits', async () => {

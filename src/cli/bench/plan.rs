@@ -65,7 +65,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", help_heading = "Closed and open loop", requires = "rate", default_value_t = 1)]
     seed: u64,
 
-    /// How events travel
+    /// How events travel: a WebSocket, server-sent events, page after page
     #[arg(long, value_enum, default_value_t = Transport::Websocket)]
     transport: Transport,
     /// An emulator whose phone approves the codes, e.g. http://127.0.0.1:8791; may be repeated
@@ -94,11 +94,8 @@ pub struct Arguments {
 /// How events travel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Transport {
-    /// A WebSocket
     Websocket,
-    /// Server-sent events
     Sse,
-    /// Pages, one after the other
     Poll,
 }
 
@@ -369,7 +366,7 @@ mod tests {
             ("--rate inf --for 1", "--rate: 0.01"),
             ("--rate 1000 --for 3600", "more than 1000000"),
             ("--visitors 1 --for 3601", "--for: 0.1"),
-            ("--hold -1", "--hold"),
+            ("--hold=-1", "--hold: 0.1"),
             ("--hold 0.01", "--hold: 0.1"),
             ("--timeout 0", "--timeout: 0.1"),
             ("--sources 0", "--sources: 1 to"),

@@ -119,7 +119,7 @@ impl Tally {
 
     /// Logins that have a code and have not ended.
     pub fn waiting(&self) -> u64 {
-        self.begun() - self.started
+        self.begun().saturating_sub(self.started)
     }
 
     pub fn is_clean(&self) -> bool {

@@ -63,7 +63,7 @@ process                  before KiB    after KiB       CPU ms
 7                            10 000       11 024           90
 12345                        10 000       11 024           90
 all                          20 000       22 048          180
-per waiting login         16.00 KiB                 312.5 µs/s";
+per waiting login         16.00 KiB                312.5 µs/s";
     assert_eq!(table, expected, "{table}");
 }
 
