@@ -5,7 +5,7 @@ NODE ?= node
 # Not set: the usual port, or a free one where that is taken.
 LISTEN ?=
 
-.PHONY: help demo test setup lint format unit web e2e chains chains-fast limits scale build deny fuzz mutants
+.PHONY: help demo test setup lint format unit web e2e chains chains-fast limits scale waiting build deny fuzz mutants
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
@@ -21,7 +21,8 @@ help:
 	@echo 'make fuzz     the decoders under random input, a minute in all (TARGET=frame for one, SECONDS=600 for each)'
 	@echo 'make mutants  would a test notice? (MODULE=setup, or SEED=1 COUNT=60 for an even sample)'
 	@echo 'make scale    a country that signs in: a simulation on a virtual clock, some minutes'
-	@echo 'make limits   what a release build costs: time, memory, size'
+	@echo 'make limits   what a release build costs, with each store: time, memory, size'
+	@echo 'make waiting  50 000 waiting logins on this machine, held and then finished (a quarter of an hour)'
 
 demo:
 	@scripts/setup demo
@@ -79,6 +80,10 @@ limits:
 
 scale:
 	$(CARGO) test --release --lib a_country -- --ignored --nocapture
+
+waiting:
+	$(CARGO) build --release
+	@scripts/waiting
 
 deny:
 	@scripts/setup deny

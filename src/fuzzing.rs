@@ -166,8 +166,8 @@ pub fn websocket_answer(data: &[u8]) {
     let Ok(url) = Url::parse("wss://max.example/websocket") else { return };
     let connect = async {
         let stream = tokio::io::join(data, tokio::io::sink());
-        if let Ok(mut socket) = websocket::connect(stream, &url, &[], &Rng::system(), 4096).await {
-            while let Some(Ok(_)) = socket.next().await {}
+        if let Ok(mut connected) = websocket::connect(stream, &url, &[], &Rng::system(), 4096).await {
+            while let Some(Ok(_)) = connected.socket.next().await {}
         }
     };
     let _ = connect.now_or_never();

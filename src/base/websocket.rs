@@ -165,6 +165,13 @@ pub enum ConnectFailed {
     NotWebSocket(&'static str),
 }
 
+/// A client's WebSocket.
+pub struct Connected<S> {
+    pub socket: WebSocketStream<S>,
+    /// `name=value` of each cookie that the answer set.
+    pub cookies: Vec<String>,
+}
+
 /// Asks for a WebSocket, as a client. `headers` go out as they are; `host` is that of the URL, with its port.
 pub async fn connect<S>(
     mut stream: S,
@@ -172,7 +179,7 @@ pub async fn connect<S>(
     headers: &[(&str, &str)],
     rng: &Rng,
     max_message: usize,
-) -> Result<WebSocketStream<S>, ConnectFailed>
+) -> Result<Connected<S>, ConnectFailed>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -201,16 +208,21 @@ where
         let mut response = httparse::Response::new(&mut found);
         if let httparse::Status::Complete(head) = response.parse(&answer)? {
             check_answer(&response, &key)?;
-            let rest = answer[head..].to_vec();
+            let (cookies, rest) = (cookies(&response), answer[head..].to_vec());
             drop(answer);
-            return Ok(
-                WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config(max_message))).await
-            );
+            let socket = WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config(max_message)));
+            return Ok(Connected { socket: socket.await, cookies });
         }
         if answer.len() >= ANSWER_HEAD {
             return Err(ConnectFailed::TooLong);
         }
     }
+}
+
+fn cookies(response: &httparse::Response<'_, '_>) -> Vec<String> {
+    let set = response.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("set-cookie"));
+    let pair = |value: &str| value.split(';').next().unwrap_or_default().trim().to_owned();
+    set.filter_map(|header| std::str::from_utf8(header.value).ok()).map(pair).collect()
 }
 
 fn check_answer(response: &httparse::Response<'_, '_>, key: &str) -> Result<(), ConnectFailed> {
@@ -240,7 +252,7 @@ mod tests {
     }
 
     /// What a server that answers `answer` (with KEY replaced by the right accept value) makes of a client.
-    async fn connect_to(answer: &'static str) -> Result<(), String> {
+    async fn connect_to(answer: &'static str) -> Result<Vec<String>, String> {
         let (ours, mut theirs) = tokio::io::duplex(16 * 1024);
         let server = async {
             let mut request = vec![0; 4096];
@@ -260,7 +272,7 @@ mod tests {
         let client = connect(ours, &url, &headers, &rng, 1024);
         let (_, socket) = tokio::join!(server, client);
         drop(theirs);
-        socket.map(|_| ()).map_err(|error| error.to_string())
+        socket.map(|connected| connected.cookies).map_err(|error| error.to_string())
     }
 
     #[tokio::test]
@@ -268,8 +280,11 @@ mod tests {
         let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
         assert_eq!(
             connect_to("HTTP/1.1 101 x\r\nupgrade: WebSocket\r\nsec-websocket-accept: KEY\r\n\r\n").await,
-            Ok(())
+            Ok(Vec::new())
         );
+        let cookies = "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: KEY\r\nSet-Cookie: a=b; Path=/\r\n\
+                       set-cookie: c=d\r\n\r\n";
+        assert_eq!(connect_to(cookies).await, Ok(vec!["a=b".to_owned(), "c=d".to_owned()]));
         for (answer, why) in [
             (format!("{head}Sec-WebSocket-Accept: wrong\r\n\r\n"), "does not fit the key"),
             (format!("{head}\r\n"), "does not fit the key"),

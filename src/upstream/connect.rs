@@ -145,7 +145,7 @@ async fn upgrade(
         ("Cache-Control", "no-cache"),
     ];
     match timeout(UPGRADE_TIME, websocket::connect(stream, url, &headers, rng, UPSTREAM_MESSAGE)).await {
-        Ok(Ok(socket)) => Ok(socket),
+        Ok(Ok(connected)) => Ok(connected.socket),
         Ok(Err(error)) => Err(ConnectError::Upgrade(error.to_string())),
         Err(_) => Err(ConnectError::Upgrade(format!("no answer in {UPGRADE_TIME:?}"))),
     }
