@@ -89,7 +89,7 @@ export async function chaos(seed, { storyMs = 20_000, atOnce = 60 } = {}) {
       success: count(({ outcome }) => Number(outcome === 'success')),
       cancelled: count(({ outcome }) => Number(outcome === 'cancelled')),
       attempts: count(({ attempts }) => attempts),
-      codes: count(({ codes }) => codes),
+      codes: count(({ codesAt }) => codesAt.length),
       lost: count(({ lost }) => lost.length),
       refused: Object.fromEntries(
         [...new Set(visitors.flatMap(({ refused }) => refused))].map((code) => [

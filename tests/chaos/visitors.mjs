@@ -36,7 +36,8 @@ class Someone {
   lost = [];
   /** Errors that were told, and tried again after. */
   refused = [];
-  codes = 0;
+  /** When each code was seen. */
+  codesAt = [];
   log = [];
 
   /** @param {object} world {ledger, site, base, emulator, chance, nodes, tells} */
@@ -62,7 +63,7 @@ class Someone {
   sees(event, data) {
     this.note(event === 'status' ? data.stage : event === 'error' ? `error ${data.code}` : event);
     if (event !== 'qr') return;
-    this.codes += 1;
+    this.codesAt.push(performance.now());
     this.track = trackOf({ data });
   }
 
@@ -73,7 +74,7 @@ class Someone {
     let done;
     while (this.outcome === undefined) {
       const { track } = this;
-      if (this.plan.cancels && this.codes > 0) await this.cancel();
+      if (this.plan.cancels && this.codesAt.length > 0) await this.cancel();
       else if (track && track !== done) {
         const says = declines > 0 ? this.world.emulator.decline(track) : this.world.emulator.approve(track);
         // A code that is dead: the next one will be there soon.
