@@ -1,5 +1,7 @@
 // One story, from its seed to its findings.
 
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { startCluster } from '../harness/cluster.mjs';
 import { fetchWhole } from '../harness/http.mjs';
 import { startRelay } from '../harness/relay.mjs';
@@ -126,7 +128,7 @@ function keepOutputs(site) {
       processes.add(node.server);
     };
   }
-  return () => [...processes].map(({ output }) => output).join('\n');
+  return () => [...processes].map(({ name, output }) => `--- ${name}\n${output}`).join('\n');
 }
 
 /** Every sign-in at MAX was ended there, but for those whose node was killed in that moment, and those that it told. */
@@ -134,12 +136,14 @@ async function sessionsLeft(emulator, site, outputs, ledger) {
   const excused = () =>
     site.nodes.reduce((sum, { leftOpen }) => sum + leftOpen, 0) + (outputs().match(NOT_ENDED) ?? []).length;
   const open = (stats) => stats.logins - stats.logouts;
-  await eventually(async () => open(await emulator.stats()) <= excused(), 'sessions at MAX to end', 15_000).catch(
+  await eventually(async () => open(await emulator.stats()) <= excused(), 'sessions at MAX to end', 30_000).catch(
     () => {},
   );
   const stats = await emulator.stats();
   if (open(stats) > excused()) {
     ledger.fault(`MAX keeps ${open(stats)} sessions of ${stats.logins}; ${excused()} of them are accounted for`);
+    const folder = process.env.CHAOS_LOGS;
+    if (folder) writeFileSync(join(folder, 'nodes.log'), outputs());
   }
   return open(stats);
 }

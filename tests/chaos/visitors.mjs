@@ -55,9 +55,10 @@ class Someone {
     this.world.ledger.fault(`${this.name}: ${text}`);
   }
 
-  /** What MAX calls the device: it tells the codes of one login from those of others. */
-  get userAgent() {
-    return { ...USER_AGENT, deviceName: `${this.name} ${this.attempts}` };
+  /** What MAX calls the device: it tells the codes of one login from those of others. Another one each time. */
+  userAgent() {
+    this.starts = (this.starts ?? 0) + 1;
+    return { ...USER_AGENT, deviceName: `${this.name} start ${this.starts}` };
   }
 
   sees(event, data) {
@@ -195,6 +196,11 @@ export class ClientVisitor extends Someone {
         this.#epochs.push([wire.data.login, position(wire.id).epoch]);
       }
     };
+    // A start whose answer is lost is sent again, and both begin.
+    const begun = (text) => {
+      const message = JSON.parse(text);
+      return message.userAgent ? JSON.stringify({ ...message, userAgent: this.userAgent() }) : text;
+    };
     const Plain = browser.WebSocket;
     browser.WebSocket =
       plan.transport !== 'ws'
@@ -204,12 +210,16 @@ export class ClientVisitor extends Someone {
               super(url);
               this.on('message', (text) => saw(JSON.parse(text.toString())));
             }
+
+            send(text) {
+              super.send(begun(text));
+            }
           };
     const plain = browser.fetch;
     browser.fetch = async (url, init = {}) => {
       const wantsStream = /event-stream/.test(init.headers?.Accept ?? '');
       if (wantsStream && plan.transport === 'page') throw new TypeError('no streams here');
-      const response = await plain(url, init);
+      const response = await plain(url, init.body ? { ...init, body: begun(init.body) } : init);
       if (!response.ok || !response.body) return response;
       if (!wantsStream) {
         const text = await response.text();
@@ -248,7 +258,7 @@ export class ClientVisitor extends Someone {
           this.sees(event, data);
           if (TERMINAL.includes(event)) resolve({ event, data });
         },
-        { redeem: true, userAgent: this.userAgent, locale: 'ru' },
+        { redeem: true, locale: 'ru' },
       );
     });
     browser.stop();
@@ -352,7 +362,7 @@ export class ReaderVisitor extends Someone {
         const options = { ms: PATIENCE };
         return await resume(visitor, how, this.login, this.reader.last, options);
       }
-      const visitor = new Visitor(node.base, { origin: site.address, userAgent: this.userAgent });
+      const visitor = new Visitor(node.base, { origin: site.address, userAgent: this.userAgent() });
       this.jar = visitor.jar;
       if (this.plan.transport === 'ws') return await visitor.startWs({}, { ms: PATIENCE });
       if (this.plan.transport === 'sse') return await visitor.startSse({}, { ms: PATIENCE });
