@@ -68,7 +68,6 @@ SEEDS ?= 20
 chaos: setup build
 	cd tests/e2e && $(if $(filter command environment,$(firstword $(origin SEED))),SEED=$(SEED),SEEDS=$(SEEDS)) $(NODE) --test --test-reporter=spec --test-timeout=7200000 chaos.test.mjs
 
-COUNT ?= 60
 many: setup build
 	cd tests/e2e && COUNT=$(if $(filter command environment,$(firstword $(origin COUNT))),$(COUNT),1000) $(NODE) --test --test-reporter=spec --test-timeout=3600000 many.test.mjs
 
