@@ -42,7 +42,7 @@ export function drawStory(seed, lengthMs) {
   // Nodes one after the other; now and then two at once.
   const node = () => {
     const what = chance.pick(['SIGTERM', 'SIGTERM', 'SIGKILL', 'SIGKILL', 'halt']);
-    const ms = what === 'halt' ? chance.between(500, 9000) : chance.between(100, 4000);
+    const ms = what === 'halt' ? chance.between(500, 14_000) : chance.between(100, 4000);
     return { do: what, node: chance.pick(NODES), ms };
   };
   track([500, 3000], [300, 3000], node);
