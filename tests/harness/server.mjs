@@ -44,7 +44,8 @@ export async function startServer({
     : [BINARY, ['serve', ...args]];
   const running = await launch('max-auth serve', ...command, {
     env,
-    ready: () => eventually(async () => (await fetchWhole(`${ops}/healthz`, { ms: 3000 })).status === 200, 'healthz', 30_000),
+    ready: () =>
+      eventually(async () => (await fetchWhole(`${ops}/healthz`, { ms: 3000 })).status === 200, 'healthz', 30_000),
     startMs: 35_000,
   });
   return Object.assign(running, {
