@@ -19,7 +19,8 @@ import { Writers } from './writers.mjs';
 const HEAL_MS = 90_000;
 
 /** What the log of a node says of a MAX session that it could not end. */
-const NOT_ENDED = /a MAX session could not be ended|the connection was cut while MAX was opening a session/g;
+const NOT_ENDED =
+  /a MAX session could not be ended|the connection was cut while MAX was opening a session|stopped while MAX was opening/g;
 
 /**
  * Plays the story of a seed. Gives {faults, steps, figures}; `faults` is empty where all went well, and each visitor who
@@ -39,6 +40,8 @@ export async function chaos(seed, { storyMs = 20_000, atOnce = 60 } = {}) {
     const writers = new Writers(emulator, (text) => ledger.fault(text));
     cleanup.add({ stop: () => writers.stop() });
     const outputs = keepOutputs(site);
+    const killed = { left: 0 };
+    watchKills(site, emulator, killed);
 
     const began = performance.now();
     const storeEnds = steps.filter((step) => /^store SIGKILL/.test(step.do));
@@ -82,7 +85,7 @@ export async function chaos(seed, { storyMs = 20_000, atOnce = 60 } = {}) {
     const healMs = performance.now() - healed;
     await writers.stop();
 
-    const open = await sessionsLeft(emulator, site, outputs, ledger);
+    const open = await sessionsLeft(emulator, killed, outputs, ledger);
     await nodesAreWell(site, outputs, ledger);
     const stats = await emulator.stats();
     const count = (of) => visitors.reduce((sum, visitor) => sum + of(visitor), 0);
@@ -103,7 +106,8 @@ export async function chaos(seed, { storyMs = 20_000, atOnce = 60 } = {}) {
       logins: stats.logins,
       logouts: stats.logouts,
       open,
-      twoAskedMs: Math.round(writers.longestMs),
+      ofKills: killed.left,
+      askedForOldMs: Math.round(writers.longestMs),
       healMs: Math.round(healMs),
     };
   } catch (error) {
@@ -131,10 +135,24 @@ function keepOutputs(site) {
   return () => [...processes].map(({ name, output }) => `--- ${name}\n${output}`).join('\n');
 }
 
+/** A node that is killed leaves what it was about to end: at most what is open in that moment. */
+function watchKills(site, emulator, killed) {
+  for (const node of site.nodes) {
+    const { stop } = node;
+    node.stop = async (signal) => {
+      const ended = await stop.call(node, signal);
+      if (signal === 'SIGKILL') {
+        const { logins, logouts } = await emulator.stats();
+        killed.left += Math.max(0, logins - logouts - killed.left);
+      }
+      return ended;
+    };
+  }
+}
+
 /** Every sign-in at MAX was ended there, but for those whose node was killed in that moment, and those that it told. */
-async function sessionsLeft(emulator, site, outputs, ledger) {
-  const excused = () =>
-    site.nodes.reduce((sum, { leftOpen }) => sum + leftOpen, 0) + (outputs().match(NOT_ENDED) ?? []).length;
+async function sessionsLeft(emulator, killed, outputs, ledger) {
+  const excused = () => killed.left + (outputs().match(NOT_ENDED) ?? []).length;
   const open = (stats) => stats.logins - stats.logouts;
   await eventually(async () => open(await emulator.stats()) <= excused(), 'sessions at MAX to end', 30_000).catch(
     () => {},

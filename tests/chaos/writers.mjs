@@ -1,20 +1,21 @@
-// Who asks MAX about whose code: a login has one writer, so MAX is asked about one code of it at a time. What the
-// emulator counts is looked at a few times a second; visitors call each login's device by a name of its own.
+// Who asks MAX about whose code: a login has one writer, so MAX is asked about its newest code only. What the emulator counts
+// is looked at a few times a second; visitors call each login's device by a name of its own.
 
 import { pause } from '../harness/time.mjs';
 
 const LOOK_MS = 250;
 
 /** A node that was halted asks once more before it knows what it has lost. */
-const OVERLAP_MS = 1500;
+const OVERLAP_MS = 2000;
 
 export class Writers {
   #polls = new Map();
-  /** By device: since when two codes are asked about, and the longest such time. */
+  /** By device: its newest code. */
+  #newest = new Map();
+  /** Codes that are asked about though there is a newer one: since when. */
   #since = new Map();
   #going = true;
   longestMs = 0;
-  looks = 0;
 
   constructor(emulator, fault) {
     this.emulator = emulator;
@@ -29,33 +30,30 @@ export class Writers {
 
   async #watch() {
     while (this.#going) {
-      const codes = await this.emulator.codes().catch(() => []);
-      this.#look(codes, performance.now());
+      const codes = await this.emulator.codes().catch(() => null);
+      if (codes) this.#look(codes, performance.now());
       await pause(LOOK_MS);
     }
   }
 
+  /** Codes come the oldest first. */
   #look(codes, now) {
-    this.looks += 1;
-    const asked = new Map();
-    const polls = new Map();
-    for (const { track, deviceName, polls: count } of codes) {
-      polls.set(track, count);
-      if (count > (this.#polls.get(track) ?? 0)) asked.set(deviceName, [...(asked.get(deviceName) ?? []), track]);
-    }
-    this.#polls = polls;
-    for (const [device, tracks] of asked) {
-      if (tracks.length < 2) {
-        this.#since.delete(device);
+    const before = this.#polls;
+    this.#polls = new Map(codes.map(({ track, polls }) => [track, polls]));
+    for (const { track, deviceName } of codes) if (!before.has(track)) this.#newest.set(deviceName, track);
+    for (const { track, deviceName, polls } of codes) {
+      const asked = before.has(track) && polls > before.get(track);
+      if (!asked || this.#newest.get(deviceName) === track) {
+        this.#since.delete(track);
         continue;
       }
-      const since = this.#since.get(device) ?? { at: now };
-      this.#since.set(device, since);
+      const since = this.#since.get(track) ?? { at: now };
+      this.#since.set(track, since);
       const ms = now - since.at;
       this.longestMs = Math.max(this.longestMs, ms);
       if (ms > OVERLAP_MS && !since.told) {
         since.told = true;
-        this.fault(`two nodes ask MAX for "${device}" at once, for more than ${OVERLAP_MS} ms: ${tracks.join(', ')}`);
+        this.fault(`a node goes on asking MAX for "${deviceName}", ${Math.round(ms)} ms, though another took it over`);
       }
     }
   }

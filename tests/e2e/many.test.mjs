@@ -63,7 +63,7 @@ async function signInMany({ site, base, emulator, restMs, within }) {
   let over = false;
   const stand = async () => {
     await pause(chance.between(0, 3000));
-    while (visitors.length < COUNT) {
+    while (visitors.length < COUNT && !over) {
       const plan = { transport: chance.pick(['ws', 'ws', 'sse', 'page']), thinkMs: chance.between(5000, 22_000) };
       const visitor = new ClientVisitor(`visitor ${visitors.length + 1}`, plan, world);
       visitors.push(visitor);
@@ -73,10 +73,16 @@ async function signInMany({ site, base, emulator, restMs, within }) {
   const all = Promise.all(Array.from({ length: AT_ONCE }, stand)).then(() => {
     over = true;
   });
-  const disturbing = disturb(site.nodes, restMs, () => over, ends);
-  const seen = await dialogs(browser, { base, emulator, done: () => over });
-  await all;
-  await disturbing;
+  let seen;
+  try {
+    const dialog = dialogs(browser, { base, emulator, done: () => over });
+    [seen] = await Promise.all([dialog, disturb(site.nodes, restMs, () => over, ends), all]);
+  } catch (error) {
+    // Nobody goes on at a site that is not there.
+    over = true;
+    for (const visitor of visitors) Object.assign(visitor, { outcome: 'none' }).stop?.();
+    throw error;
+  }
   ledger.faults.push(...seen.faults);
 
   const late = [];
