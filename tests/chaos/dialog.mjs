@@ -36,7 +36,9 @@ async function opened(page, base, found) {
   for (;;) {
     const code = async () => {
       await page.goto(`${base}/login`, { timeout: 5000 });
-      await page.waitForFunction(() => window.customElements.get('max-auth-panel'), null, { timeout: 5000 });
+      // Each script is there: the panel has begun.
+      const begun = () => ![undefined, 'idle'].includes(document.querySelector('max-auth-panel')?.state);
+      await page.waitForFunction(begun, null, { timeout: 5000 });
     };
     const error = await code().then(
       () => null,
@@ -67,7 +69,11 @@ async function signedIn(page, base, emulator, found) {
     }
     return false;
   };
-  await eventually(isOver, 'the page to be signed in', DEAD_MS, 200);
+  await eventually(isOver, 'the page to be signed in', DEAD_MS, 200).catch(async (error) => {
+    const looks = () => [document.querySelector('max-auth-panel')?.state, window.links, document.body.innerText];
+    const seen = await page.evaluate(looks).catch(({ message }) => message);
+    throw new Error(`${error.message}; approved ${approved}; the page: ${JSON.stringify(seen)} at ${page.url()}`);
+  });
   const session = async () => (await page.context().request.get(`${base}/session`)).status() === 200;
   await eventually(session, 'the session', 15_000, 500);
 }

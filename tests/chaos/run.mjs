@@ -80,6 +80,7 @@ export async function chaos(seed, { storyMs = 20_000, atOnce = 60 } = {}) {
       for (const visitor of visitors.filter(({ outcome }) => outcome === undefined)) {
         visitor.fault(`${HEAL_MS / 1000} s after the last fault it has no end`);
         visitor.outcome = 'none';
+        visitor.stop?.();
       }
     });
     const healMs = performance.now() - healed;

@@ -13,7 +13,8 @@ const STORE_SERVER = process.env.STORE_SERVER ?? 'redis-server';
 export async function startRedis({ keep = true } = {}) {
   const [port, folder] = [await freePort(), tempFolder('redis')];
   const redis = { port, url: `redis://127.0.0.1:${port}` };
-  const cli = (...words) => execFileSync('redis-cli', ['-p', String(port), ...words], { encoding: 'utf8' }).trim();
+  const cli = (...words) =>
+    execFileSync('redis-cli', ['-p', String(port), ...words], { encoding: 'utf8', stdio: 'pipe' }).trim();
   redis.cli = cli;
   redis.start = async () => {
     const config = keep ? [join(ROOT, 'deploy/cluster/redis.conf')] : ['--save', '', '--appendonly', 'no'];
