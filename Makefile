@@ -5,7 +5,7 @@ NODE ?= node
 # Not set: the usual port, or a free one where that is taken.
 LISTEN ?=
 
-.PHONY: help demo test setup lint format unit web e2e chains chains-fast limits scale waiting build deny fuzz mutants
+.PHONY: help demo test setup lint format unit web e2e chaos many chains chains-fast limits scale waiting build deny fuzz mutants
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
@@ -15,6 +15,8 @@ help:
 	@echo 'make unit     the Rust tests'
 	@echo 'make web      the tests of the browser side, with its type check'
 	@echo 'make e2e      the end-to-end tests: real nginx, a real browser, real MAX clients (ONLY=session for one file)'
+	@echo 'make chaos    logins while everything goes wrong, by 20 seeds (SEEDS=5; SEED=7 for that one)'
+	@echo 'make many     1 000 logins while nodes are stopped and killed (COUNT=200 for fewer)'
 	@echo 'make chains   logins over some 60 chains of real proxies (ONLY=regex for some, WRITE=1 writes docs/proxies.md)'
 	@echo 'make chains-fast  ten of them, under a minute'
 	@echo 'make deny     what may be in the dependency tree'
@@ -62,6 +64,14 @@ web:
 ONLY ?= *
 e2e: setup build
 	cd tests/e2e && $(NODE) --test --test-reporter=spec --test-concurrency=2 --test-timeout=300000 $(ONLY).test.mjs
+
+# Each seed draws another story of what goes wrong; the numbers are those that a failure names.
+SEEDS ?= 20
+chaos: setup build
+	cd tests/e2e && $(if $(filter command environment,$(firstword $(origin SEED))),SEED=$(SEED),SEEDS=$(SEEDS)) $(NODE) --test --test-reporter=spec --test-timeout=7200000 chaos.test.mjs
+
+many: setup build
+	cd tests/e2e && COUNT=$(if $(filter command environment,$(firstword $(origin COUNT))),$(COUNT),1000) $(NODE) --test --test-reporter=spec --test-timeout=3600000 many.test.mjs
 
 # One file after the other, because they measure time.
 CHAINS = $(NODE) --test --test-concurrency=1 --test-timeout=900000 --test-reporter=spec

@@ -66,10 +66,10 @@ export class Questions {
       const asked = await this.ask(`${base}/callback`, { token });
       // An answer that was lost on its way back has burnt the token: the session says whether it was that.
       const { body, problem } =
-        tries > 0 && asked.problem?.code ? await this.ask(`${base}/session/${nonce(random)}`) : asked;
+        tries > 0 && isRefusal(asked.problem) ? await this.ask(`${base}/session/${nonce(random)}`) : asked;
       if (isStopped()) return null;
       if (body) return { session: body };
-      const refused = problem?.code && problem.status < 500;
+      const refused = isRefusal(problem);
       if (refused || clock.now() >= until) return { code: refused ? 'grant-invalid' : 'network' };
       await sleep(backoff(random, tries));
     }
@@ -104,3 +104,6 @@ export class Questions {
     return `${this.#env.base}/${encodeURIComponent(login)}`;
   }
 }
+
+/** The server's word about what was asked, and not about itself. @param {Problem | null} problem */
+const isRefusal = (problem) => Boolean(problem?.code) && /** @type {Problem} */ (problem).status < 500;

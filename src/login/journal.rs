@@ -161,7 +161,11 @@ impl Shared {
                 }
                 Ok(Appended::Fenced) => return Err(Lost::Fenced),
                 Ok(Appended::Gone) => return Err(Lost::Gone),
-                Err(_) => sleep(RETRY).await,
+                Err(_) => tokio::select! {
+                    () = sleep(RETRY) => {}
+                    // Above it is not heard of while each try fails at once.
+                    () = self.sharing.claim_lost() => return Err(Lost::Claim),
+                },
             }
         }
     }

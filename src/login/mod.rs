@@ -176,6 +176,7 @@ impl Login {
         self.fence.store(fence, Ordering::SeqCst);
         self.claim_left.store(false, Ordering::SeqCst);
         *self.displaced.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.commands.clear();
         self.owned.store(true, Ordering::SeqCst);
     }
 

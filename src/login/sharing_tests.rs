@@ -273,6 +273,53 @@ async fn a_store_that_is_away_costs_a_waiting_login_a_fresh_code_and_a_new_one_i
     assert!(a.registry.store_answers() && a.start().await.is_ok());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_approval_that_cannot_be_kept_costs_a_fresh_code_and_is_no_error() {
+    let site = Site::new();
+    let a = site.node("a", Plan::ApproveAfter(Duration::from_secs(3)), Nodes::Many).await;
+    let login = a.start().await.unwrap();
+    let _reader = login.attach(Attach::Begin).unwrap();
+    sleep(Duration::from_millis(2900)).await;
+    site.reach(false);
+    sleep(Duration::from_secs(9)).await;
+    site.reach(true);
+    sealed(&login).await;
+    assert_eq!(story(&login), ["connecting", "code", "qr", "waiting", "qr", "success"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_with_something_to_write_gives_up_as_soon_as_any_other() {
+    let site = Site::new();
+    let a = site.node("a", Plan::WaitForever, Nodes::Many).await;
+    let login = a.start().await.unwrap();
+    // Its code has not been written yet.
+    site.reach(false);
+    let _reader = login.attach(Attach::Begin).unwrap();
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(a.registry.active(), 0, "another might have claimed it by now");
+    site.reach(true);
+    until("a code", Duration::from_secs(10), || codes(&login) == 1).await;
+    assert!(is_gapless(&login));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_to_one_driver_is_not_heard_by_the_next() {
+    let site = Site::new();
+    let a = site.node("a", Plan::WaitForever, Nodes::Many).await;
+    let login = a.start().await.unwrap();
+    let _reader = login.attach(Attach::Begin).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    site.reach(false);
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(a.registry.active(), 0);
+    // As when a driver ends by itself while it is told to stop.
+    login.commands.stop();
+    site.reach(true);
+    until("a fresh code", Duration::from_secs(10), || codes(&login) == 2).await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(story(&login), ["connecting", "code", "qr", "waiting", "qr"]);
+}
+
 /// A visitor polls, each page at another node: what one has told, the next may not have heard of.
 #[tokio::test(start_paused = true)]
 async fn a_position_that_is_ahead_of_this_node_is_looked_for_and_not_called_gone() {

@@ -197,7 +197,11 @@ async fn succeed(
                 tracing::error!(login = login.id.short(), "a sign-in could not be kept: {error}");
                 return (false, fail(context, login, journal, Failure::Internal, None).await);
             }
-            Err(_) => tokio::time::sleep(RETRY).await,
+            Err(_) => tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                // Whoever goes on with it, perhaps we, asks for a fresh code; that is less than to begin anew.
+                () = claim_lost(context) => return (false, Err(Lost::Claim)),
+            },
         }
         tries += 1;
     };
@@ -213,6 +217,13 @@ async fn succeed(
     count("success");
     tracing::info!(login = login.id.short(), "signed in");
     (true, written)
+}
+
+async fn claim_lost(context: &TaskContext) {
+    match &context.sharing {
+        Some(sharing) => sharing.claim_lost().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn fail(

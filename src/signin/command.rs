@@ -45,6 +45,11 @@ impl CommandSlot {
         self.put(|pending| pending.stop = true);
     }
 
+    /// For the next driver of the same login: what was said to the one before is not for it.
+    pub fn clear(&self) {
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = PendingCommands::default();
+    }
+
     fn put(&self, write: impl FnOnce(&mut PendingCommands)) {
         write(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         self.arrived.notify_one();

@@ -3,7 +3,7 @@
 
 import { Jar } from '../harness/jar.mjs';
 import { startBrowser } from '../harness/browser.mjs';
-import { Carriers } from './client.mjs';
+import { Carriers } from '../harness/client.mjs';
 
 export async function startChromium() {
   const chromium = await startBrowser();

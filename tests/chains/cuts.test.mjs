@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { pause } from '../harness/time.mjs';
 import { trackOf } from '../harness/visitor.mjs';
 import { CHAINS } from './chains.mjs';
-import { BrowserLike } from './client.mjs';
+import { BrowserLike } from '../harness/client.mjs';
 import { startChromium } from './chromium.mjs';
 import { Login, story } from './login.mjs';
 import { publish, table } from './report.mjs';

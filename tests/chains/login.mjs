@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { Visitor, trackOf } from '../harness/visitor.mjs';
 import { deadline, eventually, pause } from '../harness/time.mjs';
-import { BrowserLike } from './client.mjs';
+import { BrowserLike } from '../harness/client.mjs';
 
 /** A visitor may see an event so much later than a reader without proxies: the promise of the project. */
 export const LIVE_MS = 450;

@@ -6,20 +6,35 @@ import { ROOT } from './paths.mjs';
 import { freePort, launch, tempFolder } from './process.mjs';
 import { eventually } from './time.mjs';
 
+/** Valkey, or another Redis. */
+const STORE_SERVER = process.env.STORE_SERVER ?? 'redis-server';
+
 /** `start()` after `stop()` is the same Redis again: its port and, unless `keep` is false, its data. */
 export async function startRedis({ keep = true } = {}) {
   const [port, folder] = [await freePort(), tempFolder('redis')];
   const redis = { port, url: `redis://127.0.0.1:${port}` };
-  const cli = (...words) => execFileSync('redis-cli', ['-p', String(port), ...words], { encoding: 'utf8' }).trim();
+  const cli = (...words) =>
+    execFileSync('redis-cli', ['-p', String(port), ...words], { encoding: 'utf8', stdio: 'pipe' }).trim();
   redis.cli = cli;
   redis.start = async () => {
     const config = keep ? [join(ROOT, 'deploy/cluster/redis.conf')] : ['--save', '', '--appendonly', 'no'];
     const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder];
-    redis.running = await launch('redis-server', 'redis-server', [...config, ...place], {
+    redis.running = await launch('redis-server', STORE_SERVER, [...config, ...place], {
       ready: () => eventually(() => /PONG/.test(cli('ping')), 'redis'),
     });
     return redis;
   };
-  redis.stop = (signal) => redis.running.stop(signal);
+  redis.stop = (signal) => {
+    redis.go();
+    return redis.running.stop(signal);
+  };
+  // Its time stands still: connections stay, nothing answers.
+  redis.halt = () => {
+    redis.halted = redis.running.child.kill('SIGSTOP');
+  };
+  redis.go = () => {
+    if (redis.halted) redis.running.child.kill('SIGCONT');
+    redis.halted = false;
+  };
   return redis.start();
 }

@@ -44,7 +44,9 @@ export async function startServer({
     : [BINARY, ['serve', ...args]];
   const running = await launch('max-auth serve', ...command, {
     env,
-    ready: () => eventually(async () => (await fetchWhole(`${ops}/healthz`, { ms: 1000 })).status === 200, 'healthz'),
+    ready: () =>
+      eventually(async () => (await fetchWhole(`${ops}/healthz`, { ms: 3000 })).status === 200, 'healthz', 30_000),
+    startMs: 35_000,
   });
   return Object.assign(running, {
     port,
@@ -89,9 +91,11 @@ export async function startEmulator({ args = [], pollMs = 50, token, port } = {}
       env: environment({}),
       ready: () =>
         eventually(
-          async () => (await fetchWhole(`${address}/phone/stats`, { ms: 1000 })).status === 200,
+          async () => (await fetchWhole(`${address}/phone/stats`, { ms: 3000 })).status === 200,
           '/phone/stats',
+          30_000,
         ),
+      startMs: 35_000,
     },
   );
   const phone = async (path, json) => {

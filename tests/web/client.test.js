@@ -861,6 +861,18 @@ test('redeem: a token that is worth nothing is an error, not a success', async (
   assert.deepEqual([world.told.at(-1)?.[0], world.told.at(-1)?.[1].code], ['error', 'grant-invalid']);
 });
 
+test('redeem: a server that cannot say now is asked again, and no session is looked for', async () => {
+  const world = new World();
+  let tries = 0;
+  world.onRedeem = ({ path }) => {
+    if (path.startsWith('/session')) return problem(401, 'not-signed-in');
+    return ++tries < 4 ? problem(503, 'busy') : json({ sub: 'max:1' });
+  };
+  await upToSuccess(world);
+  await world.clock.advance(20_000);
+  assert.deepEqual(world.told.at(-1)?.[1].session, { sub: 'max:1' });
+});
+
 test('redeem: a server out of reach is waited for, and not for ever', async () => {
   const world = new World();
   world.onRedeem = () => new Response('', { status: 502 });

@@ -20,8 +20,9 @@ pub struct Server {
     settings: Vec<String>,
 }
 
+/// `STORE_SERVER`: Valkey, or another Redis.
 const WRAPPER: &str =
-    r#"redis-server "$@" >server.log 2>&1 & server=$!; cat >/dev/null; kill -9 $server; wait $server"#;
+    r#""${STORE_SERVER:-redis-server}" "$@" >server.log 2>&1 & server=$!; cat >/dev/null; kill -9 $server; wait $server"#;
 
 /// Below the ports of a cluster's bus, which are 10000 higher.
 fn free_port() -> u16 {
@@ -40,7 +41,8 @@ fn words(text: &str) -> Vec<String> {
 impl Server {
     /// With nothing on disk unless `settings` say so.
     pub async fn start(settings: &str) -> Self {
-        let there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+        let version = r#""${STORE_SERVER:-redis-server}" --version"#;
+        let there = Command::new("sh").args(["-c", version]).stdout(Stdio::null()).status();
         assert!(there.is_ok_and(|status| status.success()), "redis-server is not on PATH; scripts/setup installs it");
         let folder = tempfile::tempdir().unwrap();
         let mut server = Self { child: None, folder, port: free_port(), settings: words(settings) };

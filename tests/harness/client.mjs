@@ -2,8 +2,8 @@
 
 import WebSocket from 'ws';
 import { startMaxAuth } from '../../web/client.js';
-import { Jar } from '../harness/jar.mjs';
-import { USER_AGENT } from '../harness/visitor.mjs';
+import { Jar } from './jar.mjs';
+import { USER_AGENT } from './visitor.mjs';
 
 // Node keeps the class of its own HTTP client to itself, but for this well-known symbol; a first fetch puts it there.
 await fetch('data:,');
@@ -117,7 +117,7 @@ export class BrowserLike extends Carriers {
   };
 
   /** Starts the client as a page would; gives what stops it. */
-  start(base, onEvent) {
+  start(base, onEvent, options = {}) {
     this.client = startMaxAuth(onEvent, {
       base,
       fetch: this.fetch,
@@ -126,6 +126,7 @@ export class BrowserLike extends Carriers {
       document: null,
       addEventListener: (type, listener) => this.#listeners.set(type, listener),
       removeEventListener: () => {},
+      ...options,
     });
   }
 
