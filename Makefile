@@ -21,7 +21,7 @@ help:
 	@echo 'make chains-fast  ten of them, under a minute'
 	@echo 'make deny     what may be in the dependency tree'
 	@echo 'make fuzz     the decoders under random input, a minute in all (TARGET=frame for one, SECONDS=600 for each)'
-	@echo 'make mutants  would a test notice? (MODULE=setup, or SEED=1 COUNT=60 for an even sample)'
+	@echo 'make mutants  would a test notice? (SEED=1 COUNT=60: an even sample; MODULE=setup: of a module)'
 	@echo 'make scale    a country that signs in: a simulation on a virtual clock, some minutes'
 	@echo 'make limits   what a release build costs, with each store: time, memory, size'
 	@echo 'make waiting  50 000 waiting logins on this machine, held and then finished (a quarter of an hour)'
@@ -109,4 +109,4 @@ SEED ?= 1
 COUNT ?= 60
 mutants:
 	@scripts/setup mutants
-	@scripts/mutants $(if $(MODULE),--module $(MODULE),--seed $(SEED) --count $(COUNT))
+	@scripts/mutants $(if $(MODULE),--module $(MODULE)) --seed $(SEED) --count $(COUNT)
