@@ -122,7 +122,7 @@ describe('while Redis is away for 20 s', () => {
     const waiting = [];
     for (let number = 0; number < WAITING; number++) {
       const visitor = new Visitor(site.base);
-      const page = await visitor.startPage();
+      const page = await eventually(() => visitor.startPage(), 'a start', 30_000, 250);
       const stream = visitor.pages(page.login, page.next, { patient: true });
       waiting.push({ visitor, stream });
     }
