@@ -40,8 +40,7 @@ export async function chaos(seed, { storyMs = 20_000, atOnce = 60 } = {}) {
     const writers = new Writers(emulator, (text) => ledger.fault(text));
     cleanup.add({ stop: () => writers.stop() });
     const outputs = keepOutputs(site);
-    const killed = { left: 0 };
-    watchKills(site, emulator, killed);
+    const killed = watchKills(site, emulator);
 
     const began = performance.now();
     const storeEnds = steps.filter((step) => /^store SIGKILL/.test(step.do));
@@ -137,7 +136,8 @@ function keepOutputs(site) {
 }
 
 /** A node that is killed leaves what it was about to end: at most what is open in that moment. */
-function watchKills(site, emulator, killed) {
+export function watchKills(site, emulator) {
+  const killed = { left: 0 };
   for (const node of site.nodes) {
     const { stop } = node;
     node.stop = async (signal) => {
@@ -149,6 +149,7 @@ function watchKills(site, emulator, killed) {
       return ended;
     };
   }
+  return killed;
 }
 
 /** Every sign-in at MAX was ended there, but for those whose node was killed in that moment, and those that it told. */

@@ -14,13 +14,16 @@ import { Cleanup, everyLoginEnded, isProblem, signIn, untilCode } from '../harne
 import { eventually, pause } from '../harness/time.mjs';
 import { Visitor, WAYS_BACK, trackOf } from '../harness/visitor.mjs';
 
+/** Visitors who wait while Redis is away. */
+const WAITING = Number(process.env.WAITING ?? 60);
+
 const cleanup = new Cleanup();
 after(() => cleanup.run());
 
 let emulator;
 let site;
 before(async () => {
-  emulator = cleanup.add(await startEmulator({ pollMs: 20 }));
+  emulator = cleanup.add(await startEmulator({ pollMs: Math.max(20, WAITING) }));
   site = await startCluster({ cleanup, emulator });
 });
 
@@ -113,16 +116,13 @@ for (const [signal, within] of [
   });
 }
 
-/** Visitors who wait while Redis is away; 500 have been tried. */
-const WAITING = Number(process.env.WAITING ?? 60);
-
 describe('while Redis is away for 20 s', () => {
   test('who waits goes on, who comes is told when to come back, nobody crashes', async () => {
     await nobodyWaits();
     const waiting = [];
     for (let number = 0; number < WAITING; number++) {
       const visitor = new Visitor(site.base);
-      const page = await visitor.startPage();
+      const page = await eventually(() => visitor.startPage(), 'a start', 30_000, 250);
       const stream = visitor.pages(page.login, page.next, { patient: true });
       waiting.push({ visitor, stream });
     }

@@ -21,8 +21,9 @@ pub struct Server {
 }
 
 /// `STORE_SERVER`: Valkey, or another Redis.
-const WRAPPER: &str =
-    r#""${STORE_SERVER:-redis-server}" "$@" >server.log 2>&1 & server=$!; cat >/dev/null; kill -9 $server; wait $server"#;
+const WRAPPER: &str = r#"
+"${STORE_SERVER:-redis-server}" "$@" >server.log 2>&1 &
+server=$!; cat >/dev/null; kill -9 $server; wait $server"#;
 
 /// Below the ports of a cluster's bus, which are 10000 higher.
 fn free_port() -> u16 {
