@@ -157,6 +157,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(Mark, i64)>, usize> {
 mod tests {
     use super::*;
     use crate::base::clock::Clock;
+    use crate::base::tasks::Tasks;
     use crate::store::{Flaky, MemoryStore};
     use std::fs;
 
@@ -183,7 +184,7 @@ mod tests {
     async fn a_store_that_forgot_is_told_again_what_was_ended_in_the_last_minute() {
         let store = Arc::new(Flaky::new(Clock::fixed(0)));
         let (ended, elsewhere) = (Ended::new(store.clone()), Ended::new(store.clone()));
-        tokio::spawn(ended.clone().write_again());
+        Tasks::new().spawn("ended-sessions", ended.clone().write_again());
         ended.end(&session(1), Duration::from_secs(3600)).await.unwrap();
         sleep(RECENT + Duration::from_secs(1)).await;
         ended.end(&session(2), Duration::from_secs(3600)).await.unwrap();

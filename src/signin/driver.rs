@@ -96,15 +96,19 @@ impl Drivers {
         &self.preferred
     }
 
+    fn all(&self) -> impl Iterator<Item = &Arc<dyn Driver>> {
+        std::iter::once(&self.preferred)
+    }
+
     /// What the drivers here have to tell other nodes: an object with a [`Driver::note`] by the driver's name.
     pub fn notes(&self) -> Map<String, Value> {
-        let notes = [&self.preferred].map(|driver| (driver.name().to_owned(), driver.note()));
-        notes.into_iter().filter(|(_, note)| !note.is_null()).collect()
+        let notes = self.all().map(|driver| (driver.name().to_owned(), driver.note()));
+        notes.filter(|(_, note)| !note.is_null()).collect()
     }
 
     /// What those of other nodes have told.
     pub fn heed(&self, mut others: Vec<Map<String, Value>>) {
-        for driver in [&self.preferred] {
+        for driver in self.all() {
             driver.heed(others.iter_mut().filter_map(|notes| notes.remove(driver.name())).collect());
         }
     }
