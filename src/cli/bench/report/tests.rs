@@ -1,3 +1,5 @@
+//! The table and the JSON of results made up.
+
 use super::super::cost::Usage;
 use super::super::plan::{Target, Transport};
 use super::super::tally::{End, Told};
