@@ -29,6 +29,12 @@ const CACHE: usize = 16 * 1024 * 1024;
 /// Free bytes of the volume below which nothing is written: a commit copies the pages that it touches.
 pub const RESERVE: u64 = 4 * 1024 * 1024;
 
+/// A file of so many bytes that is nearly empty is made smaller when it is opened: less is not worth the time.
+const COMPACT_ABOVE: u64 = 64 * 1024 * 1024;
+
+/// Bytes of the file for each row, about: a login and its grant take 7 KiB.
+const ROW: u64 = 4 * 1024;
+
 /// How a disk says that it takes no more.
 const NO_ROOM: [ErrorKind; 3] = [ErrorKind::StorageFull, ErrorKind::FileTooLarge, ErrorKind::QuotaExceeded];
 
@@ -65,7 +71,10 @@ impl Disk {
     }
 
     pub fn open(folder: Arc<Folder>) -> Result<Self, FolderError> {
-        let opened = Opened::new(&folder)?;
+        let mut opened = Opened::new(&folder)?;
+        if opened.is_mostly_empty(COMPACT_ABOVE) {
+            opened = opened.compacted(&folder)?;
+        }
         let disk = Self { folder, database: RwLock::new(Some(opened)) };
         // Whoever owned a log does not live any more: the folder is locked.
         let nodes = Changes::from([(Key::only(Space::Nodes), None)]);
@@ -170,6 +179,25 @@ impl Opened {
         opened().map_err(|error| wrong(&error))?;
         Ok(Self { database: Arc::new(database), file: Arc::new(held) })
     }
+
+    /// What a storm took is free for what comes, but the file keeps it.
+    fn is_mostly_empty(&self, above: u64) -> bool {
+        let rows = || -> Result<u64, redb::Error> { Ok(self.database.begin_read()?.open_table(ROWS)?.len()?) };
+        let size = self.file.metadata().map_or(0, |file| file.len());
+        size > above && rows().is_ok_and(|rows| rows.saturating_mul(ROW) < size / 4)
+    }
+
+    /// Before anybody else has it. A file that cannot be made smaller is used as it is.
+    fn compacted(mut self, folder: &Folder) -> Result<Self, FolderError> {
+        let Some(database) = Arc::get_mut(&mut self.database) else { return Ok(self) };
+        match database.compact() {
+            Ok(_) => return Ok(self),
+            Err(error) => tracing::warn!("{} could not be made smaller: {error}", folder.file(NAME).display()),
+        }
+        // After a failed write redb answers nothing until it is opened again.
+        drop(self);
+        Self::new(folder)
+    }
 }
 
 fn write(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
@@ -212,4 +240,33 @@ fn encode(row: &Row) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Option<Row> {
     let (until, value) = bytes.split_at_checked(8)?;
     Some(Row { until: i64::from_be_bytes(until.try_into().ok()?), value: value.to_vec().into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Key;
+    use std::fs;
+
+    #[test]
+    fn a_file_that_is_mostly_empty_is_made_smaller_and_keeps_what_is_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Arc::new(Folder::open(directory.path()).unwrap());
+        let key = |number: u32| Key::of(Space::Grant, &[&number.to_be_bytes()]);
+        let row = || Some(Row { value: vec![7; 8000].into(), until: 1_000 });
+        let size = || fs::metadata(directory.path().join(NAME)).unwrap().len();
+        let disk = Disk::open(Arc::clone(&folder)).unwrap();
+        disk.commit(&(0..1000).map(|number| (key(number), row())).collect()).unwrap();
+        let large = size();
+        assert!(large > 8_000_000);
+        assert!(!disk.opened().unwrap().is_mostly_empty(1_000_000), "it is full");
+        disk.commit(&(1..1000).map(|number| (key(number), None)).collect()).unwrap();
+        drop(disk);
+        let opened = Opened::new(&folder).unwrap();
+        assert!(!opened.is_mostly_empty(large * 2), "not worth it");
+        assert!(opened.is_mostly_empty(1_000_000));
+        drop(opened.compacted(&folder).unwrap());
+        assert!(size() < large / 4, "{} of {large}", size());
+        assert_eq!(Disk::open(folder).unwrap().get(&key(0)).unwrap(), row());
+    }
 }
