@@ -8,6 +8,8 @@ use super::{
 use crate::base::clock::Clock;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::future::ready;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -17,6 +19,9 @@ const WAY: Duration = Duration::from_micros(500);
 
 /// As the engine gives up.
 const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Calls of a node that wait at once, as the engine takes them.
+const AT_ONCE: usize = 512;
 
 /// Room for so many records.
 const RECORDS: usize = 10_000_000;
@@ -40,6 +45,9 @@ const COSTS: [(&str, f64); 12] = [
 pub struct Costly {
     store: MemoryStore,
     servers: Vec<Mutex<Server>>,
+    /// Calls that wait, and how many may: those of all nodes.
+    waiting: AtomicUsize,
+    at_once: usize,
     /// One of ours stands for so many.
     scale: f64,
 }
@@ -58,13 +66,29 @@ pub struct Load {
     /// Of one call, behind others.
     pub longest_wait: Duration,
     pub too_late: u64,
+    pub refused: u64,
+}
+
+/// Of a call that waits.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Costly {
     /// `scale`: each call takes so many times as long, so that a tenth of the visitors needs a tenth of the servers.
-    pub fn new(clock: Clock, servers: usize, scale: f64) -> Self {
+    pub fn new(clock: Clock, nodes: usize, servers: usize, scale: f64) -> Self {
         let server = || Mutex::new(Server { free_at: Instant::now(), load: Load::default() });
-        Self { store: MemoryStore::new(clock, RECORDS), servers: (0..servers).map(|_| server()).collect(), scale }
+        Self {
+            store: MemoryStore::new(clock, RECORDS),
+            servers: (0..servers).map(|_| server()).collect(),
+            waiting: AtomicUsize::new(0),
+            at_once: (AT_ONCE as f64 * nodes as f64 / scale) as usize,
+            scale,
+        }
     }
 
     /// Of all servers since the last time; and of the busiest one.
@@ -79,6 +103,12 @@ impl Costly {
         bytes: usize,
         work: impl FnOnce(&'a MemoryStore) -> Answer<'a, T> + Send + 'a,
     ) -> Answer<'a, T> {
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst);
+        let place = Place(&self.waiting);
+        if waiting >= self.at_once && verb != "beat" {
+            locked(&self.servers[0]).load.refused += 1;
+            return Box::pin(ready(Err(Unavailable::OutOfReach("too many wait already".to_owned()))));
+        }
         let micros = COSTS.iter().find(|(name, _)| *name == verb).map_or(0.0, |(_, micros)| *micros);
         let cost = Duration::from_secs_f64(micros * self.scale / 1e6);
         let of = key.bytes().iter().fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
@@ -96,6 +126,7 @@ impl Costly {
         load.too_late += u64::from(late);
         drop(server);
         Box::pin(async move {
+            let _place = place;
             sleep_until(ready.min(now + DEADLINE)).await;
             let done = work(&self.store).await;
             if late { Err(Unavailable::OutOfReach("no answer in time".to_owned())) } else { done }

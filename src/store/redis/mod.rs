@@ -185,7 +185,8 @@ impl Store for RedisStore {
             fits(&note)?;
             let life = if ttl.is_zero() { 0 } else { millis(ttl) };
             let arguments = vec![text(node.text()), text(life), text(active), note, text(NODES)];
-            let members = reply::members(self.call(&scripts::BEAT, &Key::only(Space::Nodes), arguments).await?)?;
+            let beat = Call { script: &scripts::BEAT, key: self.key(&Key::only(Space::Nodes)), arguments };
+            let members = reply::members(self.link.call_at_once(&beat).await?)?;
             members.ok_or_else(|| Unavailable::Full(format!("{NODES} nodes are alive already")))
         })
     }
