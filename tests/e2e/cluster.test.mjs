@@ -23,7 +23,7 @@ after(() => cleanup.run());
 let emulator;
 let site;
 before(async () => {
-  emulator = cleanup.add(await startEmulator({ pollMs: Math.max(20, WAITING) }));
+  emulator = cleanup.add(await startEmulator({ pollMs: Math.max(20, WAITING), args: ['--ttl-ms', '600000'] }));
   site = await startCluster({ cleanup, emulator });
 });
 
