@@ -32,6 +32,18 @@ pub struct Surroundings {
     pub extra: Option<Extra>,
 }
 
+impl Surroundings {
+    /// For tests: nothing on disk.
+    #[cfg(test)]
+    #[expect(clippy::unwrap_used, reason = "only tests")]
+    pub fn in_memory(tasks: &Tasks) -> Self {
+        let (clock, rng) = (Clock::system(), Rng::system());
+        let kept = Kept::in_memory(&clock, &rng).unwrap();
+        let (roots, open_logins) = (Roots::load(None).unwrap(), OpenLogins::default());
+        Self { clock, rng, tasks: tasks.clone(), roots, kept, open_logins, extra: None }
+    }
+}
+
 /// A server that is put together and does not listen yet.
 pub struct App {
     pub driver: Arc<dyn Driver>,

@@ -3,15 +3,13 @@
 
 mod answers;
 
-use super::{App, Kept, Surroundings, build};
+use super::{App, Surroundings, build};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Flags};
-use crate::drivers::OpenLogins;
 use crate::emulator::{self, Account, Emulator, Options};
 use crate::server::Ops;
-use crate::upstream::Roots;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -87,15 +85,7 @@ impl Site {
         config.server.allowed_origins = vec![crate::base::origin::Origin::of(&config.server.public_url)];
         settle(&mut config);
         let max_active = config.login.max_active;
-        let surroundings = Surroundings {
-            clock: clock.clone(),
-            rng: rng.clone(),
-            tasks: tasks.clone(),
-            roots: Roots::load(None).unwrap(),
-            kept: Kept::in_memory(&clock, &rng).unwrap(),
-            open_logins: OpenLogins::default(),
-            extra: None,
-        };
+        let surroundings = Surroundings::in_memory(&tasks);
         let App { registry, ends, routes, .. } = build(&config, surroundings);
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends }.router();

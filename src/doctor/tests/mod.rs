@@ -4,16 +4,13 @@ mod diagnoses;
 mod reports;
 
 use super::{Options, Report, Trust, examine};
-use crate::app::{self, Kept, Surroundings};
+use crate::app::{self, Surroundings};
 use crate::base::clock::Clock;
 use crate::base::places::Places;
-use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Flags};
-use crate::drivers::OpenLogins;
 use crate::proxies::{FindingCode, Lang};
 use crate::server;
-use crate::upstream::Roots;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,22 +21,13 @@ use tokio::time::timeout;
 
 /// A server on a port of its own whose public address is `public` (its own if none).
 async fn serve(tasks: &Tasks, public: Option<SocketAddr>) -> SocketAddr {
-    let (clock, rng) = (Clock::system(), Rng::system());
     let mut config = Config::load(&Flags::default()).unwrap().config;
     let bound = server::bind("127.0.0.1:0".parse().unwrap(), "server.listen").await.unwrap();
     let address = bound.address().unwrap();
     let url: url::Url = format!("http://{}/", public.unwrap_or(address)).parse().unwrap();
     config.server.allowed_origins = vec![crate::base::origin::Origin::of(&url)];
     config.server.public_url = url;
-    let surroundings = Surroundings {
-        clock: clock.clone(),
-        rng: rng.clone(),
-        tasks: tasks.clone(),
-        roots: Roots::load(None).unwrap(),
-        kept: Kept::in_memory(&clock, &rng).unwrap(),
-        open_logins: OpenLogins::default(),
-        extra: None,
-    };
+    let surroundings = Surroundings::in_memory(tasks);
     let routes = app::build(&config, surroundings).routes;
     tasks.spawn("server", bound.serve(routes, Arc::new(Places::for_anybody(1000)), tasks.clone()));
     address
