@@ -34,6 +34,11 @@ impl LoginId {
         encode(&self.0)
     }
 
+    /// A place between 0 and 1, as even as ids are: for what is done to each of them in turn.
+    pub fn phase(self) -> f64 {
+        f64::from(u16::from_be_bytes([self.0[14], self.0[15]])) / 65_536.0
+    }
+
     /// Six characters for logs: enough to follow one login, useless to resume it.
     pub fn short(self) -> String {
         encode(&self.0[..6])

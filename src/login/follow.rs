@@ -19,24 +19,24 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Between two rounds of looks at what others may have written, where no hint came.
+/// Between two rounds of looks. Each takes the logins whose moment has come, so that the store is asked evenly.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Between two looks at a login that others may have written, where no hint came.
 const LOOK: Duration = Duration::from_secs(4);
 
 /// The same for a node with very many logins: more often would cost the store more than it is worth.
 const LOOK_LONGEST: Duration = Duration::from_secs(12);
 
-/// Between two rounds in which a node looks at what it writes itself, too. Hints bring the commands that wait there, and a
+/// Between two looks of a node at a login that it writes itself. Hints bring the commands that wait there, and a
 /// store that may have lost something says that it was found again; both may fail only where a cluster's servers lose each
 /// other without losing us.
 const LOOK_AT_OWN: Duration = Duration::from_secs(20);
 
-/// Logins that are looked at in a second, before the rounds get longer.
+/// Logins of others that are looked at in a second, before the looks get rarer.
 const LOOKS_PER_SECOND: u32 = 2_000;
 
-/// Looks at once.
-const LOOKS_AT_ONCE: usize = 64;
-
-/// How long the owner counts on a reader elsewhere that says nothing more: some rounds.
+/// How long the owner counts on a reader elsewhere that says nothing more: some looks.
 const READER_LIFE: Duration = Duration::from_secs(40);
 
 /// How long a command tries to reach the owner.
@@ -251,32 +251,35 @@ impl Follower {
     /// Everything that somebody reads here, again and again: hints may be lost, owners die, stores forget.
     async fn look_around(self: Arc<Self>) {
         let mut found_again = self.sharing.store.found_again();
-        let (mut next, mut own) = (Instant::now() + LOOK, Instant::now() + LOOK_AT_OWN);
+        let start = Instant::now();
+        let (mut looked, mut next) = (start, start + ROUND);
         loop {
-            let found = tokio::select! {
-                () = tokio::time::sleep_until(next) => false,
+            let (theirs, ours) = tokio::select! {
+                () = tokio::time::sleep_until(next) => (false, false),
                 // Its logins are wanted.
-                () = self.sharing.somebody_died() => false,
-                () = changed(&mut found_again) => true,
+                () = self.sharing.somebody_died() => (true, false),
+                () = changed(&mut found_again) => (true, true),
                 () = self.context.tasks.stopping() => return,
             };
             let began = Instant::now();
+            let round = (looked - start, began - start);
             let mut logins = self.context.table.all();
-            if self.sharing.nodes == Nodes::One || (!found && began < own) {
-                logins.retain(|login| !login.is_owned());
-            } else {
-                own = began + LOOK_AT_OWN;
-            }
-            let count = u32::try_from(logins.len()).unwrap_or(u32::MAX);
+            let count = u32::try_from(logins.iter().filter(|login| !login.is_owned()).count()).unwrap_or(u32::MAX);
+            let look = (Duration::from_secs(1) * (count / LOOKS_PER_SECOND)).clamp(LOOK, LOOK_LONGEST);
+            let one = self.sharing.nodes == Nodes::One;
+            logins.retain(|login| match login.is_owned() {
+                false => theirs || is_due(login.id.phase(), look, round),
+                true => ours || (!one && is_due(login.id.phase(), LOOK_AT_OWN, round)),
+            });
             stream::iter(logins)
-                .for_each_concurrent(LOOKS_AT_ONCE, |login| {
+                .for_each_concurrent(self.sharing.looks_at_once, |login| {
                     let follower = &self;
                     // Out of reach: the next round asks again.
                     async move { _ = timeout(LOOK, follower.look(&login)).await }
                 })
                 .await;
             self.by_log.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, login| login.strong_count() > 0);
-            next = began + (Duration::from_secs(1) * (count / LOOKS_PER_SECOND)).clamp(LOOK, LOOK_LONGEST);
+            (looked, next) = (began, began + ROUND);
         }
     }
 
@@ -349,6 +352,12 @@ impl Follower {
         let log = Sharing::log(login.id);
         self.by_log.lock().unwrap_or_else(PoisonError::into_inner).insert(log, Arc::downgrade(login));
     }
+}
+
+/// Whether a moment that comes once in `each`, at its `phase` (of one), lies in the time after `from` until `to`.
+fn is_due(phase: f64, each: Duration, (from, to): (Duration, Duration)) -> bool {
+    let times = |at: Duration| (at.as_secs_f64() / each.as_secs_f64() - phase).floor();
+    times(to) > times(from)
 }
 
 /// Never where nothing changes any more.

@@ -101,7 +101,9 @@ impl Simulated {
             let seal = || Seals::new(&[1; 32], &rng).unwrap().store;
             let shared = || Arc::<Costly>::clone(&store) as Arc<dyn Store>;
             let name = NodeName::new(&format!("node-{number}"), &rng);
-            let sharing = Sharing::new(shared(), seal(), name, Nodes::Many, drivers(), clock.clone());
+            let mut sharing = Sharing::new(shared(), seal(), name, Nodes::Many, drivers(), clock.clone());
+            // Of a node a tenth of the size.
+            sharing.looks_at_once = (sharing.looks_at_once as f64 / plan.scale).ceil() as usize;
             let grants = Arc::new(Grants::new(shared(), seal(), clock.clone(), rng.clone()));
             let settings = Settings {
                 ttl: Duration::from_secs(1800),

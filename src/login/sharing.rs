@@ -9,7 +9,7 @@ use crate::store::{Admission, Key, Member, NodeName, NodeNote, Noted, Seal, Spac
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -29,6 +29,9 @@ pub const RETRY: Duration = Duration::from_millis(250);
 /// How long a start may wait for the store: "busy" within two seconds.
 pub const STORE_DEADLINE: Duration = Duration::from_millis(1500);
 
+/// Looks of a node at logins, at once.
+const LOOKS_AT_ONCE: usize = 64;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// How a store is shared.
@@ -44,13 +47,22 @@ pub struct Sharing {
     pub seal: Seal,
     pub node: NodeName,
     pub nodes: Nodes,
+    pub looks_at_once: usize,
     /// Whether others believe that this node lives.
     claim: watch::Sender<bool>,
-    living: Mutex<BTreeSet<NodeName>>,
+    living: Mutex<Living>,
+    /// One such question at a time: where a node has died, thousands of logins ask it at once.
+    asking: tokio::sync::Mutex<()>,
     died: Notify,
     drivers: Drivers,
     clock: Clock,
     other_key: OncePerMinute,
+}
+
+/// The nodes that live, and when that was asked.
+struct Living {
+    asked: Option<Instant>,
+    nodes: BTreeSet<NodeName>,
 }
 
 impl Sharing {
@@ -63,9 +75,11 @@ impl Sharing {
         drivers: Drivers,
         clock: Clock,
     ) -> Self {
-        let living = Mutex::new(BTreeSet::from([node.clone()]));
-        let (claim, other_key) = (watch::Sender::new(true), OncePerMinute::default());
-        Self { store, seal, node, nodes, claim, living, died: Notify::new(), drivers, clock, other_key }
+        let living = Mutex::new(Living { asked: None, nodes: BTreeSet::from([node.clone()]) });
+        let (claim, asking) = (watch::Sender::new(true), tokio::sync::Mutex::new(()));
+        let (died, other_key) = (Notify::new(), OncePerMinute::default());
+        let looks_at_once = LOOKS_AT_ONCE;
+        Self { store, seal, node, nodes, looks_at_once, claim, living, asking, died, drivers, clock, other_key }
     }
 
     pub fn records(&self, login: LoginId) -> Records<'_> {
@@ -112,28 +126,39 @@ impl Sharing {
         self.died.notified().await;
     }
 
-    /// Whether somebody else writes that node's logs. Asks again before it says no: a node may be younger than the last look.
+    /// Whether that node, which owned a log when it was read, writes it. Before it says no it asks anew: the node may be younger
+    /// than the last answer.
     pub async fn lives(&self, node: &NodeName, active: u32) -> Result<bool, Unavailable> {
-        let known = || self.living.lock().unwrap_or_else(PoisonError::into_inner).contains(node);
-        if known() {
+        if self.living().nodes.contains(node) {
             return Ok(true);
         }
         if self.nodes == Nodes::Many {
-            self.beat_once(active).await?;
+            let since = Instant::now();
+            let _one = self.asking.lock().await;
+            let asked = self.living().asked;
+            if asked.is_none_or(|asked| asked < since) {
+                self.beat_once(active).await?;
+            }
         }
-        Ok(known())
+        Ok(self.living().nodes.contains(node))
+    }
+
+    fn living(&self) -> MutexGuard<'_, Living> {
+        self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn beat_once(&self, active: u32) -> Result<(), Unavailable> {
+        let began = Instant::now();
         let note = NodeNote { unix_ms: self.clock.unix_ms(), life: CLAIM, drivers: self.drivers.notes() };
         let members = self.store.beat(self.node.clone(), CLAIM, active, note.sealed(&self.seal, &self.node)).await?;
         self.read_notes(members.iter().filter(|member| member.node != self.node));
-        let living: BTreeSet<NodeName> = members.into_iter().map(|member| member.node).collect();
-        let before =
-            std::mem::replace(&mut *self.living.lock().unwrap_or_else(PoisonError::into_inner), living.clone());
-        if !before.is_subset(&living) {
+        let nodes: BTreeSet<NodeName> = members.into_iter().map(|member| member.node).collect();
+        let mut living = self.living();
+        if !living.nodes.is_subset(&nodes) {
             self.died.notify_one();
         }
+        *living = Living { asked: Some(began), nodes };
+        drop(living);
         Ok(())
     }
 
@@ -197,9 +222,11 @@ mod tests {
     use crate::base::clock::Clock;
     use crate::base::rng::Rng;
     use crate::signin::{BrowserInfo, CommandSlot, Driver, EventSink, Outcome, Run};
-    use crate::store::{MemoryStore, Seals};
+    use crate::store::{Costly, MemoryStore, Seals};
+    use futures_util::future::join_all;
     use serde_json::{Value, json};
 
+    #[derive(Default)]
     struct Talker {
         says: Value,
         heard: Mutex<Vec<Value>>,
@@ -255,5 +282,25 @@ mod tests {
         assert_eq!(*talker.heard.lock().unwrap(), [] as [Value; 0], "it has left");
         let notes = store.beat(silent.node.clone(), CLAIM, 0, Bytes::new()).await.unwrap();
         assert!(notes.iter().all(|member| !member.note.windows(4).any(|part| part == b"mine")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_logins_that_ask_for_their_owner_make_few_questions() {
+        let clock = Clock::fixed(0);
+        let store = Arc::new(Costly::new(clock.clone(), 2, 1, 1.0));
+        let (rng, drivers) = (Rng::seeded(1), || Drivers::only(Arc::new(Talker::default())));
+        let seal = Seals::new(&[1; 32], &rng).unwrap().store;
+        let [here, dead, young] = ["here", "dead", "young"].map(|name| NodeName::new(name, &rng));
+        let sharing = Sharing::new(Arc::<Costly>::clone(&store), seal, here, Nodes::Many, drivers(), clock);
+        let lives = |node: &NodeName| {
+            let (node, sharing) = (node.clone(), &sharing);
+            async move { sharing.lives(&node, 0).await.unwrap() }
+        };
+        let answers = join_all((0..1000).map(|_| lives(&dead))).await;
+        assert!(answers.iter().all(|lives| !lives));
+        assert_eq!(store.loads()[0].calls["beat"], 1);
+        // It began after the last answer.
+        store.beat(young.clone(), CLAIM, 0, Bytes::new()).await.unwrap();
+        assert!(lives(&young).await);
     }
 }

@@ -89,7 +89,7 @@ async function signInMany({ site, base, emulator, restMs }) {
   const late = [];
   let fresh = 0;
   const slowest = {};
-  for (const { name, codesAt, attempts, log } of visitors) {
+  for (const { name, began, codesAt, attempts, log } of visitors) {
     if (attempts > 1) continue;
     const story = log.join(' | ');
     for (const at of codesAt.slice(1)) {
@@ -100,7 +100,8 @@ async function signInMany({ site, base, emulator, restMs }) {
       // Where a node takes long to end and to start, everything does.
       if (!end || ms > WITHIN[end.signal] + 2 * end.awayMs) late.push(`${name}: a fresh code after ${ms} ms; ${story}`);
     }
-    const during = ends.filter(({ at }) => at > codesAt[0] - WITHIN.SIGTERM && at < codesAt.at(-1));
+    // From the start of the login, not its first code: that may have been written by a node that ended before it was read.
+    const during = ends.filter(({ at }) => at > began - WITHIN.SIGTERM && at < codesAt.at(-1));
     if (codesAt.length - 1 > during.length) late.push(`${name}: more codes than nodes ended; ${story}`);
   }
   const figures = {
