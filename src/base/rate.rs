@@ -105,6 +105,32 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_stands_for_many_has_so_many_times_the_limit_and_zero_is_none() {
+        let at = Duration::from_secs(100);
+        for (per_minute, times, passed) in [(10, 1, 10), (10, 3, 30), (1, 1, 1), (10, 0, 100), (0, 5, 100)] {
+            let limiter = RateLimiter::new(per_minute);
+            assert_eq!(limiter.per_minute(), per_minute);
+            let fine = (0..100).filter(|_| limiter.check(ip("192.0.2.1"), times, at).is_ok()).count();
+            assert_eq!(fine, passed, "{per_minute} a minute, {times} times");
+        }
+    }
+
+    #[test]
+    fn a_full_table_is_looked_through_once_a_second() {
+        let limiter = RateLimiter::new(60);
+        let at = Duration::from_millis;
+        let entries = || limiter.table.lock().unwrap().full_at.len();
+        for n in 0..=(RATE_KEYS as u32) {
+            limiter.check(IpAddr::from(n.to_be_bytes()), 1, at(1_000)).unwrap();
+        }
+        assert_eq!(entries(), RATE_KEYS, "looked through at 1.0 s, when nobody had the whole allowance back");
+        for (now, left) in [(1_999, RATE_KEYS), (2_000, 1)] {
+            limiter.check(ip("250.0.0.1"), 1, at(now)).unwrap();
+            assert_eq!(entries(), left, "at {now} ms");
+        }
+    }
+
+    #[test]
     fn a_customer_with_a_whole_48_has_sixteen_times_a_household_and_not_65_536_times() {
         let limiter = RateLimiter::new(10);
         let at = Duration::from_secs(100);

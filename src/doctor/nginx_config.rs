@@ -239,8 +239,8 @@ mod tests {
                         location|~|^/a main.conf:8\n";
         let read = shown(&read(text, "main.conf"), 0);
         assert!(read.starts_with(expected), "{read}");
-        let set = shown(&super::read("set $v ${name}x;\n\nlisten\n'80\n81' ;", "f"), 0);
-        assert_eq!(set, "set|$v|${name}x f:1\nlisten|80\n81 f:3\n");
+        let set = shown(&super::read("set $v ${name}x;\n\nlisten\n'80\n81' ;\nlast;", "f"), 0);
+        assert_eq!(set, "set|$v|${name}x f:1\nlisten|80\n81 f:3\nlast f:6\n");
     }
 
     #[test]
@@ -279,15 +279,14 @@ mod tests {
 
     #[test]
     fn nesting_has_an_end() {
-        let deep = format!("{}x;{}", "a {".repeat(60), "}".repeat(60));
-        let mut level = 0;
-        let tree = read(&deep, "f");
-        let mut block = tree.as_slice();
-        while let Some(directive) = block.first() {
-            level += 1;
-            block = &directive.block;
+        // What is nested deeper stands beside what it is in.
+        for levels in [MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 60] {
+            let deep = format!("{}x;{}", "a {".repeat(levels), "}".repeat(levels));
+            let shown = shown(&read(&deep, "f"), 0);
+            assert_eq!(shown.lines().count(), levels + 1, "{shown}");
+            let depth = shown.lines().last().map(|line| line.len() - line.trim_start().len());
+            assert_eq!(depth, Some(2 * levels.min(MAX_DEPTH)), "{shown}");
         }
-        assert!((MAX_DEPTH..=MAX_DEPTH + 2).contains(&level), "{level}");
         let endless = "# configuration file /a:\nx;\ninclude /a;\n";
         assert_eq!(shown(&read(endless, "f"), 0).lines().count(), MAX_DEPTH + 1);
         let doubling = "# configuration file /a:\nx;\ninclude /a;\ninclude /a;\n";

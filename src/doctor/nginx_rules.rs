@@ -369,6 +369,19 @@ server { listen 444; server_name other.example; location / { proxy_pass http://t
         ] {
             assert_eq!(lacks(lines, code), format!("nginx.conf:2 (location /) lacks {line}"), "{lines}");
         }
+        let mapped = |line: &str| {
+            let place = "server { location / { proxy_pass http://x; proxy_http_version 1.1; proxy_set_header Upgrade \
+                         $http_upgrade; proxy_set_header Connection $connection_upgrade; } }";
+            place_in(&http(&format!("{line}\n{place}")), WsUpgradeNotPassed)
+        };
+        assert_eq!(mapped("map $http_upgrade $connection_upgrade { }"), "");
+        for line in [
+            "map $uri $connection_upgrade { }",
+            "map $http_upgrade $other { }",
+            "geo $http_upgrade $connection_upgrade { }",
+        ] {
+            assert!(mapped(line).contains("lacks `map"), "{line}: {}", mapped(line));
+        }
         let upgrade = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection";
         for (value, line) in [("$any", "`map"), ("Upgrade", "`map"), ("''", "`proxy_set_header Connection")] {
             let place = lacks(&format!("{upgrade} {value};"), WsUpgradeNotPassed);

@@ -119,3 +119,66 @@ impl EventSink for RecordingSink<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+    use crate::emulator::{self, Emulator, Options};
+    use axum::body::Body;
+    use http::Request;
+    use tower::ServiceExt as _;
+
+    /// What is told of MAX at several addresses, each with a fault on command; one more is of nobody.
+    async fn told(faults: &[&str], nobody: bool) -> UpstreamCheck {
+        let (clock, tasks) = (Clock::system(), Tasks::new());
+        let mut config = Config::load(&Flags::default()).unwrap().config;
+        config.upstream.answer_timeout = Duration::from_millis(500);
+        config.upstream.endpoints.clear();
+        for fault in faults {
+            let max = Emulator::new(Options::default(), clock.clone(), Rng::system(), tasks.clone());
+            let script = Request::post("/phone/faults").body(Body::from(format!("{{\"faults\":[{fault}]}}"))).unwrap();
+            assert!(max.phone_router().oneshot(script).await.unwrap().status().is_success(), "{fault}");
+            let listener = emulator::listen("127.0.0.1:0".parse().unwrap(), false).await.unwrap();
+            let url = format!("ws://{}/websocket", listener.local_addr().unwrap()).parse().unwrap();
+            config.upstream.endpoints.push(Endpoint { url, dialect: Dialect::Binary });
+            tasks.spawn("emulator", async move { max.serve(listener).await });
+        }
+        if nobody {
+            let free = emulator::listen("127.0.0.1:0".parse().unwrap(), false).await.unwrap().local_addr().unwrap();
+            let url = format!("ws://{free}/websocket").parse().unwrap();
+            config.upstream.endpoints.push(Endpoint { url, dialect: Dialect::Binary });
+        }
+        let check = check(&config, clock, tasks).await.unwrap();
+        assert_eq!(check.lines.len(), config.upstream.endpoints.len());
+        check
+    }
+
+    #[tokio::test]
+    async fn each_address_of_max_is_told_as_far_as_it_came() {
+        let hello = r#"{"on":6,"do":"half-open","times":9}"#;
+        let code = r#"{"on":288,"do":"half-open","times":9}"#;
+        let disabled = r#"{"on":288,"do":"error","code":"qr_login.disabled","times":9}"#;
+        let check = told(&["", hello, code, disabled], true).await;
+        for (line, expected) in check.lines.iter().zip([
+            "dialect binary and app_version",
+            "connected, but the greeting in dialect binary was not answered: wrong dialect for this address?",
+            "connected and greeted, but no code was given",
+            "connected, but MAX refuses (",
+            "TCP: ",
+        ]) {
+            assert!(line.contains(&format!(": {expected}")) || line.contains(expected), "{line}");
+        }
+        assert!(check.lines[0].contains("accepted, a code after "), "{}", check.lines[0]);
+        let told: Vec<_> = check.findings.iter().map(|finding| (finding.code, finding.severity)).collect();
+        assert_eq!(told, [(FindingCode::UpstreamUnreachable, Severity::Note); 4], "one that works is enough");
+        assert!(check.findings[0].evidence.starts_with("ws://127.0.0.1:"), "{}", check.findings[0].evidence);
+    }
+
+    #[tokio::test]
+    async fn where_no_address_works_it_is_a_fault() {
+        let check = told(&[], true).await;
+        assert_eq!(check.findings.len(), 1);
+        assert_eq!(check.findings[0].severity, Severity::Fault);
+    }
+}

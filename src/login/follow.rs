@@ -366,3 +366,35 @@ async fn changed(times: &mut watch::Receiver<u64>) {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_due_once_in_each_stretch_at_its_phase() {
+        for (phase, each, from, to, due) in [
+            (0.25, 4, 0, 999, false),
+            (0.25, 4, 0, 1_000, true),
+            (0.25, 4, 1_000, 4_999, false),
+            (0.25, 4, 1_000, 5_000, true),
+            (0.25, 4, 5_000, 8_000, false),
+            (0.25, 4, 5_000, 60_000, true),
+            (0.0, 4, 0, 3_999, false),
+            (0.0, 4, 3_999, 4_000, true),
+            (0.75, 12, 8_999, 9_000, true),
+            (0.75, 12, 9_000, 20_999, false),
+        ] {
+            let at = Duration::from_millis;
+            let (from, to) = (at(from), at(to));
+            let told = is_due(phase, Duration::from_secs(each), (from, to));
+            assert_eq!(told, due, "{phase} of {each} s, from {from:?} to {to:?}");
+        }
+        // Looks of a second each, one after the other, for half a minute: as many as there are stretches.
+        for phase in [0.0, 0.1, 0.5, 0.99] {
+            let rounds = (0..40).map(|second| (Duration::from_secs(second), Duration::from_secs(second + 1)));
+            let count = rounds.filter(|round| is_due(phase, Duration::from_secs(4), *round)).count();
+            assert_eq!(count, 10, "{phase}");
+        }
+    }
+}

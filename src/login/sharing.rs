@@ -284,6 +284,47 @@ mod tests {
         assert!(notes.iter().all(|member| !member.note.windows(4).any(|part| part == b"mine")));
     }
 
+    /// Each says how often one network of visitors got in of three times.
+    #[tokio::test(start_paused = true)]
+    async fn visitors_are_counted_at_all_nodes_together_unless_there_is_no_limit_or_no_claim() {
+        for (nodes, per_minute, claim, admitted) in [
+            (Nodes::Many, 1, true, 1),
+            (Nodes::Many, 2, true, 2),
+            (Nodes::Many, 0, true, 3),
+            (Nodes::Many, 1, false, 3),
+            (Nodes::One, 1, true, 3),
+            (Nodes::One, 0, false, 3),
+        ] {
+            let store = Arc::new(MemoryStore::new(Clock::fixed(0), 10));
+            let two = ["one", "two"].map(|name| Sharing { nodes, ..node(&store, name, 1, Value::Null).0 });
+            let mut fine = 0;
+            for sharing in two.iter().cycle().take(3) {
+                sharing.claim.send_replace(claim);
+                match sharing.admit(b"network", per_minute).await {
+                    Ok(()) => fine += 1,
+                    Err(wait) => assert!(wait > Duration::ZERO && wait <= MINUTE, "{wait:?}"),
+                }
+            }
+            assert_eq!(fine, admitted, "{nodes:?}, {per_minute} a minute, claim: {claim}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_are_counted_at_all_nodes_together_unless_there_is_no_limit() {
+        for (nodes, total, reserved) in
+            [(Nodes::Many, 1, [true, false]), (Nodes::Many, 0, [true, true]), (Nodes::One, 1, [true, true])]
+        {
+            let store = Arc::new(MemoryStore::new(Clock::fixed(0), 10));
+            let mut got = Vec::new();
+            for name in ["one", "two"] {
+                let sharing = Sharing { nodes, ..node(&store, name, 1, Value::Null).0 };
+                sharing.beat_once(0).await.unwrap();
+                got.push(sharing.reserve(total).await.unwrap());
+            }
+            assert_eq!(got, reserved, "{nodes:?}, {total} in all");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_thousand_logins_that_ask_for_their_owner_make_few_questions() {
         let clock = Clock::fixed(0);

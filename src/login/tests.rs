@@ -202,6 +202,35 @@ async fn a_phone_is_waited_for_longer() {
     assert!(login.log.is_sealed());
 }
 
+/// How long a login that nobody reads any more is still looked after here.
+#[tokio::test(start_paused = true)]
+async fn a_visitor_is_expected_back_for_a_while_and_longer_from_another_page_or_with_a_form() {
+    let world = world(Plan::WaitForever, 10);
+    let gone: [(&str, fn(&Login), u64); 3] = [
+        ("left", |_| {}, 10_000),
+        ("may come back", Login::may_come_back, 150_000),
+        ("has a form", |login| login.hold(Duration::from_secs(40)), 40_000),
+    ];
+    for (how, leave, ms) in gone {
+        let login = world.start().await;
+        let reader = login.attach(Attach::Begin).unwrap();
+        sleep(Duration::from_secs(200)).await;
+        assert!(login.is_read_here(), "{how}: there");
+        leave(&login);
+        drop(reader);
+        sleep(Duration::from_millis(ms - 1)).await;
+        assert!(login.is_read_here(), "{how}: not yet");
+        sleep(Duration::from_millis(1)).await;
+        assert!(!login.is_read_here(), "{how}: over");
+        login.is_asked_for();
+        let again = if how == "may come back" { 150_000 } else { 10_000 };
+        sleep(Duration::from_millis(again - 1)).await;
+        assert!(login.is_read_here(), "{how}: was asked for");
+        sleep(Duration::from_millis(1)).await;
+        assert!(!login.is_read_here(), "{how}: and is over");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn pages_wake_max_only_after_an_absence() {
     let world = world(Plan::WaitForever, 10);

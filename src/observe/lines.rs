@@ -123,6 +123,7 @@ impl Drop for LastLines {
 mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+    use std::time::Instant;
 
     /// A pipe that takes a line only when somebody reads it.
     struct Pipe(SyncSender<Vec<u8>>);
@@ -160,6 +161,30 @@ mod tests {
         drop(last);
         (&lines).write_all(b"flows again").unwrap();
         assert_eq!(read.recv().unwrap(), b"flows again");
+    }
+
+    #[test]
+    fn a_line_that_is_out_makes_room_for_as_many_bytes() {
+        let state = State::default();
+        assert!(state.take(LOG_BYTES - 10) && state.take(10) && !state.take(1), "full to the byte");
+        state.done(10);
+        assert!(!state.take(11) && state.take(10));
+        state.done(LOG_BYTES - 10);
+        assert!(!state.take(LOG_BYTES - 9) && state.take(LOG_BYTES - 10));
+    }
+
+    #[test]
+    fn the_end_waits_for_the_last_line_and_no_longer() {
+        let (lines, last, read) = pipe();
+        (&lines).write_all(b"last").unwrap();
+        let ended = std::thread::spawn(move || {
+            let began = Instant::now();
+            drop(last);
+            began.elapsed()
+        });
+        assert!(!ended.is_finished());
+        assert_eq!(read.recv().unwrap(), b"last");
+        assert!(ended.join().unwrap() < LAST_LINES);
     }
 
     #[test]

@@ -167,10 +167,25 @@ fn streams() {
         ("two nginx tiers", on("BBBBBBL").nginx().server("nginx")),
         ("two nginx tiers, the outer compresses", on("LBBBBLL").nginx().server("nginx").encoded()),
         ("two nginx tiers, both", on("BBBBBLL").nginx().server("nginx").encoded().late_head()),
+        ("Varnish behind nginx, and nothing is compressed", {
+            on("LBBBBLL").nginx().server("nginx").echo(|echo| echo.via = Some("1.1 v (Varnish/7.1)".to_owned()))
+        }),
+        ("h2o behind nginx, and nothing is compressed", {
+            on("LTTTTLL").nginx().server("nginx").round(|round| {
+                round.post_stream.as_mut().unwrap().headers.insert("server", HeaderValue::from_static("h2o"));
+            })
+        }),
         ("a compressing application", on("LBBLLLL").encoded()),
         ("a compressing application behind Caddy", on("LBBLLLL").encoded().server("Caddy")),
         ("a compressing application in gunicorn", on("LBBLLLL").encoded().server("gunicorn")),
         ("HAProxy compresses", on("LTTLLLL").encoded()),
+        ("HAProxy compresses and lets no WebSocket through", {
+            on("LTTLLLL").encoded().round(|round| round.socket = WebSocketObservation::Broken("reset".to_owned()))
+        }),
+        ("the same behind nginx", {
+            let look = on("LTTLLLL").encoded().nginx().server("nginx");
+            look.round(|round| round.socket = WebSocketObservation::Broken("reset".to_owned()))
+        }),
         ("as HAProxy, and calls itself otherwise", on("LTTLLLL").encoded().server("TwistedWeb/22.4")),
         ("h2o compresses", on("LTTTTLL").encoded().server("h2o")),
         ("Traffic Server compresses", on("LBBBBLL").encoded().server("ATS/9.2")),
@@ -255,6 +270,14 @@ fn streams_at_the_edges() {
         let quiet = StreamObservation::with_delays([ms, ms, ms]);
         Look::new().streams("LTTLLLL").encoded().round(|round| round.quiet = Some(quiet))
     };
+    let unseen = |ms: i64| {
+        let ours = StreamObservation {
+            took_ms: ms,
+            broken: Some("did not end".to_owned()),
+            ..StreamObservation::with_events(&[])
+        };
+        Look::new().round(|round| round.columns = vec![ours; 7])
+    };
     let real = |letters: &str| Look::new().round(|round| round.real = letters.chars().map(stream).collect());
     let cases = vec![
         ("a head just at once", head(249)),
@@ -264,6 +287,8 @@ fn streams_at_the_edges() {
         ("silence is late by the same", alone(151)),
         ("silence is less late", alone(150)),
         ("most of what the kernel holds", late(258)),
+        ("not waited for long enough", unseen(1_999)),
+        ("waited for just long enough", unseen(2_000)),
         ("small ones live, those of real size together", real("BB")),
     ];
     assert_snapshot("doctor/snapshots/streams_at_the_edges.txt", &told(cases));
@@ -347,11 +372,28 @@ fn everything_else() {
         ("an idle timer", timed(true, 5.0)),
         ("a slow idle timer", timed(true, 60.0)),
         ("a total timer", timed(false, 3.0)),
+        ("a timer as long as heartbeats are apart", timed(true, 10.0)),
+        ("a timer just longer", timed(false, 10.1)),
+        ("a held stream is cut after a heartbeat's time", {
+            Look::new().round(|round| round.life = Some(StreamObservation::ended_early(10_049)))
+        }),
+        ("a held stream is cut just later", {
+            Look::new().round(|round| round.quiet = Some(StreamObservation::ended_early(10_050)))
+        }),
+        ("a silent stream is cut just late enough to tell", {
+            Look::new().round(|round| round.quiet = Some(StreamObservation::ended_early(900)))
+        }),
         ("a held stream is cut", Look::new().round(|round| round.life = Some(StreamObservation::ended_early(2940)))),
         ("a silent stream is cut", Look::new().round(|round| round.quiet = Some(StreamObservation::ended_early(2950)))),
         ("cut too soon to tell", Look::new().round(|round| round.quiet = Some(StreamObservation::ended_early(899)))),
         ("a held page is cut", {
             Look::new().round(|round| round.held_page = Some(HttpObservation { took_ms: 900, ..foreign(504) }))
+        }),
+        ("a held page is cut too soon to tell", {
+            Look::new().round(|round| round.held_page = Some(HttpObservation { took_ms: 899, ..foreign(504) }))
+        }),
+        ("a held page is answered", {
+            Look::new().round(|round| round.held_page = Some(HttpObservation { took_ms: 3500, ..ours(6) }))
         }),
         ("cached", Look::new().round(|round| round.pages = cached())),
         ("cached where nothing forbids it", Look::new().round(|round| round.bare_pages = cached())),
@@ -400,6 +442,7 @@ fn everything_else() {
             }),
         ),
         ("a clock behind", skewed(10_000)),
+        ("a clock not yet far behind", skewed(59_999)),
         ("a clock far ahead", skewed(-60_000)),
     ];
     assert_snapshot("doctor/snapshots/everything_else.txt", &told(cases));

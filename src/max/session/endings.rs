@@ -154,6 +154,25 @@ fn a_login_that_is_refused_while_stopping_needs_no_logout() {
 }
 
 #[test]
+fn a_stop_is_a_stop_even_if_the_connection_goes_first() {
+    for password in [false, true] {
+        let mut story = Story::approved();
+        if password {
+            story.answer(json!({"passwordChallenge":{"trackId":"p1"}})).quiet();
+            story.session.password(Zeroizing::new("x".into()), now(story.mono)).unwrap();
+            story.expect(115);
+        }
+        story.session.stop(now(story.mono));
+        story.quiet();
+        story.session.on_closed(now(story.mono));
+        assert_eq!(story.ended(), End::Stopped { logout: Logout::Failed }, "password: {password}");
+    }
+    let mut story = Story::approved();
+    story.session.on_closed(now(story.mono));
+    assert_eq!(story.ended(), End::Lost { why: Lost::Closed }, "nobody stopped");
+}
+
+#[test]
 fn no_log_line_shows_a_link_or_a_hint() {
     let link = "https://max.ru/:auth/secret".to_owned();
     let shown: Vec<String> = [

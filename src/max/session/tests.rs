@@ -312,6 +312,24 @@ fn noise_without_a_head_ends_only_a_greeting() {
 }
 
 #[test]
+fn requests_are_counted_in_fifteen_bits() {
+    let mut story = Story::begin(SETTINGS);
+    let mut next = || story.session.take_seq();
+    assert_eq!([next(), next()], [1, 2]);
+    story.session.next_seq = SEQ_MASK;
+    let mut next = || story.session.take_seq();
+    assert_eq!([next(), next(), next()], [0x7fff, 0, 1]);
+}
+
+#[test]
+fn a_code_that_is_gone_when_it_was_approved_is_replaced() {
+    let mut story = Story::approved();
+    story.refuse("track.not.found").expect(288).answer(code(5000, 120_000)).quiet();
+    story.after(5000).expect(289);
+    assert!(!story.session.login_in_flight() && story.end.is_none());
+}
+
+#[test]
 fn refusals_of_max_end_the_session() {
     let mut story = Story::begin(SETTINGS);
     story.expect(6).answer(json!({})).expect(288).refuse("qr_login.disabled");
@@ -332,6 +350,8 @@ fn lifetimes_are_kept_within_reason() {
         (json!({}), 120_000),
         (json!({"expiresAt": UNIX_MS + 60_000}), 60_000),
         (json!({"expiresAt": UNIX_MS - 60_000}), 120_000),
+        (json!({"expiresAt": UNIX_MS}), 120_000),
+        (json!({"expiresAt": UNIX_MS + 1}), 100),
     ] {
         let mut story = Story::begin(SETTINGS);
         let mut code = json!({"qrLink":"https://max.ru/:auth/t1","trackId":"t1"});

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::max::binary;
-use crate::max::frame::{Cmd, DecodeError, Dialect, Frame, MAX_FRAME_BYTES, Received};
+use crate::max::frame::{Cmd, DecodeError, Dialect, Frame, Head, MAX_FRAME_BYTES, Received};
 use crate::max::opcode::Opcode;
 
 fn json_frame(text: &str) -> Result<Frame, DecodeError> {
@@ -124,6 +124,77 @@ fn binary_refusals_say_what_and_where() {
         Dialect::Binary.decode(Received::Text("{}")),
         Err(DecodeError::Dialect { expected: "binary", got: "text" })
     ));
+}
+
+/// Each kind of value as long as it says: what follows it is read, too.
+#[test]
+fn every_marker_is_passed_over_by_its_length() {
+    let text = |length: usize| vec![b'a'; length];
+    let letters = |length: usize| json!("a".repeat(length));
+    let pairs = |count: usize| [0xa1, b'k', 0x05].repeat(count);
+    for (name, head, content, expected) in [
+        ("uint 8", &[0xcc][..], vec![200], json!(200)),
+        ("uint 16", &[0xcd], vec![1, 0], json!(256)),
+        ("uint 32", &[0xce], vec![0, 1, 0, 0], json!(65_536)),
+        ("uint 64", &[0xcf], vec![0, 0, 0, 1, 0, 0, 0, 0], json!(4_294_967_296_u64)),
+        ("int 8", &[0xd0], vec![0x80], json!(-128)),
+        ("int 16", &[0xd1], vec![0x80, 0], json!(-32_768)),
+        ("int 32", &[0xd2], vec![0x80, 0, 0, 0], json!(i32::MIN)),
+        ("int 64", &[0xd3], vec![0x80, 0, 0, 0, 0, 0, 0, 0], json!(i64::MIN)),
+        ("float 32", &[0xca], vec![0x3f, 0x80, 0, 0], json!(1.0)),
+        ("float 64", &[0xcb], vec![0x3f, 0xf0, 0, 0, 0, 0, 0, 0], json!(1.0)),
+        ("true", &[0xc3], vec![], json!(true)),
+        ("false", &[0xc2], vec![], json!(false)),
+        ("fixstr", &[0xbf], text(31), letters(31)),
+        ("str 8", &[0xd9, 2], text(2), letters(2)),
+        ("str 16", &[0xda, 1, 2], text(258), letters(258)),
+        ("str 32", &[0xdb, 0, 0, 1, 2], text(258), letters(258)),
+        ("bin 8", &[0xc4, 2], vec![0xab, 1], json!("ab01")),
+        ("bin 16", &[0xc5, 0, 2], vec![0xab, 1], json!("ab01")),
+        ("bin 32", &[0xc6, 0, 0, 0, 2], vec![0xab, 1], json!("ab01")),
+        ("fixext 1", &[0xd4, 1], vec![7], json!(7)),
+        ("fixext 2", &[0xd5, 1], vec![0xcc, 200], json!(200)),
+        ("fixext 4", &[0xd6, 1], [&[0xa3][..], b"abc"].concat(), json!("abc")),
+        ("fixext 8", &[0xd7, 1], [&[0xa7][..], &text(7)].concat(), letters(7)),
+        ("fixext 16", &[0xd8, 1], [&[0xaf][..], &text(15)].concat(), letters(15)),
+        ("ext 8", &[0xc7, 3, 1], vec![0xcd, 1, 0], json!(256)),
+        ("ext 16", &[0xc8, 0, 3, 1], vec![0xcd, 1, 0], json!(256)),
+        ("ext 32", &[0xc9, 0, 0, 0, 3, 1], vec![0xcd, 1, 0], json!(256)),
+        ("array 16", &[0xdc, 0, 3], vec![5; 3], json!([5, 5, 5])),
+        ("array 32", &[0xdd, 0, 0, 0, 3], vec![5; 3], json!([5, 5, 5])),
+        ("fixmap", &[0x82], pairs(2), json!({ "k": 5 })),
+        ("map 16", &[0xde, 0, 2], pairs(2), json!({ "k": 5 })),
+        ("map 32", &[0xdf, 0, 0, 0, 2], pairs(2), json!({ "k": 5 })),
+    ] {
+        let whole = [&[0x92], head, &content, &[0x07]].concat();
+        assert_eq!(body(&whole).unwrap(), Some(json!([expected, 7])), "{name}");
+        let short = [&[0x92], head, &content].concat();
+        assert!(body(&short).is_err(), "{name}, and nothing behind it");
+        assert!(body(&short[..short.len() - 1]).is_err(), "{name}, cut");
+    }
+}
+
+#[test]
+fn keys_are_text_or_integers() {
+    let float = [&[0x81, 0xcb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0][..], &[1]].concat();
+    for bytes in [&[0x81, 0xc0, 1][..], &[0x81, 0x90, 1], &float] {
+        assert!(matches!(body(bytes), Err(DecodeError::Key)), "{bytes:x?}");
+    }
+    assert_eq!(body(&[0x82, 0xff, 1, 0xa1, b'k', 2]).unwrap(), Some(json!({ "-1": 1, "k": 2 })));
+}
+
+/// At the limit all is read, one byte above it nothing is.
+#[test]
+fn the_limit_on_bytes_is_the_largest_frame() {
+    let json = |bytes: usize| format!("{:<bytes$}", r#"{"ver":11,"cmd":1,"seq":5,"opcode":19,"payload":{}}"#);
+    let binary = |bytes: usize| with_body(0, &vec![0xc1; bytes]);
+    let head = Head { cmd: Cmd::Answer, seq: 5, opcode: Opcode(19) };
+    assert!(json_frame(&json(MAX_FRAME_BYTES)).is_ok());
+    assert!(matches!(json_frame(&json(MAX_FRAME_BYTES + 1)), Err(DecodeError::TooLarge { .. })));
+    assert_eq!(Received::Text(&json(MAX_FRAME_BYTES)).head(), Some(head));
+    assert_eq!(Received::Text(&json(MAX_FRAME_BYTES + 1)).head(), None);
+    assert!(matches!(binary::decode(&binary(MAX_FRAME_BYTES)), Err(DecodeError::MessagePack { .. })));
+    assert!(matches!(binary::decode(&binary(MAX_FRAME_BYTES + 1)), Err(DecodeError::TooLarge { .. })));
 }
 
 #[test]
