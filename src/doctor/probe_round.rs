@@ -397,12 +397,15 @@ mod tests {
     }
 
     fn stream(status: u16, took_ms: i64) -> StreamObservation {
-        StreamObservation { status: Some(status), took_ms, ..StreamObservation::default() }
+        let mut seen = StreamObservation::default();
+        (seen.status, seen.took_ms) = (Some(status), took_ms);
+        seen
     }
 
     #[test]
     fn one_answer_that_says_too_many_is_a_limit_wherever_it_came() {
-        let places: [(&str, fn(&mut ProbeRound, u16)); 8] = [
+        type Put = fn(&mut ProbeRound, u16);
+        let places: [(&str, Put); 8] = [
             ("first page", |round, status| round.pages.first = Some(page(status))),
             ("second page", |round, status| round.pages.second = Some(page(status))),
             ("first bare page", |round, status| round.bare_pages.first = Some(page(status))),
@@ -428,7 +431,11 @@ mod tests {
     #[test]
     fn times_of_the_first_event_are_those_of_what_came() {
         let ours = || HttpObservation { ours: Some(json!({ "count": 1 })), since_connect_ms: 7, ..page(200) };
-        let seen = |delays| StreamObservation { first_event_ms: Some(9), ..StreamObservation::with_delays(delays) };
+        let seen = |delays| {
+            let mut seen = StreamObservation::with_delays(delays);
+            seen.first_event_ms = Some(9);
+            seen
+        };
         let (live, together) = ([0, 1, 2], [900, 600, 300]);
         let times = |round: &ProbeRound| round.delivery_times(0).into_iter().map(|(_, ms)| ms).collect::<Vec<_>>();
         let mut round = ProbeRound {
@@ -439,7 +446,7 @@ mod tests {
             ..ProbeRound::default()
         };
         assert_eq!(times(&round), [Some(4), Some(9), Some(7)]);
-        round.columns[ALL_HEADERS] = StreamObservation { first_event_ms: Some(1000), ..seen(together) };
+        round.columns[ALL_HEADERS] = seen(together);
         assert_eq!(times(&round), [Some(4), None, Some(7)], "at its end is no event that came");
         for delays in [live, [300, 301, 300], [1500, 1502, 1510]] {
             round.post_stream = Some(seen(delays));

@@ -419,9 +419,12 @@ mod tests {
         std::fs::write(&empty, "no PEM\n").unwrap();
         let told = |files: &[PathBuf], system| Trust::load(files, system).map(|trust| format!("{trust:?}"));
         let of = |flag, file: &Path, why| Err(format!("{flag} {}: {why}", file.display()));
-        assert_eq!(told(&[empty.clone()], None), of("--ca-file", &empty, "holds no certificate in PEM form"));
+        assert_eq!(
+            told(std::slice::from_ref(&empty), None),
+            of("--ca-file", &empty, "holds no certificate in PEM form")
+        );
         assert_eq!(told(&[], Some(&empty)), of("SSL_CERT_FILE", &empty, "holds no certificate in PEM form"));
-        let why = told(&[missing.clone()], None).unwrap_err();
+        let why = told(std::slice::from_ref(&missing), None).unwrap_err();
         assert!(why.starts_with(&format!("--ca-file {}: ", missing.display())), "{why}");
         assert_eq!(told(&[], None), Ok("roots".to_owned()));
         assert_eq!(format!("{:?}", Trust::Anybody), "anybody");

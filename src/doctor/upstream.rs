@@ -137,7 +137,7 @@ mod tests {
         config.upstream.endpoints.clear();
         for fault in faults {
             let max = Emulator::new(Options::default(), clock.clone(), Rng::system(), tasks.clone());
-            let script = Request::post("/phone/faults").body(Body::from(format!("{{\"faults\":[{fault}]}}"))).unwrap();
+            let script = Request::post("/phone/fault").body(Body::from(format!("{{\"faults\":[{fault}]}}"))).unwrap();
             assert!(max.phone_router().oneshot(script).await.unwrap().status().is_success(), "{fault}");
             let listener = emulator::listen("127.0.0.1:0".parse().unwrap(), false).await.unwrap();
             let url = format!("ws://{}/websocket", listener.local_addr().unwrap()).parse().unwrap();

@@ -206,7 +206,8 @@ async fn a_phone_is_waited_for_longer() {
 #[tokio::test(start_paused = true)]
 async fn a_visitor_is_expected_back_for_a_while_and_longer_from_another_page_or_with_a_form() {
     let world = world(Plan::WaitForever, 10);
-    let gone: [(&str, fn(&Login), u64); 3] = [
+    type Leave = fn(&Login);
+    let gone: [(&str, Leave, u64); 3] = [
         ("left", |_| {}, 10_000),
         ("may come back", Login::may_come_back, 150_000),
         ("has a form", |login| login.hold(Duration::from_secs(40)), 40_000),

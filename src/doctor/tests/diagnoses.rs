@@ -271,11 +271,8 @@ fn streams_at_the_edges() {
         Look::new().streams("LTTLLLL").encoded().round(|round| round.quiet = Some(quiet))
     };
     let unseen = |ms: i64| {
-        let ours = StreamObservation {
-            took_ms: ms,
-            broken: Some("did not end".to_owned()),
-            ..StreamObservation::with_events(&[])
-        };
+        let mut ours = StreamObservation::with_events(&[]);
+        (ours.took_ms, ours.broken) = (ms, Some("did not end".to_owned()));
         Look::new().round(|round| round.columns = vec![ours; 7])
     };
     let real = |letters: &str| Look::new().round(|round| round.real = letters.chars().map(stream).collect());
