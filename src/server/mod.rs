@@ -16,6 +16,7 @@ mod logins;
 mod middleware;
 mod modules;
 mod no_script;
+mod oauth2;
 mod ops;
 mod origin;
 mod pages;
