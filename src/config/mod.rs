@@ -197,13 +197,6 @@ impl Config {
         Self::from_sources(file.as_ref().map(|(path, text)| (*path, text.as_str())), variables, flags)
     }
 
-    /// For tests: of a file and nothing else.
-    #[cfg(test)]
-    #[expect(clippy::unwrap_used, reason = "only tests")]
-    pub fn of(file: &str) -> Self {
-        Self::from_sources(Some((Path::new("test.toml"), file)), std::iter::empty(), &Flags::default()).unwrap().config
-    }
-
     fn from_sources(
         file: Option<(&Path, &str)>,
         variables: impl Iterator<Item = (String, String)>,

@@ -65,25 +65,33 @@ pub enum Consent {
 /// `grants`: what a client may exchange for tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GrantType {
+    /// RFC 6749 §4.1
     AuthorizationCode,
+    /// RFC 6749 §6
     RefreshToken,
+    /// RFC 8628
     DeviceCode,
 }
 
 /// `id_token_alg`: how its ID tokens are signed (RFC 7518 §3.1, RFC 8037).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum SigningAlgorithm {
+    /// RSA, 2048 bits, SHA-256: what every client knows.
     Rs256,
+    /// P-256, SHA-256.
     Es256,
+    /// Ed25519.
     EdDsa,
 }
 
 /// One of `[[oidc.clients]]`.
 #[derive(Clone)]
 pub struct Client {
+    /// `client_id`: letters, digits, - _ .
     pub id: String,
     /// For people.
     pub name: String,
+    /// How it proves who it is.
     pub auth: ClientAuth,
     /// Exact; a loopback address of a native app without its port.
     pub redirect_uris: Vec<String>,
@@ -91,20 +99,28 @@ pub struct Client {
     pub pkce_optional: bool,
     /// What it may ask for.
     pub scopes: BTreeSet<String>,
+    /// What it may exchange for tokens.
     pub grants: Vec<GrantType>,
+    /// What it knows a person by.
     pub subject: Subject,
     /// What pairwise subjects are made of: clients of one sector see the same ones.
     pub sector: String,
+    /// Which address it is told.
     pub email: Email,
+    /// Whether people are asked.
     pub consent: Consent,
+    /// Where it may send people after a sign-out; exact.
     pub post_logout_redirect_uris: Vec<String>,
+    /// How its ID tokens are signed.
     pub id_token_alg: SigningAlgorithm,
+    /// Who may sign in to it.
     pub allow: AllowList,
-    /// Who may call the token endpoint from a page (CORS), by the origins of its redirect addresses.
+    /// Whom its access tokens may be for (RFC 8707).
     pub resources: Vec<String>,
 }
 
 impl Client {
+    /// It has no secret (RFC 6749 §2.1).
     pub fn is_public(&self) -> bool {
         matches!(self.auth, ClientAuth::None)
     }

@@ -119,6 +119,7 @@ impl AllowList {
         Ok(Self(allowed))
     }
 
+    /// Nobody is named.
     pub fn is_everybody(&self) -> bool {
         self.0.is_empty()
     }
@@ -128,6 +129,7 @@ impl AllowList {
         self.0.iter().any(|who| matches!(who, Who::Phone(_)))
     }
 
+    /// Whether this person may.
     pub fn permits(&self, person: &Person<'_>, groups: &Groups) -> bool {
         let is = |who: &Who| match who {
             Who::Group(name) => groups.contains(name, person),

@@ -191,7 +191,7 @@ mod tests {
         let (one, other) = (node(&store, &clock), node(&store, &clock));
         let first = one.set().await.unwrap();
         assert_eq!(first.all().count(), 4, "this stretch and the next, two algorithms");
-        assert_eq!(kids(&first), kids(&*other.set().await.unwrap()));
+        assert_eq!(kids(&first), kids(&other.set().await.unwrap()));
         let kid = |set: &KeySet| set.signing(SigningAlgorithm::Es256).unwrap().kid.clone();
         let mut published = kids(&first);
         let mut signed = BTreeSet::from([kid(&first)]);

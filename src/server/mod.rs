@@ -17,6 +17,7 @@ mod middleware;
 mod modules;
 mod no_script;
 mod oauth2;
+mod oauth2_clients;
 mod ops;
 mod origin;
 mod pages;

@@ -4,13 +4,14 @@
 use super::answer::json;
 use super::caching::says_itself;
 use super::extract::body_up_to;
+use super::oauth2_clients;
 use super::pages::{self, Ask, Denied, FormPost, Leave, Notice, Page, see_other};
 use super::refusals::store_unavailable;
 use super::sign_in::SignIn;
 use crate::base::limits::OAUTH_FORM;
 use crate::base::problem::Problem;
 use crate::base::rng::Rng;
-use crate::oidc::{ErrorCode, JWKS_AGE, LogoutStep, OAuthError, Params, Provider, Question, Reply, ResponseMode, Step};
+use crate::oidc::{JWKS_AGE, LogoutStep, Params, Provider, Question, Reply, ResponseMode, Step};
 use crate::session::SignedIn;
 use crate::store::Unavailable;
 use crate::texts::{Locale, Words};
@@ -21,8 +22,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
-    SET_COOKIE, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
@@ -52,13 +52,7 @@ pub fn router(oauth2: Arc<OAuth2>) -> Router {
         .route(&at("logout"), get(end_session).post(end_session_post))
         .route(&at("leave"), post(leave))
         .with_state(Arc::clone(&oauth2));
-    let for_programs = Router::new()
-        .route(&at("token"), post(token))
-        .route(&at("userinfo"), get(userinfo).post(userinfo))
-        .route(&at("revoke"), post(revoke))
-        .route(&at("introspect"), post(introspect))
-        .with_state(Arc::clone(&oauth2))
-        .layer(from_fn(any_origin));
+    let for_programs = oauth2_clients::router(Arc::clone(&oauth2.provider), at).layer(from_fn(any_origin));
     let same_for_everybody = Router::new()
         .route(&at("jwks"), get(jwks))
         .route(&format!("{path}/.well-known/openid-configuration"), get(discovery))
@@ -174,104 +168,6 @@ async fn leave(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response 
     // Checked when the question was asked; the form is ours, and nobody else can send it.
     let location = form.get("location").filter(|uri| oauth2.provider.may_leave_to(uri)).map(str::to_owned);
     oauth2.leave(location, &parts.headers).await
-}
-
-async fn token(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
-    let (form, authorization) = match form_of_client(request).await {
-        Ok(asked) => asked,
-        Err(response) => return response,
-    };
-    match oauth2.provider.token(&form, authorization.as_deref()).await {
-        Ok(tokens) => json(&tokens),
-        Err(error) => refused(&error),
-    }
-}
-
-async fn revoke(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
-    let (form, authorization) = match form_of_client(request).await {
-        Ok(asked) => asked,
-        Err(response) => return response,
-    };
-    match oauth2.provider.revoke(&form, authorization.as_deref()).await {
-        Ok(()) => StatusCode::OK.into_response(),
-        Err(error) => refused(&error),
-    }
-}
-
-async fn introspect(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
-    let (form, authorization) = match form_of_client(request).await {
-        Ok(asked) => asked,
-        Err(response) => return response,
-    };
-    match oauth2.provider.introspect(&form, authorization.as_deref()).await {
-        Ok(answer) => json(&answer),
-        Err(error) => refused(&error),
-    }
-}
-
-/// RFC 6750: in the header, or in the form of a POST; never in the address.
-async fn userinfo(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
-    let header = authorization(request.headers());
-    let bearer = header.as_deref().and_then(|header| {
-        let (scheme, token) = header.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-    });
-    let token = match bearer {
-        Some(token) => Some(token),
-        None if request.method() == Method::POST && header.is_none() => {
-            match body_up_to(request.into_body(), OAUTH_FORM).await {
-                Ok(form) => Params::parse(&form).get("access_token").map(str::to_owned),
-                Err(problem) => return problem.into_response(),
-            }
-        }
-        None => None,
-    };
-    let Some(token) = token else {
-        // Nothing was tried, so nothing is wrong (RFC 6750 §3.1).
-        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response();
-    };
-    match oauth2.provider.userinfo(&token).await {
-        Ok(Some(claims)) => json(&claims),
-        Ok(None) => {
-            let challenge =
-                "Bearer error=\"invalid_token\", error_description=\"It is over, was withdrawn, or is none.\"";
-            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response()
-        }
-        Err(error) => refused(&error),
-    }
-}
-
-fn authorization(headers: &HeaderMap) -> Option<String> {
-    headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned)
-}
-
-/// What a client sends us itself.
-async fn form_of_client(request: Request) -> Result<(Params, Option<String>), Response> {
-    let (parts, body) = request.into_parts();
-    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        let description = "Send a form: Content-Type application/x-www-form-urlencoded.";
-        return Err(refused(&OAuthError { code: ErrorCode::InvalidRequest, description }));
-    }
-    let form = body_up_to(body, OAUTH_FORM).await.map_err(Problem::into_response)?;
-    Ok((Params::parse(&form), authorization(&parts.headers)))
-}
-
-/// RFC 6749 §5.2.
-fn refused(error: &OAuthError) -> Response {
-    metrics::counter!("max_auth_oidc_errors_total", "error" => error.code.text()).increment(1);
-    let mut response = json(&serde_json::json!({ "error": error.code.text(), "error_description": error.description }));
-    *response.status_mut() = match error.code {
-        ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
-        ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    if error.code == ErrorCode::InvalidClient {
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"max-auth\""));
-    }
-    response
 }
 
 impl OAuth2 {
