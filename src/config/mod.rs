@@ -172,7 +172,7 @@ pub struct Invalid(pub Vec<String>);
 pub struct Loaded {
     /// What is in force.
     pub config: Config,
-    /// The same as TOML, with where each value came from.
+    /// As TOML, with where each value came from.
     pub shown: String,
     /// Nobody said where to listen.
     pub default_listen: bool,
@@ -192,7 +192,7 @@ impl Config {
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let file = match &flags.config {
             None => None,
-            Some(path) => Some((path.as_path(), read_file(path)?)),
+            Some(path) => Some((path.as_path(), reader::read_file(path).map_err(|why| Invalid(vec![why]))?)),
         };
         Self::from_sources(file.as_ref().map(|(path, text)| (*path, text.as_str())), variables, flags)
     }
@@ -219,16 +219,12 @@ impl Config {
     }
 }
 
-fn read_file(path: &Path) -> Result<String, Invalid> {
-    std::fs::read_to_string(path).map_err(|error| Invalid(vec![format!("{}: cannot be read: {error}", path.display())]))
-}
-
 fn build(settings: &mut ConfigMerger) -> Option<Config> {
     // Each section is read even when another failed: all errors are told at once.
     let (server, upstream, login) = (server(settings), upstream(settings), login(settings));
     let groups = Groups::read(settings);
-    let session = session(settings, groups.as_ref().unwrap_or(&Groups::default()));
-    let oidc = oidc::read(settings, groups.as_ref().unwrap_or(&Groups::default()));
+    let known = groups.clone().unwrap_or_default();
+    let (session, oidc) = (session(settings, &known), oidc::read(settings, &known));
     let store = store::read(settings);
     let log = log(settings);
     let texts = texts(settings);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
@@ -246,6 +247,11 @@ fn without_password(value: &Value) -> Value {
         Some(Value::String(format!("{scheme}://***@{host}")))
     });
     hidden.unwrap_or_else(|| value.clone())
+}
+
+/// The text of a file, or why there is none.
+pub fn read_file(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
