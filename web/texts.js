@@ -127,7 +127,8 @@ export const TEXTS = {
       "backToApp": "Вернуться в приложение",
       "appFailedTitle": "Приложение ошиблось",
       "appFailedText": "Вход начат неправильно. Сообщите тому, кто настраивал приложение:",
-      "requestGone": "Этот вход уже закончен, устарел или начат в другом браузере. Вернитесь в приложение и начните снова.",
+      "requestGone":
+        "Этот вход уже закончен, устарел или начат в другом браузере. Вернитесь в приложение и начните снова.",
       "leaveTitle": "Выйти?",
       "leaveText": "Вы выйдете из MAX на сайте",
       "leftTitle": "Вы вышли",
@@ -256,7 +257,8 @@ export const TEXTS = {
       "backToApp": "Back to the app",
       "appFailedTitle": "The app made a mistake",
       "appFailedText": "The sign-in was begun wrongly. Tell whoever set up the app:",
-      "requestGone": "This sign-in is done, too old, or was begun in another browser. Go back to the app and begin again.",
+      "requestGone":
+        "This sign-in is done, too old, or was begun in another browser. Go back to the app and begin again.",
       "leaveTitle": "Sign out?",
       "leaveText": "You will be signed out of MAX on",
       "leftTitle": "You are signed out",
