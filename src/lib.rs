@@ -16,6 +16,7 @@ pub mod fuzzing;
 mod login;
 mod max;
 mod observe;
+mod oidc;
 mod probe;
 mod proxies;
 mod server;

@@ -28,6 +28,7 @@ import { Nap, SECOND, backoff } from './waits.js';
  * @typedef {object} Options
  * @property {string} [base] where the endpoints live; default: the directory of this file
  * @property {string} [returnTo] where the visitor goes afterwards
+ * @property {string} [request] of an app that waits for the sign-in
  * @property {'ru' | 'en' | string} [locale] default: the browser's language
  * @property {boolean} [redeem] sign in without leaving the page: `success` is told when the session is there, and carries it
  * @property {object} [userAgent] what MAX is told of this browser; default: collected here
@@ -158,8 +159,8 @@ class LoginClient {
   }
 
   #startRequest() {
-    const { returnTo, userAgent } = this.#options;
-    return { userAgent: userAgent ?? describeBrowser(), returnTo, locale: this.#locale };
+    const { returnTo, request, userAgent } = this.#options;
+    return { userAgent: userAgent ?? describeBrowser(), returnTo, request, locale: this.#locale };
   }
 
   /** True when there is an outcome: a login, or the server's word that there will be none. @returns {Promise<boolean>} */

@@ -109,7 +109,31 @@ export const TEXTS = {
       "signedIn": "Вы вошли",
       "signedInTo": "Вход через MAX на",
       "goToSite": "Перейти на сайт",
-      "signOut": "Выйти"
+      "signOut": "Выйти",
+      "askTitle": "Войти в приложение?",
+      "askText": "Приложение узнает о вас:",
+      "askOn": "Адрес:",
+      "scopeId": "что это вы, при каждом входе",
+      "scopeProfile": "имя и фотографию из MAX",
+      "scopePhone": "номер телефона",
+      "scopeGroups": "ваши группы на этом сайте",
+      "scopeMaxId": "номер вашего аккаунта MAX",
+      "scopeOffline": "всё это и позже, без вас",
+      "agree": "Продолжить",
+      "decline": "Отменить",
+      "deniedTitle": "Доступа нет",
+      "deniedText": "Вашему аккаунту MAX не открыт вход в",
+      "otherAccount": "Войти другим аккаунтом",
+      "backToApp": "Вернуться в приложение",
+      "appFailedTitle": "Приложение ошиблось",
+      "appFailedText": "Вход начат неправильно. Сообщите тому, кто настраивал приложение:",
+      "requestGone":
+        "Этот вход уже закончен, устарел или начат в другом браузере. Вернитесь в приложение и начните снова.",
+      "leaveTitle": "Выйти?",
+      "leaveText": "Вы выйдете из MAX на сайте",
+      "leftTitle": "Вы вышли",
+      "sending": "Возвращаемся в приложение…",
+      "apps": "Приложения этого входа:"
     }
   },
   "en": {
@@ -215,7 +239,31 @@ export const TEXTS = {
       "signedIn": "You are signed in",
       "signedInTo": "Signed in with MAX to",
       "goToSite": "Go to the site",
-      "signOut": "Sign out"
+      "signOut": "Sign out",
+      "askTitle": "Sign in to the app?",
+      "askText": "The app will learn about you:",
+      "askOn": "Address:",
+      "scopeId": "that it is you, at each sign-in",
+      "scopeProfile": "your name and picture in MAX",
+      "scopePhone": "your phone number",
+      "scopeGroups": "your groups on this site",
+      "scopeMaxId": "the number of your MAX account",
+      "scopeOffline": "all of it later, too, without you",
+      "agree": "Continue",
+      "decline": "Cancel",
+      "deniedTitle": "No access",
+      "deniedText": "Your MAX account may not sign in to",
+      "otherAccount": "Use another account",
+      "backToApp": "Back to the app",
+      "appFailedTitle": "The app made a mistake",
+      "appFailedText": "The sign-in was begun wrongly. Tell whoever set up the app:",
+      "requestGone":
+        "This sign-in is done, too old, or was begun in another browser. Go back to the app and begin again.",
+      "leaveTitle": "Sign out?",
+      "leaveText": "You will be signed out of MAX on",
+      "leftTitle": "You are signed out",
+      "sending": "Going back to the app…",
+      "apps": "Apps of this sign-in:"
     }
   }
 };

@@ -50,12 +50,14 @@ export class MaxAuthPanel extends HTMLElement {
     this.#render();
     this.#show('connecting');
     const returnTo = this.getAttribute('return-to');
+    const request = this.getAttribute('request');
     const base = this.getAttribute('base');
     this.#stays = this.getAttribute('redirect') === 'false';
     this.#stop = startMaxAuth((event, data) => this.#on(event, data), {
       locale: localeOf(this),
       redeem: this.#stays,
       ...(returnTo !== null && { returnTo }),
+      ...(request !== null && { request }),
       ...(base !== null && { base }),
     });
   }

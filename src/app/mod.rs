@@ -8,11 +8,12 @@ mod tests;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config::Config;
+use crate::config::{AllowList, Config};
 use crate::drivers::{AccountQr, OpenLogins};
 use crate::login::{Grants, Registry, Settings, Sharing};
+use crate::oidc::{Provider, Vault};
 use crate::server::{self, Extra, Parts, StreamStats};
-use crate::session::Sessions;
+use crate::session::{Phone, Sessions};
 use crate::signin::{Driver, Drivers};
 use crate::store::NodeName;
 use crate::upstream::Roots;
@@ -67,16 +68,23 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         tasks.clone(),
         open_logins,
     ));
-    let (ttl, phone) = (config.session.ttl, config.session.phone);
+    let (ttl, phone) = (config.session.ttl, phone(config));
     let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, phone);
     sessions.spawn_write_again(&tasks);
+    let sessions = Arc::new(sessions);
+    let site = config.server.public_url.as_str().trim_end_matches('/');
+    let issuer = config.oidc.issuer.clone().unwrap_or_else(|| site.to_owned());
+    let vault = Vault::new(Arc::clone(&store), seals.store.clone(), clock.clone(), rng.clone());
+    let provider = Arc::new(Provider::new(&config.oidc, issuer, config.groups.clone(), Arc::clone(&sessions), vault));
+    if provider.has_clients() {
+        provider.keys.spawn_watch(&tasks);
+    }
     let sharing = nodes.map(|nodes| {
         let node = NodeName::new(&config.server.node, &rng);
         let (ours, clock) = (Drivers::only(Arc::clone(&driver)), clock.clone());
         Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes, ours, clock))
     });
     let grants = Arc::new(Grants::new(store, seals.store, clock.clone(), rng.clone()));
-    let site = config.server.public_url.as_str().trim_end_matches('/');
     let settings = Settings {
         ttl: config.login.ttl,
         grace: config.login.grace,
@@ -98,6 +106,9 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         registry: Arc::clone(&registry),
         grants,
         sessions,
+        provider,
+        session_allow: config.session.allow.clone(),
+        groups: config.groups.clone(),
         tasks,
         clock,
         rng,
@@ -107,4 +118,17 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     };
     let routes = server::router(&config.server, &config.login, parts);
     App { driver, registry, ends, routes }
+}
+
+/// Only whoever needs a phone number makes us keep it.
+fn phone(config: &Config) -> Phone {
+    let lists = config.oidc.clients.iter().map(|client| &client.allow).chain([&config.session.allow]);
+    let needed = config.groups.name_phones()
+        || lists.into_iter().any(AllowList::names_phones)
+        || config.oidc.clients.iter().any(|client| client.scopes.contains("phone"));
+    match (config.session.phone, needed) {
+        (true, _) => Phone::Said,
+        (false, true) => Phone::Kept,
+        (false, false) => Phone::Dropped,
+    }
 }

@@ -8,6 +8,9 @@ pub const BROWSER_MESSAGE: usize = 4 * 1024;
 /// A request body (bytes): the same object as the first message, by POST.
 pub const REQUEST_BODY: usize = 8 * 1024;
 
+/// A form of OAuth (bytes): a `state` of 4 KiB, each of its bytes escaped, and the rest.
+pub const OAUTH_FORM: usize = 24 * 1024;
+
 /// Request head (bytes): cookies of other parts of the site travel with ours; browsers and proxies stop at 16 to 32 KiB.
 pub const REQUEST_HEAD: usize = 32 * 1024;
 

@@ -7,6 +7,9 @@ mod health;
 mod serve;
 mod setup;
 
+use crate::base::id;
+use crate::base::rng::Rng;
+use crate::config::{self};
 use crate::config::{Config, Flags, Invalid};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -42,6 +45,9 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// What OpenID Connect needs
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Is the running server alive? Exit 0: yes; 1: no. For HEALTHCHECK
     Health(Configuration),
     /// Load against a running server: memory, processor time and waiting times
@@ -54,6 +60,12 @@ enum ConfigCommand {
     Check(Configuration),
     /// Show what is in force and where each value came from
     Show(Configuration),
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Make a new secret for a client, and its hash for [[oidc.clients]]
+    ClientSecret,
 }
 
 #[derive(Args)]
@@ -111,6 +123,10 @@ pub fn run() -> ExitCode {
         Command::Config(ConfigCommand::Show(configuration)) => show(configuration),
         Command::Health(configuration) => health::run(&Flags { config: configuration.config, listen: None }),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Keys(KeysCommand::ClientSecret) => {
+            client_secret();
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -180,6 +196,13 @@ fn ignores(status: &str, signal: i32) -> bool {
 }
 
 /// A line for the person who typed the command.
+/// 256 random bits: enough that a plain hash keeps them.
+fn client_secret() {
+    let secret = id::encode(&Rng::system().bytes::<32>());
+    say(&format!("for the app:  client_secret = {secret}"));
+    say(&format!("for max-auth: secret_hash = \"{}\"", config::secret_hash(&secret)));
+}
+
 fn say(text: &str) {
     use std::io::Write as _;
     // Whoever closed our output does not want to hear more.

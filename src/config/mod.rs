@@ -2,6 +2,8 @@
 
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
+mod oidc;
+mod people;
 mod reader;
 mod store;
 #[cfg(test)]
@@ -11,6 +13,8 @@ mod value;
 use crate::base::origin::Origin;
 use crate::texts::{Locale, Texts};
 use ipnet::IpNet;
+pub use oidc::{Client, ClientAuth, Consent, Email, GrantType, Oidc, SCOPES, SigningAlgorithm, Subject, secret_hash};
+pub use people::{AllowList, Groups, Person};
 use reader::{ConfigMerger, Source};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -32,6 +36,10 @@ pub struct Config {
     pub session: Session,
     /// `[store]`
     pub store: Store,
+    /// `[oidc]`
+    pub oidc: Oidc,
+    /// `[groups]`
+    pub groups: Groups,
     /// `[log]`
     pub log: Log,
     /// What visitors read.
@@ -127,6 +135,8 @@ pub struct Session {
     pub ttl: Duration,
     /// Whether the site is told the phone number.
     pub phone: bool,
+    /// Who may sign in to the site and pass `/verify`.
+    pub allow: AllowList,
 }
 
 /// `log.format`: lines for people, or JSON lines for programs.
@@ -162,7 +172,7 @@ pub struct Invalid(pub Vec<String>);
 pub struct Loaded {
     /// What is in force.
     pub config: Config,
-    /// The same as TOML, with where each value came from.
+    /// As TOML, with where each value came from.
     pub shown: String,
     /// Nobody said where to listen.
     pub default_listen: bool,
@@ -182,7 +192,7 @@ impl Config {
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let file = match &flags.config {
             None => None,
-            Some(path) => Some((path.as_path(), read_file(path)?)),
+            Some(path) => Some((path.as_path(), reader::read_file(path).map_err(|why| Invalid(vec![why]))?)),
         };
         Self::from_sources(file.as_ref().map(|(path, text)| (*path, text.as_str())), variables, flags)
     }
@@ -209,14 +219,12 @@ impl Config {
     }
 }
 
-fn read_file(path: &Path) -> Result<String, Invalid> {
-    std::fs::read_to_string(path).map_err(|error| Invalid(vec![format!("{}: cannot be read: {error}", path.display())]))
-}
-
 fn build(settings: &mut ConfigMerger) -> Option<Config> {
     // Each section is read even when another failed: all errors are told at once.
     let (server, upstream, login) = (server(settings), upstream(settings), login(settings));
-    let session = session(settings);
+    let groups = Groups::read(settings);
+    let known = groups.clone().unwrap_or_default();
+    let (session, oidc) = (session(settings, &known), oidc::read(settings, &known));
     let store = store::read(settings);
     let log = log(settings);
     let texts = texts(settings);
@@ -226,6 +234,8 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
         login: login?,
         session: session?,
         store: store?,
+        oidc: oidc?,
+        groups: groups?,
         log: log?,
         texts: texts?,
     })
@@ -382,10 +392,11 @@ fn login(settings: &mut ConfigMerger) -> Option<Login> {
     })
 }
 
-fn session(settings: &mut ConfigMerger) -> Option<Session> {
+fn session(settings: &mut ConfigMerger, groups: &Groups) -> Option<Session> {
     let ttl = settings.read("session.ttl", value::positive_duration);
     let phone = settings.read("session.phone", value::flag);
-    Some(Session { ttl: ttl?, phone: phone? })
+    let allow = settings.read("session.allow", |value| AllowList::parse(value, groups));
+    Some(Session { ttl: ttl?, phone: phone?, allow: allow? })
 }
 
 fn log(settings: &mut ConfigMerger) -> Option<Log> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
@@ -30,6 +31,9 @@ impl fmt::Display for Source {
         }
     }
 }
+
+/// Sections whose keys are names that the file makes up.
+const FREE_SECTIONS: [&str; 1] = ["groups"];
 
 /// A value and where it came from.
 pub struct Entry {
@@ -143,7 +147,8 @@ impl ConfigMerger {
     }
 
     fn set(&mut self, path: &str, value: Value, source: Source) {
-        if self.entries.contains_key(path) {
+        let is_free = path.split_once('.').is_some_and(|(section, _)| FREE_SECTIONS.contains(&section));
+        if is_free || self.entries.contains_key(path) {
             self.entries.insert(path.to_owned(), Entry { value, source });
         } else {
             self.unknown(path, &source);
@@ -165,7 +170,14 @@ impl ConfigMerger {
             .map(|(section, _)| section.to_owned())
             .collect();
         sections.dedup();
+        sections.extend(FREE_SECTIONS.map(str::to_owned));
         sections
+    }
+
+    /// The keys of a section, as `section.key`.
+    pub fn section(&self, name: &str) -> Vec<String> {
+        let of = |path: &&String| path.split_once('.').is_some_and(|(section, _)| section == name);
+        self.entries.keys().filter(of).cloned().collect()
     }
 
     /// Reads one key. What cannot be read is remembered as an error and answered with `None`.
@@ -235,6 +247,11 @@ fn without_password(value: &Value) -> Value {
         Some(Value::String(format!("{scheme}://***@{host}")))
     });
     hidden.unwrap_or_else(|| value.clone())
+}
+
+/// The text of a file, or why there is none.
+pub fn read_file(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -2,6 +2,13 @@
 
 use super::*;
 
+impl Config {
+    /// For tests: of a file and nothing else.
+    pub fn of(file: &str) -> Self {
+        Self::from_sources(Some((Path::new("test.toml"), file)), std::iter::empty(), &Flags::default()).unwrap().config
+    }
+}
+
 fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::from_sources(Some((Path::new("site.toml"), file)), variables, &Flags::default())
@@ -226,7 +233,7 @@ fn what_is_shown_says_where_each_value_came_from() {
     }
     assert!(shown.starts_with("[log]\nformat = "), "{shown}");
     let sections: Vec<&str> = shown.split("\n\n").map(|section| section.lines().next().unwrap()).collect();
-    assert_eq!(sections, ["[log]", "[login]", "[server]", "[session]", "[store]", "[texts]", "[upstream]"]);
+    assert_eq!(sections, ["[log]", "[login]", "[oidc]", "[server]", "[session]", "[store]", "[texts]", "[upstream]"]);
     let again = Config::from_sources(None, std::iter::empty(), &Flags::default()).unwrap();
     assert!(again.default_listen);
 }

@@ -37,7 +37,7 @@ use record::RemoteCommand;
 pub use registry::{NotStarted, Registry};
 use serde_json::{Value, json};
 pub use sharing::{Nodes, Sharing};
-pub use start::{Purpose, Settings, StartParams};
+pub use start::{Admitted, Continuations, Purpose, Settings, StartParams};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -2,8 +2,11 @@
 
 use crate::base::id::Fingerprint;
 use crate::signin::BrowserInfo;
+use crate::store::Unavailable;
 use crate::texts::{Locale, Texts};
 use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +33,17 @@ pub enum Purpose {
         /// Where to go afterwards: a path of this site or an address on a listed origin.
         return_to: String,
     },
+    /// An app of OpenID Connect, whose request waits under this id.
+    Authorize { request: String },
+}
+
+/// An answer of [`Continuations`] on its way.
+pub type Admitted<'a> = Pin<Box<dyn Future<Output = Result<bool, Unavailable>> + Send + 'a>>;
+
+/// What waits for a login, and goes on when it is over.
+pub trait Continuations: Send + Sync + 'static {
+    /// Whether a request waits under this id, for the browser of this flow.
+    fn admit<'a>(&'a self, request: &'a str, flow: &'a Fingerprint) -> Admitted<'a>;
 }
 
 pub struct Settings {

@@ -82,6 +82,13 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
         "max_auth_grants_refused_total",
         "Callbacks with a token that was used, late or of another browser"
     );
+    describe_counter!("max_auth_oidc_codes_total", "Authorization codes given to apps");
+    describe_counter!("max_auth_oidc_tokens_total", "Answers of the token endpoint with tokens");
+    describe_counter!(
+        "max_auth_oidc_denied_total",
+        "People turned away because an app's allow-list does not name them"
+    );
+    describe_counter!("max_auth_oidc_errors_total", "Refusals that clients of OpenID Connect were given, by error");
     describe_counter!("max_auth_requests_total", "HTTP requests, by method, route and status");
     describe_gauge!("max_auth_connections_open", "Open connections on the public listener, WebSockets included");
     describe_counter!("max_auth_connections_refused_total", "Connections refused because too many were open, by why");

@@ -2,6 +2,7 @@
 
 use super::pages::{self, Account, Notice};
 use super::sign_in::SignIn;
+use crate::session::SignedIn;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 pub async fn account(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
     let page = sign_in.page(&headers);
-    let Some(session) = sign_in.session(&headers).await else {
+    let Some(SignedIn { session, .. }) = sign_in.session(&headers).await else {
         let words = page.words;
         let notice = Notice {
             page,

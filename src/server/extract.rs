@@ -92,16 +92,20 @@ pub async fn json_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem
 }
 
 /// The whole body, if it is not too large and there in time.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads a body")]
 pub async fn body_bytes(body: Body) -> Result<Bytes, Problem> {
-    to_bytes(body, REQUEST_BODY).await.map_err(|error| {
+    body_up_to(body, REQUEST_BODY).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads a body")]
+pub async fn body_up_to(body: Body, most: usize) -> Result<Bytes, Problem> {
+    to_bytes(body, most).await.map_err(|error| {
         let mut cause: Option<&dyn Error> = Some(&error);
         while let Some(error) = cause {
             if error.is::<BodyTooSlow>() {
                 return Problem::new(ProblemCode::BodyTimeout, "The body took too long.");
             }
             if error.is::<LengthLimitError>() {
-                return Problem::new(ProblemCode::BodyTooLarge, format!("At most {REQUEST_BODY} bytes are read."));
+                return Problem::new(ProblemCode::BodyTooLarge, format!("At most {most} bytes are read."));
             }
             cause = error.source();
         }

@@ -42,7 +42,7 @@ macro_rules! file {
 }
 
 /// Below the base path.
-fn files(texts: &Texts) -> [File; 4] {
+fn files(texts: &Texts) -> [File; 5] {
     let widget = [CLIENT, WIDGET].concat();
     let script = |path, modules: &[Module], sections: &[Section]| {
         // The texts that it uses and no others, with no request of their own.
@@ -53,6 +53,7 @@ fn files(texts: &Texts) -> [File; 4] {
         script("/client.js", CLIENT, &[Section::Client]),
         script("/widget.js", &widget, &[Section::Client, Section::Shared, Section::Widget]),
         file!("/login.js", JAVASCRIPT, "login.js"),
+        file!("/form-post.js", JAVASCRIPT, "form-post.js"),
         file!("/page.css", CSS, "page.css"),
     ]
 }

@@ -12,6 +12,7 @@ use crate::base::problem::{Problem, ProblemCode};
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::login::{Login, Registry};
+use crate::oidc::Provider;
 use crate::texts::Texts;
 use crate::transport::begin::{StartError, StartPolicy, StartRequest};
 use crate::transport::stream_stats::StreamStats;
@@ -26,6 +27,8 @@ use std::time::Duration;
 pub struct Logins {
     pub registry: Arc<Registry>,
     pub policy: Arc<StartPolicy>,
+    /// Who asks for a login, where it is for an app.
+    pub provider: Arc<Provider>,
     pub origins: AllowedOrigins,
     pub cookies: Cookies,
     pub trusted_proxies: Vec<IpNet>,
@@ -58,6 +61,10 @@ impl Logins {
             StartError::ReturnTo => Problem::new(
                 ProblemCode::ReturnToRefused,
                 "returnTo must be a path of this site that begins with one slash, or an address on a listed origin.",
+            ),
+            StartError::Request => Problem::new(
+                ProblemCode::RequestGone,
+                "No app waits under this request, or another browser began it. Begin again at the app.",
             ),
             StartError::RateLimited { retry_after } => Problem::later(
                 ProblemCode::RateLimited,

@@ -16,6 +16,8 @@ mod logins;
 mod middleware;
 mod modules;
 mod no_script;
+mod oauth2;
+mod oauth2_clients;
 mod ops;
 mod origin;
 mod pages;

@@ -3,6 +3,7 @@
 use super::extract::{LoginPath, StrictQuery, body_bytes};
 use super::logins::Logins;
 use super::pages::{self, Code, Login as LoginPage, Notice, Page, Password, Wait, see_other};
+use super::refusals::store_unavailable;
 use crate::base::limits::{FORM_OPEN, PASSWORD};
 use crate::base::problem::Problem;
 use crate::base::secret::Secret;
@@ -26,6 +27,7 @@ const REFRESH_SOON: u32 = 1;
 #[derive(Deserialize)]
 pub struct LoginQuery {
     return_to: Option<String>,
+    request: Option<String>,
     locale: Option<String>,
 }
 
@@ -37,7 +39,17 @@ pub async fn login_page(
 ) -> Response {
     let locale = query.locale.as_deref().map_or_else(|| pages::language(&headers), Locale::parse);
     let page = logins.page(locale);
-    pages::answer(StatusCode::OK, &LoginPage { page, return_to: query.return_to.as_deref() })
+    let client = match (&query.request, logins.cookies.flow(&headers)) {
+        (None, _) => None,
+        (Some(_), None) => return over(page, Some(&page.words.pages.request_gone), false),
+        (Some(request), Some(flow)) => match logins.provider.question(request, &flow.fingerprint).await {
+            Ok(Some(question)) => Some(question.client_name),
+            Ok(None) => return over(page, Some(&page.words.pages.request_gone), false),
+            Err(error) => return store_unavailable(&error).into_response(),
+        },
+    };
+    let (return_to, request) = (query.return_to.as_deref(), query.request.as_deref());
+    pages::answer(StatusCode::OK, &LoginPage { page, return_to, request, client: client.as_deref() })
 }
 
 /// `POST /login`: what the form without JavaScript sends.
@@ -55,7 +67,7 @@ pub async fn begin(
         Err(problem) => return problem.into_response(),
     };
     let locale = field(&form, "locale").map_or_else(|| pages::language(&parts.headers), |tag| Locale::parse(&tag));
-    let request = StartRequest::without_script(field(&form, "return_to"), locale);
+    let request = StartRequest::without_script(field(&form, "return_to"), field(&form, "request"), locale);
     let flow = logins.cookies.flow_or_new(&parts.headers, &logins.rng);
     let login = match logins.begin_plain(request, &parts.headers, peer, &flow.fingerprint).await {
         Ok(login) => login,

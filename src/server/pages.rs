@@ -77,6 +77,9 @@ pub struct Account<'a> {
 pub struct Login<'a> {
     pub page: Page<'a>,
     pub return_to: Option<&'a str>,
+    /// Of an app that waits, and the app's name.
+    pub request: Option<&'a str>,
+    pub client: Option<&'a str>,
 }
 
 /// A login on its way.
@@ -109,6 +112,51 @@ pub struct Password<'a> {
     pub wrong: &'a str,
     /// Characters.
     pub longest: usize,
+}
+
+/// Whether an app may know who somebody is.
+#[derive(Template)]
+#[template(path = "ask.html")]
+pub struct Ask<'a> {
+    pub page: Page<'a>,
+    pub title: &'a str,
+    pub app: &'a str,
+    pub host: &'a str,
+    /// What it will know.
+    pub scopes: &'a [&'a str],
+    pub action: &'a str,
+    pub request: &'a str,
+}
+
+/// Somebody may not use an app.
+#[derive(Template)]
+#[template(path = "denied.html")]
+pub struct Denied<'a> {
+    pub page: Page<'a>,
+    pub app: &'a str,
+    /// The way to sign in with another account.
+    pub other: &'a str,
+    pub action: &'a str,
+    pub request: Option<&'a str>,
+}
+
+/// Whether somebody means to sign out.
+#[derive(Template)]
+#[template(path = "leave.html")]
+pub struct Leave<'a> {
+    pub page: Page<'a>,
+    pub action: &'a str,
+    /// Where to go afterwards.
+    pub location: Option<&'a str>,
+}
+
+/// An answer on its way to an app, as a form that sends itself.
+#[derive(Template)]
+#[template(path = "form_post.html")]
+pub struct FormPost<'a> {
+    pub page: Page<'a>,
+    pub action: &'a str,
+    pub fields: &'a [(&'static str, String)],
 }
 
 pub fn answer(status: StatusCode, page: &impl Template) -> Response {
@@ -178,7 +226,7 @@ mod tests {
         let wait = Wait { page, refresh: 4, message: EVIL, code: Some(code) }.render().unwrap();
         is_tame(&wait);
         assert!(wait.contains("<svg></svg>") && wait.contains("<meta http-equiv=\"refresh\" content=\"4\">"));
-        let login = Login { page, return_to: Some(EVIL) }.render().unwrap();
+        let login = Login { page, return_to: Some(EVIL), request: Some(EVIL), client: Some(EVIL) }.render().unwrap();
         let form = login.split("<noscript>").nth(1).unwrap();
         assert!(
             !form.contains("<script>") && form.contains("name=\"return_to\" value=\"&#60;/p&#62;&#60;script"),
@@ -198,6 +246,6 @@ mod tests {
         assert!(notice.contains("<h1>t</h1><p class=\"say\">m</p></div>"), "{notice}");
         assert!(!Password { page, wrong: "", longest: 1 }.render().unwrap().contains("alert"));
         assert!(!Account { page, initial: "", name: "n", phone: None }.render().unwrap().contains("fact"));
-        assert!(!Login { page, return_to: None }.render().unwrap().contains("return_to"));
+        assert!(!Login { page, return_to: None, request: None, client: None }.render().unwrap().contains("return_to"));
     }
 }

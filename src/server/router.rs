@@ -5,6 +5,7 @@ use super::cookie::Cookies;
 use super::extract::prefers_html;
 use super::files::{self, Extra};
 use super::logins::{Logins, flow_life};
+use super::oauth2::{self, OAuth2};
 use super::origin::AllowedOrigins;
 use super::probe::Probes;
 use super::sign_in::{self, SignIn};
@@ -14,8 +15,9 @@ use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config;
+use crate::config::{self, AllowList, Groups};
 use crate::login::{Grants, Registry};
+use crate::oidc::Provider;
 use crate::session::Sessions;
 use crate::texts::Texts;
 use crate::transport::begin::StartPolicy;
@@ -32,7 +34,10 @@ use std::sync::atomic::AtomicBool;
 pub struct Parts {
     pub registry: Arc<Registry>,
     pub grants: Arc<Grants>,
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
+    pub provider: Arc<Provider>,
+    pub session_allow: AllowList,
+    pub groups: Groups,
     pub tasks: Tasks,
     pub clock: Clock,
     pub rng: Rng,
@@ -46,7 +51,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     let origins = AllowedOrigins::new(server.allowed_origins.clone());
     let cookies = Cookies { secure: server.public_url.scheme() == "https" };
     let policy = StartPolicy::new(
-        Arc::clone(&parts.registry),
+        (Arc::clone(&parts.registry), Arc::<Provider>::clone(&parts.provider)),
         login.starts_per_minute,
         server.public_url.clone(),
         server.allowed_origins.clone(),
@@ -66,6 +71,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     let logins = Arc::new(Logins {
         registry: parts.registry,
         policy: Arc::new(policy),
+        provider: Arc::clone(&parts.provider),
         origins: origins.clone(),
         cookies,
         trusted_proxies: server.trusted_proxies.clone(),
@@ -80,9 +86,14 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         tasks: parts.tasks,
         rng: parts.rng,
     });
+    let oauth2 = format!("{}/oauth2", oauth2::path_of(&parts.provider.issuer));
+    let rng = logins.rng.clone();
     let sign_in = Arc::new(SignIn {
         grants: parts.grants,
         sessions: parts.sessions,
+        allow: parts.session_allow,
+        groups: parts.groups,
+        oauth2,
         cookies,
         origins: origins.clone(),
         base_path: base.to_owned(),
@@ -91,6 +102,8 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         texts: Arc::clone(&parts.texts),
     });
 
+    let oauth2 = OAuth2 { provider: parts.provider, sign_in: Arc::clone(&sign_in), rng, flow_life: logins.flow_life };
+    let oauth2_routes = oauth2::router(Arc::new(oauth2));
     let login_routes = Router::new()
         .route(base, any(login_streams::base))
         .route(&format!("{base}/"), any(login_streams::base))
@@ -113,7 +126,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     // What caches do to a probe is its subject.
     let probe_routes = probes.router(base).layer(map_response(says_itself));
     let files = files::router(base, &parts.texts);
-    let mut routes = login_routes.merge(session_routes).merge(probe_routes).merge(files);
+    let mut routes = login_routes.merge(session_routes).merge(oauth2_routes).merge(probe_routes).merge(files);
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }

@@ -8,8 +8,10 @@ use super::pages::{self, Notice, Page, see_other};
 use super::refusals::store_unavailable;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
+use crate::config::{AllowList, Groups, Person};
 use crate::login::{Grant, Grants, Purpose};
-use crate::session::{BrowserSession, Sessions};
+use crate::session::{BrowserSession, Sessions, SignedIn};
+use crate::signin::Identity;
 use crate::store::Unavailable;
 use crate::texts::Texts;
 use axum::body::Body;
@@ -24,7 +26,12 @@ use std::sync::Arc;
 /// What the session endpoints need, and nothing else.
 pub struct SignIn {
     pub grants: Arc<Grants>,
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
+    /// `session.allow`, and the groups it speaks of.
+    pub allow: AllowList,
+    pub groups: Groups,
+    /// Where OpenID Connect lives.
+    pub oauth2: String,
     pub cookies: Cookies,
     pub origins: AllowedOrigins,
     pub base_path: String,
@@ -54,8 +61,11 @@ pub async fn callback(
         Ok(None) => return sign_in.grant_refused(&headers),
         Err(error) => return store_unavailable(&error).into_response(),
     };
-    let Purpose::Site { return_to } = &grant.purpose;
-    let location = HeaderValue::from_str(return_to);
+    let location = match &grant.purpose {
+        Purpose::Site { .. } if !sign_in.permits(&grant.identity) => return sign_in.not_allowed(&headers),
+        Purpose::Site { return_to } => HeaderValue::from_str(return_to),
+        Purpose::Authorize { request } => HeaderValue::from_str(&sign_in.continuation(request)),
+    };
     let (Some((_, cookie)), Ok(location)) = (sign_in.begin(grant), location) else { return not_sealed() };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
@@ -74,14 +84,20 @@ pub async fn redeem(State(sign_in): State<Arc<SignIn>>, request: Request) -> Res
 /// Who is signed in.
 pub async fn session(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
     match sign_in.session(&headers).await {
-        Some(session) => json(&session),
+        Some(signed_in) if sign_in.is_allowed(&signed_in) => json(&signed_in.session),
+        Some(_) => not_allowed(),
         None => not_signed_in(),
     }
 }
 
 /// For `auth_request` and `forward_auth`.
 pub async fn verify(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
-    let Some(session) = sign_in.session(&headers).await else { return not_signed_in() };
+    let Some(signed_in) = sign_in.session(&headers).await else { return not_signed_in() };
+    if !sign_in.is_allowed(&signed_in) {
+        return not_allowed();
+    }
+    let groups = sign_in.groups.of(&person(&signed_in)).join(",");
+    let session = &signed_in.session;
     let mut response = Response::new(Body::empty());
     let answer = response.headers_mut();
     answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -89,6 +105,10 @@ pub async fn verify(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
         if let Ok(value) = HeaderValue::from_str(&utf8_percent_encode(text, &RESERVED).to_string()) {
             answer.insert(HeaderName::from_static(name), value);
         }
+    }
+    // Names of groups are made of letters, digits, - _ and . only.
+    if let Ok(value) = HeaderValue::from_str(&groups) {
+        answer.insert(HeaderName::from_static("x-auth-groups"), value);
     }
     response
 }
@@ -124,8 +144,30 @@ impl SignIn {
         Page::new(&self.base_path, &self.site, &self.texts, pages::language(headers))
     }
 
-    pub async fn session(&self, headers: &HeaderMap) -> Option<BrowserSession> {
+    pub async fn session(&self, headers: &HeaderMap) -> Option<SignedIn> {
         self.sessions.read(self.cookies.session(headers)?).await
+    }
+
+    pub fn is_allowed(&self, signed_in: &SignedIn) -> bool {
+        self.allow.permits(&person(signed_in), &self.groups)
+    }
+
+    fn permits(&self, identity: &Identity) -> bool {
+        let id = identity.id.to_string();
+        self.allow.permits(&Person { id: &id, phone: identity.phone.as_deref() }, &self.groups)
+    }
+
+    /// Where the app's request goes on.
+    fn continuation(&self, request: &str) -> String {
+        format!("{}/continue?request={}", self.oauth2, utf8_percent_encode(request, &RESERVED))
+    }
+
+    /// Ends the session of a browser; the one that was.
+    pub async fn end(&self, headers: &HeaderMap) -> Result<Option<SignedIn>, Unavailable> {
+        let Some(cookie) = self.cookies.session(headers) else { return Ok(None) };
+        let ended = self.sessions.read(cookie).await;
+        self.sessions.end(cookie).await?;
+        Ok(ended)
     }
 
     /// The grant, once, in the browser that began.
@@ -158,10 +200,25 @@ impl SignIn {
             serde_json::from_slice(&text).map_err(|_| Problem::invalid("the body must be {\"token\":\"…\"}"))?;
         let grant = self.take(&token, &parts.headers).await.map_err(|error| store_unavailable(&error))?;
         let grant = grant.ok_or_else(grant_invalid)?;
+        if matches!(grant.purpose, Purpose::Site { .. }) && !self.permits(&grant.identity) {
+            return Ok(not_allowed());
+        }
         let Some((session, cookie)) = self.begin(grant) else { return Ok(not_sealed()) };
         let mut response = json(&session);
         response.headers_mut().insert(SET_COOKIE, cookie);
         Ok(response)
+    }
+
+    /// A person who signed in with the wrong account, or was never meant to.
+    fn not_allowed(&self, headers: &HeaderMap) -> Response {
+        tracing::info!("a person who is not in session.allow was turned away");
+        if !prefers_html(headers) {
+            return not_allowed();
+        }
+        let other = format!("{}/login", self.base_path);
+        let denied =
+            pages::Denied { page: self.page(headers), app: &self.site, other: &other, action: "", request: None };
+        pages::answer(StatusCode::FORBIDDEN, &denied)
     }
 
     /// A person sees this when the minute is over or the link was opened elsewhere.
@@ -193,6 +250,14 @@ fn grant_invalid() -> Problem {
 fn not_sealed() -> Response {
     tracing::error!("a session could not be sealed");
     Problem::new(ProblemCode::Internal, "Please try again.").into_response()
+}
+
+fn person(signed_in: &SignedIn) -> Person<'_> {
+    Person { id: &signed_in.session.sub, phone: signed_in.phone.as_deref() }
+}
+
+fn not_allowed() -> Response {
+    Problem::new(ProblemCode::NotAllowed, "This account is not in session.allow.").into_response()
 }
 
 fn not_signed_in() -> Response {

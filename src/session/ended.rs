@@ -1,7 +1,7 @@
 //! The sessions that were ended before their time, in the store; and the file that held them before there was one, which is
 //! taken over once.
 
-use crate::base::id::{self, Fingerprint};
+use crate::base::id;
 use crate::store::{Folder, FolderError, Key, Space, Store, Unavailable, When};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 const FILE: &str = "ended-sessions";
 
 /// Bytes of a fingerprint that are kept: 128 bits tell sessions apart.
-const MARK: usize = 16;
+pub(super) const MARK: usize = 16;
 
 /// How long a node remembers what it ended itself: a replica that takes over is seldom further behind.
 const RECENT: Duration = Duration::from_secs(60);
@@ -48,8 +48,8 @@ impl Ended {
         Self { store, recent: Arc::default() }
     }
 
-    pub async fn contains(&self, session: &Fingerprint) -> Result<bool, Unavailable> {
-        Ok(self.store.get(key(&session.bytes()[..MARK])).await?.is_some())
+    pub async fn contains(&self, session: &Mark) -> Result<bool, Unavailable> {
+        Ok(self.store.get(key(session)).await?.is_some())
     }
 
     /// Redis loses at a failover, or with a snapshot that is put back, what was written last, and says nothing. So whenever it
@@ -95,10 +95,8 @@ impl Ended {
     }
 
     /// Kept before this returns: a logout that a crash could undo is none.
-    pub async fn end(&self, session: &Fingerprint, life: Duration) -> Result<(), Unavailable> {
-        let mut mark = Mark::default();
-        mark.copy_from_slice(&session.bytes()[..MARK]);
-        let key = key(&mark);
+    pub async fn end(&self, session: &Mark, life: Duration) -> Result<(), Unavailable> {
+        let (key, mark) = (key(session), *session);
         // What is ended already is not written again, however often somebody asks.
         if life.is_zero() || self.store.get(key).await?.is_some() {
             return Ok(());
@@ -107,6 +105,11 @@ impl Ended {
         self.remember(mark, life);
         Ok(())
     }
+}
+
+/// Back from text.
+pub(super) fn mark(text: &str) -> Option<Mark> {
+    Mark::try_from(id::decode(text)?).ok()
 }
 
 fn key(mark: &[u8]) -> Key {
@@ -148,7 +151,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(Mark, i64)>, usize> {
     let whole = text.rfind('\n').map_or(0, |last| last + 1);
     let line = |line: &str| {
         let (mark, until) = line.split_once(' ')?;
-        Some((Mark::try_from(id::decode(mark)?).ok()?, until.parse::<i64>().ok()?))
+        Some((self::mark(mark)?, until.parse::<i64>().ok()?))
     };
     text[..whole].lines().enumerate().map(|(index, text)| line(text).ok_or(index + 1)).collect()
 }
@@ -157,12 +160,13 @@ pub(super) fn parse(text: &str) -> Result<Vec<(Mark, i64)>, usize> {
 mod tests {
     use super::*;
     use crate::base::clock::Clock;
+    use crate::base::id::Fingerprint;
     use crate::base::tasks::Tasks;
     use crate::store::{Flaky, MemoryStore};
     use std::fs;
 
-    fn session(number: u32) -> Fingerprint {
-        Fingerprint::of(&number.to_be_bytes())
+    fn session(number: u32) -> Mark {
+        Fingerprint::of(&number.to_be_bytes()).bytes()[..MARK].try_into().unwrap()
     }
 
     fn store() -> Arc<dyn Store> {
@@ -212,7 +216,7 @@ mod tests {
     async fn the_file_of_an_earlier_version_is_taken_over_once() {
         let directory = tempfile::tempdir().unwrap();
         let folder = Folder::open(directory.path()).unwrap();
-        let line = |number, until| format!("{} {until}\n", id::encode(&session(number).bytes()[..MARK]));
+        let line = |number, until| format!("{} {until}\n", id::encode(&session(number)));
         let half = &line(9, 500)[..10];
         fs::write(directory.path().join(FILE), format!("{}{}{half}", line(1, 500), line(2, 100))).unwrap();
         let store = store();

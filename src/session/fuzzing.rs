@@ -1,6 +1,6 @@
 //! A cookie of the session and the file of ended sessions, for the fuzzer.
 
-use super::{COOKIE_MAX, Sealed, Sessions, ended};
+use super::{COOKIE_MAX, Phone, Sealed, Sessions, ended};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::store::{MemoryStore, Seals};
@@ -11,7 +11,7 @@ use std::time::Duration;
 static SESSIONS: LazyLock<Option<Sessions>> = LazyLock::new(|| {
     let (clock, rng) = (Clock::system(), Rng::system());
     let (seals, store) = (Seals::new(&[7; 32], &rng)?, Arc::new(MemoryStore::new(clock.clone(), 100)));
-    Some(Sessions::new(seals.session, store, clock, rng, Duration::from_secs(60), true))
+    Some(Sessions::new(seals.session, store, clock, rng, Duration::from_secs(60), Phone::Said))
 });
 
 /// What a browser gives back is no session, unless we sealed it: then it is what was sealed.

@@ -67,8 +67,45 @@ impl BrowserSession {
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     sid: String,
+    /// Kept and not said: for lists of who may, and for apps that may know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kept_phone: Option<String>,
     #[serde(flatten)]
     session: BrowserSession,
+}
+
+/// What becomes of a phone number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phone {
+    /// Forgotten.
+    Dropped,
+    /// In the sealed cookie, and not in `/session`.
+    Kept,
+    /// `session.phone`: the site is told.
+    Said,
+}
+
+/// Which session it is, without being what opens it: 22 characters.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SessionId(String);
+
+impl SessionId {
+    fn of(sid: &str) -> Self {
+        Self(id::encode(&Fingerprint::of(sid.as_bytes()).bytes()[..ended::MARK]))
+    }
+
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A session with all that is known.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub id: SessionId,
+    pub session: BrowserSession,
+    /// E.164, where it is kept.
+    pub phone: Option<String>,
 }
 
 pub struct Sessions {
@@ -77,11 +114,11 @@ pub struct Sessions {
     clock: Clock,
     rng: Rng,
     ttl: Duration,
-    phone: bool,
+    phone: Phone,
 }
 
 impl Sessions {
-    pub fn new(seal: Seal, store: Arc<dyn Store>, clock: Clock, rng: Rng, ttl: Duration, phone: bool) -> Self {
+    pub fn new(seal: Seal, store: Arc<dyn Store>, clock: Clock, rng: Rng, ttl: Duration, phone: Phone) -> Self {
         Self { seal, ended: Ended::new(store), clock, rng, ttl, phone }
     }
 
@@ -103,6 +140,11 @@ impl Sessions {
 
     /// A new session, under a new id, and the value of its cookie.
     pub fn begin(&self, identity: Identity) -> Option<(BrowserSession, String)> {
+        let (told, kept_phone) = match self.phone {
+            Phone::Said => (identity.phone, None),
+            Phone::Kept => (None, identity.phone),
+            Phone::Dropped => (None, None),
+        };
         let ttl_ms = i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX);
         let session = BrowserSession {
             sub: identity.id.to_string(),
@@ -110,11 +152,11 @@ impl Sessions {
             first_name: identity.first_name,
             last_name: identity.last_name,
             picture: identity.photo_url,
-            phone: identity.phone.filter(|_| self.phone),
+            phone: told,
             auth_time: self.clock.unix_ms(),
             expires_at: self.clock.unix_ms().saturating_add(ttl_ms),
         };
-        let mut sealed = Sealed { sid: id::encode(&self.rng.bytes::<16>()), session };
+        let mut sealed = Sealed { sid: id::encode(&self.rng.bytes::<16>()), kept_phone, session };
         let mut shorter = SHORTER_NAMES.into_iter();
         loop {
             let cookie = self.seal(&sealed)?;
@@ -134,13 +176,23 @@ impl Sessions {
 
     /// The session of a cookie: `None` for what is forged, over, or was ended. While the store is out of reach a session
     /// counts as it stands: its seal and its time are known, and locking everybody out would be worse.
-    pub async fn read(&self, cookie: &str) -> Option<BrowserSession> {
+    pub async fn read(&self, cookie: &str) -> Option<SignedIn> {
         let sealed = self.unseal(cookie).filter(|sealed| sealed.session.expires_at > self.clock.unix_ms())?;
-        let ended = self.ended.contains(&Fingerprint::of(sealed.sid.as_bytes())).await.unwrap_or_else(|_| {
+        let id = SessionId::of(&sealed.sid);
+        if self.is_ended(&id).await {
+            return None;
+        }
+        let phone = sealed.kept_phone.or_else(|| sealed.session.phone.clone());
+        Some(SignedIn { id, phone, session: sealed.session })
+    }
+
+    /// Whether it was ended before its time. Not while the store is out of reach: see [`Self::read`].
+    pub async fn is_ended(&self, id: &SessionId) -> bool {
+        let Some(mark) = ended::mark(id.text()) else { return true };
+        self.ended.contains(&mark).await.unwrap_or_else(|_| {
             metrics::counter!("max_auth_sessions_unchecked_total").increment(1);
             false
-        });
-        (!ended).then_some(sealed.session)
+        })
     }
 
     fn unseal(&self, cookie: &str) -> Option<Sealed> {
@@ -153,9 +205,10 @@ impl Sessions {
     /// Ends the session for good: the cookie is worthless from now on, also after a restart.
     pub async fn end(&self, cookie: &str) -> Result<(), Unavailable> {
         let Some(sealed) = self.unseal(cookie) else { return Ok(()) };
+        let Some(mark) = ended::mark(SessionId::of(&sealed.sid).text()) else { return Ok(()) };
         let left = sealed.session.expires_at.saturating_sub(self.clock.unix_ms());
         let life = Duration::from_millis(u64::try_from(left).unwrap_or_default());
-        self.ended.end(&Fingerprint::of(sealed.sid.as_bytes()), life).await
+        self.ended.end(&mark, life).await
     }
 }
 
@@ -175,7 +228,7 @@ mod tests {
         }
     }
 
-    fn sessions(key: u8, store: &Arc<dyn Store>, clock: &Clock, phone: bool) -> Sessions {
+    fn sessions(key: u8, store: &Arc<dyn Store>, clock: &Clock, phone: Phone) -> Sessions {
         let (rng, ttl) = (Rng::system(), Duration::from_secs(3600));
         let seal = Seals::new(&[key; 32], &rng).unwrap().session;
         Sessions::new(seal, Arc::clone(store), clock.clone(), rng, ttl, phone)
@@ -189,9 +242,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_survives_a_restart_and_ends_in_time() {
         let (store, clock) = world();
-        let (_, cookie) = sessions(1, &store, &clock, false).begin(identity()).unwrap();
-        let after_restart = sessions(1, &world().0, &clock, false);
-        let session = after_restart.read(&cookie).await.unwrap();
+        let (_, cookie) = sessions(1, &store, &clock, Phone::Dropped).begin(identity()).unwrap();
+        let after_restart = sessions(1, &world().0, &clock, Phone::Dropped);
+        let session = after_restart.read(&cookie).await.unwrap().session;
         assert_eq!((session.sub.as_str(), session.name.as_str()), ("401041669", "Иван Петров"));
         assert_eq!((session.phone, session.picture), (None, None), "phone not asked for, photo too long");
         tokio::time::advance(Duration::from_secs(3600)).await;
@@ -201,7 +254,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_ended_session_stays_ended_on_every_node() {
         let (store, clock) = world();
-        let (one, other) = (sessions(1, &store, &clock, false), sessions(1, &store, &clock, false));
+        let (one, other) = (sessions(1, &store, &clock, Phone::Dropped), sessions(1, &store, &clock, Phone::Dropped));
         let (ended, alive) = (one.begin(identity()).unwrap().1, one.begin(identity()).unwrap().1);
         one.end(&ended).await.unwrap();
         for node in [one, other] {
@@ -210,11 +263,39 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_phone_is_dropped_kept_or_said() {
+        let (store, clock) = world();
+        let number = || Some("+79991234567".to_owned());
+        let cases = [(Phone::Dropped, None, None), (Phone::Kept, None, number()), (Phone::Said, number(), number())];
+        for (phone, said, known) in cases {
+            let sessions = sessions(1, &store, &clock, phone);
+            let (session, cookie) = sessions.begin(identity()).unwrap();
+            let read = sessions.read(&cookie).await.unwrap();
+            assert_eq!((&session.phone, &read.session.phone, &read.phone), (&said, &said, &known), "{phone:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_is_known_by_an_id_that_does_not_open_it() {
+        let (store, clock) = world();
+        let sessions = sessions(1, &store, &clock, Phone::Dropped);
+        let (one, other) = (sessions.begin(identity()).unwrap().1, sessions.begin(identity()).unwrap().1);
+        let id = sessions.read(&one).await.unwrap().id;
+        assert_eq!(id, sessions.read(&one).await.unwrap().id);
+        assert_ne!(id, sessions.read(&other).await.unwrap().id);
+        assert!(sessions.read(id.text()).await.is_none());
+        assert!(!sessions.is_ended(&id).await);
+        sessions.end(&one).await.unwrap();
+        assert!(sessions.is_ended(&id).await);
+        assert!(sessions.is_ended(&SessionId("no id".into())).await);
+    }
+
     /// Names of the greatest length that is kept, in characters of four bytes, beside a long picture and a phone.
     #[tokio::test(start_paused = true)]
     async fn whoever_signs_in_gets_a_cookie_that_browsers_and_proxies_take() {
         let (store, clock) = world();
-        let sessions = sessions(1, &store, &clock, true);
+        let sessions = sessions(1, &store, &clock, Phone::Said);
         for (length, character) in [(128, "🎉"), (128, "ф"), (128, "\""), (20, "x")] {
             for photo in [2048, 1400, 60, 0] {
                 let name = character.repeat(length);
@@ -228,7 +309,7 @@ mod tests {
                 let (_, cookie) = sessions.begin(identity).unwrap();
                 let what = format!("{character} {length} {photo}");
                 assert!(cookie.len() <= FITS, "{what}: {}", cookie.len());
-                let session = sessions.read(&cookie).await.expect(&what);
+                let session = sessions.read(&cookie).await.expect(&what).session;
                 assert_eq!((session.sub.as_str(), session.phone.is_some()), ("401041669", true), "{what}");
                 assert!(session.first_name.unwrap().starts_with(&character.repeat(16)), "{what}");
                 if length == 20 && photo <= 60 {
@@ -242,8 +323,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_forged_does_not_open() {
         let (store, clock) = world();
-        let other_key = sessions(2, &store, &clock, false);
-        let sessions = sessions(1, &store, &clock, false);
+        let other_key = sessions(2, &store, &clock, Phone::Dropped);
+        let sessions = sessions(1, &store, &clock, Phone::Dropped);
         let (_, cookie) = sessions.begin(identity()).unwrap();
         let mut flipped = id::decode(&cookie).unwrap();
         for at in [0, 12, 40, flipped.len() - 1] {

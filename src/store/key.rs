@@ -18,9 +18,35 @@ pub enum Space {
     Rate,
     /// The living nodes; there is one such record.
     Nodes,
+    /// A request of OpenID Connect that waits for a sign-in.
+    Request,
+    /// A code of OAuth that waits to be redeemed.
+    Code,
+    /// That a code, or a refresh token, was used.
+    Used,
+    /// The tokens of one redeemed code: for whom, and whether they are still good.
+    Family,
+    /// That a person agreed to what an app wants to know.
+    Consent,
+    /// A signing key.
+    SigningKey,
 }
 
 impl Space {
+    const ALL: [Self; 11] = [
+        Self::Grant,
+        Self::Ended,
+        Self::Login,
+        Self::Rate,
+        Self::Nodes,
+        Self::Request,
+        Self::Code,
+        Self::Used,
+        Self::Family,
+        Self::Consent,
+        Self::SigningKey,
+    ];
+
     /// In keys.
     pub const fn letter(self) -> u8 {
         match self {
@@ -29,6 +55,12 @@ impl Space {
             Self::Login => b'l',
             Self::Rate => b'r',
             Self::Nodes => b'n',
+            Self::Request => b'q',
+            Self::Code => b'c',
+            Self::Used => b'u',
+            Self::Family => b'f',
+            Self::Consent => b'a',
+            Self::SigningKey => b'k',
         }
     }
 }
@@ -69,8 +101,7 @@ impl Key {
     /// Back from [`Self::bytes`].
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (letter, id) = bytes.split_first()?;
-        let spaces = [Space::Grant, Space::Ended, Space::Login, Space::Rate, Space::Nodes];
-        let space = spaces.into_iter().find(|space| space.letter() == *letter)?;
+        let space = Space::ALL.into_iter().find(|space| space.letter() == *letter)?;
         Some(Self { space, id: id.try_into().ok()? })
     }
 }

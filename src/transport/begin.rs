@@ -8,7 +8,7 @@ use crate::base::limits::RETURN_TO;
 use crate::base::origin::Origin;
 use crate::base::problem::ProblemCode;
 use crate::base::rate::RateLimiter;
-use crate::login::{Login, NotStarted, Position, Purpose, Registry, StartParams};
+use crate::login::{Continuations, Login, NotStarted, Position, Purpose, Registry, StartParams};
 use crate::signin::BrowserInfo;
 use crate::store::Unavailable;
 use crate::texts::{Locale, Texts, Words};
@@ -36,6 +36,8 @@ pub enum FirstMessage {
 pub struct StartRequest {
     browser: BrowserInfo,
     return_to: Option<String>,
+    /// Of an app that waits for it.
+    request: Option<String>,
     locale: Locale,
 }
 
@@ -45,8 +47,8 @@ impl StartRequest {
     }
 
     /// What a form begins: nothing is known of the browser.
-    pub fn without_script(return_to: Option<String>, locale: Locale) -> Self {
-        Self { browser: BrowserInfo::default(), return_to, locale }
+    pub fn without_script(return_to: Option<String>, request: Option<String>, locale: Locale) -> Self {
+        Self { browser: BrowserInfo::default(), return_to, request, locale }
     }
 }
 
@@ -68,6 +70,8 @@ pub enum FirstMessageError {
 pub enum StartError {
     /// `returnTo` leaves the site.
     ReturnTo,
+    /// No app waits under this `request`, or not for this browser.
+    Request,
     RateLimited {
         retry_after: Duration,
     },
@@ -84,6 +88,7 @@ impl StartError {
     pub fn code(&self) -> ProblemCode {
         match self {
             Self::ReturnTo => ProblemCode::ReturnToRefused,
+            Self::Request => ProblemCode::RequestGone,
             Self::RateLimited { .. } => ProblemCode::RateLimited,
             Self::Busy { .. } => ProblemCode::Busy,
             Self::StoreFull { .. } => ProblemCode::StoreFull,
@@ -94,6 +99,7 @@ impl StartError {
     pub fn message<'a>(&self, words: &'a Words) -> &'a str {
         match self {
             Self::ReturnTo => &words.pages.return_to_refused,
+            Self::Request => &words.pages.request_gone,
             Self::RateLimited { .. } => &words.client.rate_limited,
             Self::Busy { .. } | Self::StoreFull { .. } => &words.client.busy,
         }
@@ -107,8 +113,14 @@ pub fn first_message(text: &[u8]) -> Result<FirstMessage, FirstMessageError> {
     match (message.get("userAgent"), message.get("login")) {
         (Some(Value::Object(user_agent)), None) => {
             let return_to = text_field(&message, "returnTo")?;
+            let request = text_field(&message, "request")?;
             let locale = text_field(&message, "locale")?.map(|tag| Locale::parse(&tag)).unwrap_or_default();
-            Ok(FirstMessage::Begin(Box::new(StartRequest { browser: browser_info(user_agent)?, return_to, locale })))
+            Ok(FirstMessage::Begin(Box::new(StartRequest {
+                browser: browser_info(user_agent)?,
+                return_to,
+                request,
+                locale,
+            })))
         }
         (Some(_), None) => Err(FirstMessageError::Type("userAgent", "an object")),
         (None, Some(Value::String(login))) => {
@@ -160,6 +172,7 @@ fn browser_info(user_agent: &Map<String, Value>) -> Result<BrowserInfo, FirstMes
 /// Decides whether a login may begin.
 pub struct StartPolicy {
     registry: Arc<Registry>,
+    continuations: Arc<dyn Continuations>,
     limiter: RateLimiter,
     public_url: Url,
     allowed_origins: Vec<Origin>,
@@ -171,7 +184,7 @@ pub struct StartPolicy {
 
 impl StartPolicy {
     pub fn new(
-        registry: Arc<Registry>,
+        (registry, continuations): (Arc<Registry>, Arc<dyn Continuations>),
         starts_per_minute: u32,
         public_url: Url,
         allowed_origins: Vec<Origin>,
@@ -181,6 +194,7 @@ impl StartPolicy {
     ) -> Self {
         Self {
             registry,
+            continuations,
             limiter: RateLimiter::new(starts_per_minute),
             public_url,
             allowed_origins,
@@ -217,7 +231,14 @@ impl StartPolicy {
             let per_minute = self.limiter.per_minute().saturating_mul(times).saturating_mul(share);
             self.registry.admit(&network.bytes(), per_minute).await.map_err(limited)?;
         }
-        let purpose = Purpose::Site { return_to };
+        let purpose = match request.request {
+            None => Purpose::Site { return_to },
+            Some(waiting) => match self.continuations.admit(&waiting, &flow).await {
+                Ok(true) => Purpose::Authorize { request: waiting },
+                Ok(false) => return Err(StartError::Request),
+                Err(_) => return Err(StartError::Busy { retry_after: STORE_PAUSE }),
+            },
+        };
         let (browser, locale) = (request.browser, request.locale);
         let params = StartParams { browser, purpose, locale, flow, key, phone: is_phone };
         self.registry.start(params).await.map_err(|why| match why {
@@ -256,7 +277,7 @@ mod tests {
     use super::*;
     use crate::base::rng::Rng;
     use crate::base::tasks::Tasks;
-    use crate::login::{Grants, Settings};
+    use crate::login::{Admitted, Grants, Settings};
     use crate::signin::{CommandSlot, Driver, Drivers, EventSink, Outcome, Run};
 
     struct Nobody;
@@ -271,6 +292,14 @@ mod tests {
 
         fn run<'a>(&'a self, _: BrowserInfo, _: &'a dyn EventSink, _: &'a CommandSlot) -> Run<'a> {
             Box::pin(async { Outcome::Stopped })
+        }
+    }
+
+    /// An app waits under "waiting", for the browser of flow "f".
+    struct OneApp;
+    impl Continuations for OneApp {
+        fn admit<'a>(&'a self, request: &'a str, flow: &'a Fingerprint) -> Admitted<'a> {
+            Box::pin(async move { Ok(request == "waiting" && flow.matches(&Fingerprint::of(b"f"))) })
         }
     }
 
@@ -291,7 +320,7 @@ mod tests {
         let origins =
             vec![Origin::parse("https://example.ru").unwrap(), Origin::parse("https://app.example.ru").unwrap()];
         StartPolicy::new(
-            Arc::new(registry),
+            (Arc::new(registry), Arc::new(OneApp)),
             per_minute,
             Url::parse("https://example.ru/").unwrap(),
             origins,
@@ -392,6 +421,19 @@ mod tests {
             assert_eq!(policy.return_to(evil), None, "{evil:?}");
         }
         assert_eq!(policy.return_to(&format!("/{}", "x".repeat(RETURN_TO))), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_for_an_app_begins_only_where_one_waits_for_this_browser() {
+        let policy = policy(0, 10);
+        let who = ClientAddress { ip: [10, 0, 2, 1].into(), unlisted_proxy: false };
+        for (waiting, flow, begins) in [("waiting", &b"f"[..], true), ("other", b"f", false), ("waiting", b"g", false)]
+        {
+            let request = request(&format!(r#"{{"userAgent":{{}},"request":"{waiting}"}}"#)).unwrap();
+            let begun = policy.begin(request, who, Fingerprint::of(flow), None, false).await;
+            assert_eq!(begun.is_ok(), begins, "{waiting}");
+            assert!(begins || begun.err() == Some(StartError::Request));
+        }
     }
 
     #[tokio::test(start_paused = true)]

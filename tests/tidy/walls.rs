@@ -20,8 +20,12 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("drivers", &["base", "config", "max", "signin", "upstream"]),
     ("login", &["base", "signin", "store", "texts"]),
     ("transport", &["base", "login", "probe", "signin", "store", "texts"]),
-    ("server", &["base", "config", "login", "probe", "proxies", "session", "store", "texts", "transport"]),
-    ("app", &["base", "config", "drivers", "login", "server", "session", "signin", "store", "upstream"]),
+    ("oidc", &["base", "config", "login", "session", "store"]),
+    (
+        "server",
+        &["base", "config", "login", "oidc", "probe", "proxies", "session", "signin", "store", "texts", "transport"],
+    ),
+    ("app", &["base", "config", "drivers", "login", "oidc", "server", "session", "signin", "store", "upstream"]),
     // The store: `doctor --store` looks at it by the connections that `serve` makes.
     ("doctor", &["base", "config", "drivers", "probe", "proxies", "signin", "store", "upstream"]),
     ("setup", &["proxies"]),

@@ -6,7 +6,7 @@ use crate::base::limits::BROWSER_MESSAGE;
 use crate::base::origin::Origin;
 use crate::base::rng::Rng;
 use crate::base::websocket::server_socket;
-use crate::login::{Grants, Purpose, Settings, StartParams};
+use crate::login::{Admitted, Continuations, Grants, Purpose, Settings, StartParams};
 use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run,
 };
@@ -57,6 +57,14 @@ struct World {
 
 const FLOW: &[u8] = b"flow";
 
+struct NoApps;
+
+impl Continuations for NoApps {
+    fn admit<'a>(&'a self, _: &'a str, _: &'a crate::base::id::Fingerprint) -> Admitted<'a> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+}
+
 fn world(approved_after: u64) -> World {
     let (clock, rng, tasks) = (Clock::fixed(0), Rng::seeded(9), Tasks::new());
     let settings = Settings {
@@ -74,7 +82,7 @@ fn world(approved_after: u64) -> World {
     let registry = Arc::new(Registry::new(settings, Drivers::only(driver), grants, None, surroundings));
     let origins = vec![Origin::parse("https://example.ru").unwrap()];
     let policy = StartPolicy::new(
-        Arc::clone(&registry),
+        (Arc::clone(&registry), Arc::new(NoApps)),
         0,
         Url::parse("https://example.ru").unwrap(),
         origins,

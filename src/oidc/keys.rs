@@ -1,0 +1,214 @@
+//! The signing keys: one for each stretch of time and algorithm, sealed in the store, the same at all nodes. The next one is
+//! published a whole stretch before it signs, the last one for as long after, so that nobody ever meets a key unknown to them.
+
+use super::jws::{self, SigningKey};
+use super::vault::Vault;
+use crate::base::id;
+use crate::base::tasks::Tasks;
+use crate::config::SigningAlgorithm;
+use crate::store::{Key, Space, Unavailable};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::time::sleep;
+use zeroize::Zeroizing;
+
+/// How often a node looks for what another node, or an operator, changed.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How long clients may keep the list of keys: far less than a key is published before it signs.
+pub const JWKS_AGE: Duration = Duration::from_secs(900);
+
+#[derive(Serialize, Deserialize)]
+struct KeptKey {
+    pkcs8: String,
+}
+
+/// How many stretches were cut short by hand.
+#[derive(Serialize, Deserialize, Default)]
+struct Shift {
+    shift: i64,
+}
+
+pub struct Keys {
+    vault: Vault,
+    life: Duration,
+    algorithms: Vec<SigningAlgorithm>,
+    known: RwLock<Option<Arc<KeySet>>>,
+    /// One makes keys at a time.
+    loading: tokio::sync::Mutex<()>,
+}
+
+/// The keys of now.
+pub struct KeySet {
+    stretch: i64,
+    /// Of the last stretch, this one and the next.
+    keys: Vec<(i64, SigningKey)>,
+}
+
+impl KeySet {
+    /// What signs now.
+    pub fn signing(&self, algorithm: SigningAlgorithm) -> Option<&SigningKey> {
+        let now = |(stretch, key): &&(i64, SigningKey)| *stretch == self.stretch && key.algorithm() == algorithm;
+        self.keys.iter().find(now).map(|(_, key)| key)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &SigningKey> {
+        self.keys.iter().map(|(_, key)| key)
+    }
+
+    /// RFC 7517 §5.
+    pub fn jwks(&self) -> Value {
+        json!({ "keys": self.all().map(|key| &key.public).collect::<Vec<_>>() })
+    }
+
+    /// Each with what it is for.
+    #[cfg(test)]
+    fn listed(&self) -> Vec<(&'static str, &SigningKey)> {
+        let what = |stretch: i64| match stretch.cmp(&self.stretch) {
+            std::cmp::Ordering::Less => "retired",
+            std::cmp::Ordering::Equal => "signing",
+            std::cmp::Ordering::Greater => "next",
+        };
+        self.keys.iter().map(|(stretch, key)| (what(*stretch), key)).collect()
+    }
+}
+
+impl Keys {
+    /// `life`: how long a stretch is.
+    pub fn new(vault: Vault, life: Duration, algorithms: Vec<SigningAlgorithm>) -> Self {
+        Self { vault, life, algorithms, known: RwLock::default(), loading: tokio::sync::Mutex::default() }
+    }
+
+    /// Keeps up with time and with other nodes.
+    pub fn spawn_watch(self: &Arc<Self>, tasks: &Tasks) {
+        let (keys, stopping) = (Arc::clone(self), tasks.clone());
+        tasks.spawn("signing-keys", async move {
+            loop {
+                if let Err(error) = keys.load().await {
+                    tracing::warn!("signing keys cannot be looked at: {error}");
+                }
+                tokio::select! {
+                    () = sleep(LOOK) => {}
+                    () = stopping.stopping() => return,
+                }
+            }
+        });
+    }
+
+    pub async fn set(&self) -> Result<Arc<KeySet>, Unavailable> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(known) => Ok(known),
+            None => self.load().await,
+        }
+    }
+
+    /// The key that is next signs from now on; it is known to everybody already. What signed so far stays published.
+    #[cfg(test)]
+    async fn rotate(&self) -> Result<Arc<KeySet>, Unavailable> {
+        let Shift { shift } = self.vault.get(shift_key()).await?.unwrap_or_default();
+        // As long as the keys of the longest stretch.
+        self.vault.put(shift_key(), &Shift { shift: shift + 1 }, self.kept_for()).await?;
+        self.load().await
+    }
+
+    fn kept_for(&self) -> Duration {
+        self.life * 3
+    }
+
+    async fn load(&self) -> Result<Arc<KeySet>, Unavailable> {
+        let _one = self.loading.lock().await;
+        let Shift { shift } = self.vault.get(shift_key()).await?.unwrap_or_default();
+        let life = i64::try_from(self.life.as_secs()).unwrap_or(i64::MAX).max(1);
+        let stretch = self.vault.unix_seconds().div_euclid(life) + shift;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known.filter(|known| known.stretch == stretch) {
+            return Ok(known);
+        }
+        if shift != 0 {
+            // Kept as long as it is needed: without it old stretches would come back.
+            self.vault.put(shift_key(), &Shift { shift }, self.kept_for()).await?;
+        }
+        let mut keys = Vec::new();
+        for algorithm in &self.algorithms {
+            for at in [stretch, stretch + 1, stretch - 1] {
+                if let Some(key) = self.key(*algorithm, at, at >= stretch).await? {
+                    keys.push((at, key));
+                }
+            }
+        }
+        let set = Arc::new(KeySet { stretch, keys });
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&set));
+        Ok(set)
+    }
+
+    /// The key of a stretch; `make`: where there is none yet. Of two nodes that make one, the first is right.
+    async fn key(&self, algorithm: SigningAlgorithm, at: i64, make: bool) -> Result<Option<SigningKey>, Unavailable> {
+        let place = Vault::key(Space::SigningKey, &[jws::algorithm_name(algorithm), &at.to_string()]);
+        let mut kept: Option<KeptKey> = self.vault.get(place).await?;
+        if kept.is_none() && make {
+            let made = jws::generate(algorithm).map(|pkcs8| KeptKey { pkcs8: id::encode(&pkcs8) });
+            let made = made.ok_or_else(|| Unavailable::OutOfReach("no signing key can be made".to_owned()))?;
+            self.vault.put_new(place, &made, self.kept_for()).await?;
+            kept = self.vault.get(place).await?;
+        }
+        let pkcs8 = kept.and_then(|kept| id::decode(&kept.pkcs8)).map(Zeroizing::new);
+        Ok(pkcs8.and_then(|pkcs8| SigningKey::parse(algorithm, &pkcs8)))
+    }
+}
+
+fn shift_key() -> Key {
+    Vault::key(Space::SigningKey, &["shift"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Clock;
+    use crate::base::rng::Rng;
+    use crate::store::{MemoryStore, Seals};
+    use std::collections::BTreeSet;
+
+    const LIFE: Duration = Duration::from_secs(3600);
+
+    fn node(store: &Arc<MemoryStore>, clock: &Clock) -> Keys {
+        let rng = Rng::system();
+        let seal = Seals::new(&[1; 32], &rng).unwrap().store;
+        let vault = Vault::new(Arc::<MemoryStore>::clone(store), seal, clock.clone(), rng);
+        Keys::new(vault, LIFE, vec![SigningAlgorithm::Es256, SigningAlgorithm::EdDsa])
+    }
+
+    fn kids(set: &KeySet) -> BTreeSet<String> {
+        set.all().map(|key| key.kid.clone()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_is_published_before_it_signs_and_after_at_every_node() {
+        let clock = Clock::fixed(1_000_000_000_000);
+        let store = Arc::new(MemoryStore::new(clock.clone(), 100));
+        let (one, other) = (node(&store, &clock), node(&store, &clock));
+        let first = one.set().await.unwrap();
+        assert_eq!(first.all().count(), 4, "this stretch and the next, two algorithms");
+        assert_eq!(kids(&first), kids(&other.set().await.unwrap()));
+        let kid = |set: &KeySet| set.signing(SigningAlgorithm::Es256).unwrap().kid.clone();
+        let mut published = kids(&first);
+        let mut signed = BTreeSet::from([kid(&first)]);
+        for hour in 0..4 {
+            if hour == 2 {
+                one.rotate().await.unwrap();
+            } else {
+                tokio::time::advance(LIFE).await;
+            }
+            let set = one.load().await.unwrap();
+            assert!(published.contains(&kid(&set)), "known before it signs");
+            assert!(signed.insert(kid(&set)), "a new one each time");
+            let elsewhere = other.load().await.unwrap();
+            assert_eq!((kids(&set), kid(&set)), (kids(&elsewhere), kid(&elsewhere)));
+            let retired: Vec<_> = set.listed().into_iter().filter(|(what, _)| *what == "retired").collect();
+            assert!(retired.iter().all(|(_, key)| published.contains(&key.kid)) && retired.len() == 2);
+            published = kids(&set);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The OpenID Connect provider: any app adds "Sign in with MAX" by configuration. Knows neither HTTP nor transports: requests
+//! come in as parameters, and go out as steps, JSON and errors by the names of the specifications.
+
+mod authorize;
+mod claims;
+mod clients;
+mod code;
+mod discovery;
+mod error;
+mod jws;
+mod keys;
+mod logout;
+mod params;
+mod request;
+#[cfg(test)]
+mod tests;
+mod token;
+mod tokens;
+mod vault;
+
+pub use authorize::{Question, REQUEST_LIFE, Reply, Step};
+use clients::Clients;
+pub use error::{ErrorCode, OAuthError};
+pub use keys::{JWKS_AGE, Keys};
+pub use logout::LogoutStep;
+pub use params::Params;
+pub use request::ResponseMode;
+pub use vault::Vault;
+
+use crate::config::{self, Groups, SigningAlgorithm};
+use crate::session::Sessions;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct Provider {
+    pub issuer: String,
+    clients: Clients,
+    groups: Groups,
+    pub keys: Arc<Keys>,
+    algorithms: Vec<SigningAlgorithm>,
+    vault: Vault,
+    sessions: Arc<Sessions>,
+    token_ttl: Duration,
+    refresh_ttl: Duration,
+    email_domain: String,
+}
+
+impl Provider {
+    pub fn new(settings: &config::Oidc, issuer: String, groups: Groups, sessions: Arc<Sessions>, vault: Vault) -> Self {
+        // RS256 is what every client knows (OpenID Connect Core §15.1).
+        let used = settings.clients.iter().map(|client| client.id_token_alg);
+        let algorithms: BTreeSet<SigningAlgorithm> = used.chain([SigningAlgorithm::Rs256]).collect();
+        let algorithms: Vec<SigningAlgorithm> = algorithms.into_iter().collect();
+        Self {
+            issuer,
+            clients: Clients::new(settings.clients.clone()),
+            groups,
+            keys: Arc::new(Keys::new(vault.clone(), settings.key_life, algorithms.clone())),
+            algorithms,
+            vault,
+            sessions,
+            token_ttl: settings.token_ttl,
+            refresh_ttl: settings.refresh_ttl,
+            email_domain: settings.email_domain.clone(),
+        }
+    }
+
+    /// Whether anybody can use it.
+    pub fn has_clients(&self) -> bool {
+        self.clients.iter().next().is_some()
+    }
+}

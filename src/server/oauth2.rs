@@ -1,0 +1,345 @@
+//! The provider's addresses: `/oauth2/…` and what leads there. What is decided is in `oidc`; here it becomes redirects, pages and
+//! JSON.
+
+use super::answer::json;
+use super::caching::says_itself;
+use super::extract::body_up_to;
+use super::oauth2_clients;
+use super::pages::{self, Ask, Denied, FormPost, Leave, Notice, Page, see_other};
+use super::refusals::store_unavailable;
+use super::sign_in::SignIn;
+use crate::base::limits::OAUTH_FORM;
+use crate::base::problem::Problem;
+use crate::base::rng::Rng;
+use crate::oidc::{JWKS_AGE, LogoutStep, Params, Provider, Question, Reply, ResponseMode, Step};
+use crate::session::SignedIn;
+use crate::store::Unavailable;
+use crate::texts::{Locale, Words};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, map_response};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, SET_COOKIE,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// What the provider's endpoints need, and nothing else.
+pub struct OAuth2 {
+    pub provider: Arc<Provider>,
+    pub sign_in: Arc<SignIn>,
+    pub rng: Rng,
+    pub flow_life: Duration,
+}
+
+/// The path of an issuer, without a slash at its end: below it everything is found.
+pub fn path_of(issuer: &str) -> String {
+    Url::parse(issuer).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+}
+
+pub fn router(oauth2: Arc<OAuth2>) -> Router {
+    let path = path_of(&oauth2.provider.issuer);
+    let at = |end: &str| format!("{path}/oauth2/{end}");
+    let for_pages = Router::new()
+        .route(&at("authorize"), get(authorize).post(authorize_post))
+        .route(&at("continue"), get(resume))
+        .route(&at("answer"), post(answer))
+        .route(&at("logout"), get(end_session).post(end_session_post))
+        .route(&at("leave"), post(leave))
+        .with_state(Arc::clone(&oauth2));
+    let for_programs = oauth2_clients::router(Arc::clone(&oauth2.provider), at).layer(from_fn(any_origin));
+    let same_for_everybody = Router::new()
+        .route(&at("jwks"), get(jwks))
+        .route(&format!("{path}/.well-known/openid-configuration"), get(discovery))
+        // RFC 8414 §3.1: before the issuer's path.
+        .route(&format!("/.well-known/oauth-authorization-server{path}"), get(discovery))
+        .with_state(oauth2)
+        .layer(map_response(says_itself))
+        .layer(from_fn(any_origin));
+    for_pages.merge(for_programs).merge(same_for_everybody)
+}
+
+/// Pages of apps call these themselves; no cookie counts there.
+async fn any_origin(request: Request, next: Next) -> Response {
+    let preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    if preflight {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+    response
+}
+
+async fn discovery(State(oauth2): State<Arc<OAuth2>>) -> Response {
+    let provider = &oauth2.provider;
+    kept(json(&provider.discovery(&provider.issuer)))
+}
+
+async fn jwks(State(oauth2): State<Arc<OAuth2>>) -> Response {
+    match oauth2.provider.keys.set().await {
+        Ok(keys) => kept(json(&keys.jwks())),
+        Err(error) => store_unavailable(&error).into_response(),
+    }
+}
+
+fn kept(mut response: Response) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={}", JWKS_AGE.as_secs())) {
+        response.headers_mut().insert(CACHE_CONTROL, value);
+    }
+    response
+}
+
+async fn authorize(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    oauth2.authorize(&Params::parse(query.as_bytes()), request.headers()).await
+}
+
+/// A form on another site comes without our cookie, which is `SameSite=Lax`: it comes back by a redirect, and with it.
+async fn authorize_post(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
+    let (path, request) = (request.uri().path().to_owned(), request.into_body());
+    match body_up_to(request, OAUTH_FORM).await {
+        Ok(form) => oauth2.again(&path, &Params::parse(&form)),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// After a sign-in.
+async fn resume(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
+    let headers = request.headers();
+    let query = Params::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let Some((id, flow)) = query.get("request").zip(oauth2.sign_in.cookies.flow(headers)) else {
+        return oauth2.show(Step::Gone, headers);
+    };
+    let signed_in = oauth2.sign_in.session(headers).await;
+    let step = oauth2.provider.resume(id, signed_in.as_ref(), &flow.fingerprint).await;
+    oauth2.shown(step, headers)
+}
+
+/// What somebody answered to a question of ours.
+async fn answer(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let headers = &parts.headers;
+    let form = match oauth2.own_form(headers, body).await {
+        Ok(form) => form,
+        Err(problem) => return problem.into_response(),
+    };
+    let Some((id, flow)) = form.get("request").zip(oauth2.sign_in.cookies.flow(headers)) else {
+        return oauth2.show(Step::Gone, headers);
+    };
+    let signed_in = oauth2.sign_in.session(headers).await;
+    let agreed = form.get("answer") == Some("yes");
+    let step = oauth2.provider.answered(id, agreed, signed_in.as_ref(), &flow.fingerprint).await;
+    oauth2.shown(step, headers)
+}
+
+async fn end_session(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
+    let query = Params::parse(request.uri().query().unwrap_or_default().as_bytes());
+    oauth2.end_session(&query, request.headers()).await
+}
+
+async fn end_session_post(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
+    let (path, request) = (request.uri().path().to_owned(), request.into_body());
+    match body_up_to(request, OAUTH_FORM).await {
+        Ok(form) => oauth2.again(&path, &Params::parse(&form)),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// What somebody answered to whether they mean to sign out.
+async fn leave(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let form = match oauth2.own_form(&parts.headers, body).await {
+        Ok(form) => form,
+        Err(problem) => return problem.into_response(),
+    };
+    if form.get("answer") != Some("yes") {
+        return see_other(&format!("{}/account", oauth2.sign_in.base_path));
+    }
+    // Checked when the question was asked; the form is ours, and nobody else can send it.
+    let location = form.get("location").filter(|uri| oauth2.provider.may_leave_to(uri)).map(str::to_owned);
+    oauth2.leave(location, &parts.headers).await
+}
+
+impl OAuth2 {
+    async fn authorize(&self, params: &Params, headers: &HeaderMap) -> Response {
+        let flow = self.sign_in.cookies.flow_or_new(headers, &self.rng);
+        let signed_in = self.sign_in.session(headers).await;
+        let step = self.provider.authorize(params, signed_in.as_ref(), &flow.fingerprint).await;
+        let mut response = self.shown(step, headers);
+        let life = self.flow_life.max(crate::oidc::REQUEST_LIFE);
+        if let Some(cookie) = self.sign_in.cookies.set_flow(&flow, life) {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    /// The same by GET.
+    fn again(&self, path: &str, params: &Params) -> Response {
+        see_other(&format!("{path}?{}", params.encoded()))
+    }
+
+    /// A form that only our own pages may send.
+    async fn own_form(&self, headers: &HeaderMap, body: axum::body::Body) -> Result<Params, Problem> {
+        self.sign_in.origins.check_request(headers)?;
+        Ok(Params::parse(&body_up_to(body, OAUTH_FORM).await?))
+    }
+
+    fn shown(&self, step: Result<Step, Unavailable>, headers: &HeaderMap) -> Response {
+        match step {
+            Ok(step) => self.show(step, headers),
+            Err(error) => store_unavailable(&error).into_response(),
+        }
+    }
+
+    fn page(&self, headers: &HeaderMap, locale: Option<&str>) -> Page<'_> {
+        let locale = locale.map_or_else(|| pages::language(headers), Locale::parse);
+        Page::new(&self.sign_in.base_path, &self.sign_in.site, &self.sign_in.texts, locale)
+    }
+
+    fn show(&self, step: Step, headers: &HeaderMap) -> Response {
+        match step {
+            Step::Page(error) => {
+                tracing::warn!("an app began a sign-in wrongly: {}", error.description);
+                let page = self.page(headers, None);
+                let message = format!("{} {}", page.words.pages.app_failed_text, error.description);
+                self.notice(page, StatusCode::BAD_REQUEST, &page.words.pages.app_failed_title, &message)
+            }
+            Step::Gone => {
+                let page = self.page(headers, None);
+                let words = &page.words.pages;
+                self.notice(page, StatusCode::BAD_REQUEST, &words.gone, &words.request_gone)
+            }
+            Step::Reply(reply) => self.reply(&reply, headers),
+            Step::SignIn(request) => see_other(&format!("{}/login?request={request}", self.sign_in.base_path)),
+            Step::Ask(question) => self.ask(&question, headers),
+            Step::Denied(question) => self.denied(&question, headers),
+        }
+    }
+
+    fn notice(&self, page: Page<'_>, status: StatusCode, title: &str, message: &str) -> Response {
+        pages::answer(status, &Notice { page, title, message, names_site: false, failed: true, again: None })
+    }
+
+    fn reply(&self, reply: &Reply, headers: &HeaderMap) -> Response {
+        match reply.mode {
+            ResponseMode::Query => see_other(&reply.location()),
+            ResponseMode::FormPost => {
+                let page = self.page(headers, None);
+                let form = FormPost { page, action: &reply.redirect_uri, fields: &reply.params };
+                leads_to(pages::answer(StatusCode::OK, &form), Some(&reply.redirect_uri))
+            }
+        }
+    }
+
+    fn ask(&self, question: &Question, headers: &HeaderMap) -> Response {
+        let page = self.page(headers, question.locale.as_deref());
+        let scopes: Vec<&str> = question.scope.iter().filter_map(|scope| in_words(scope, page.words)).collect();
+        let ask = Ask {
+            page,
+            title: &page.words.pages.ask_title,
+            app: &question.client_name,
+            host: &question.client_host,
+            scopes: &scopes,
+            action: &self.at("answer"),
+            request: &question.request,
+        };
+        leads_to(pages::answer(StatusCode::OK, &ask), Some(&question.redirect_uri))
+    }
+
+    fn denied(&self, question: &Question, headers: &HeaderMap) -> Response {
+        let page = self.page(headers, question.locale.as_deref());
+        let other = format!("{}/login?request={}", self.sign_in.base_path, question.request);
+        let (app, request) = (question.client_name.as_str(), Some(question.request.as_str()));
+        let denied = Denied { page, app, other: &other, action: &self.at("answer"), request };
+        leads_to(pages::answer(StatusCode::FORBIDDEN, &denied), Some(&question.redirect_uri))
+    }
+
+    fn at(&self, end: &str) -> String {
+        format!("{}/{end}", self.sign_in.oauth2)
+    }
+
+    async fn end_session(&self, params: &Params, headers: &HeaderMap) -> Response {
+        let signed_in = self.sign_in.session(headers).await;
+        match self.provider.end_session(params, signed_in.as_ref()).await {
+            Ok(LogoutStep::End { location }) => self.leave(location, headers).await,
+            Ok(LogoutStep::Ask { .. }) if signed_in.is_none() => self.left(headers),
+            Ok(LogoutStep::Ask { location }) => {
+                self.ask_to_leave(location.as_deref(), headers, params.get("ui_locales"))
+            }
+            Ok(LogoutStep::Refused(why)) => {
+                let page = self.page(headers, None);
+                let message = format!("{} {why}", page.words.pages.app_failed_text);
+                self.notice(page, StatusCode::BAD_REQUEST, &page.words.pages.app_failed_title, &message)
+            }
+            Err(error) => store_unavailable(&error).into_response(),
+        }
+    }
+
+    fn ask_to_leave(&self, location: Option<&str>, headers: &HeaderMap, locale: Option<&str>) -> Response {
+        let page = self.page(headers, locale);
+        leads_to(pages::answer(StatusCode::OK, &Leave { page, action: &self.at("leave"), location }), location)
+    }
+
+    async fn leave(&self, location: Option<String>, headers: &HeaderMap) -> Response {
+        let ended: Result<Option<SignedIn>, Unavailable> = self.sign_in.end(headers).await;
+        if let Err(error) = ended {
+            return store_unavailable(&error).into_response();
+        }
+        let mut response = location.map_or_else(|| self.left(headers), |location| see_other(&location));
+        if let Some(cookie) = self.sign_in.cookies.clear_session() {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    fn left(&self, headers: &HeaderMap) -> Response {
+        let page = self.page(headers, None);
+        let words = &page.words.pages;
+        let (title, message, again) =
+            (&words.left_title, &words.signed_out_text, Some(page.words.shared.button.as_str()));
+        let notice = Notice { page, title, message, names_site: true, failed: false, again };
+        pages::answer(StatusCode::OK, &notice)
+    }
+}
+
+/// What a scope tells an app.
+fn in_words<'a>(scope: &str, words: &'a Words) -> Option<&'a str> {
+    let words = &words.pages;
+    Some(match scope {
+        "openid" => &words.scope_id,
+        "profile" => &words.scope_profile,
+        "phone" => &words.scope_phone,
+        "groups" => &words.scope_groups,
+        "max:id" => &words.scope_max_id,
+        "offline_access" => &words.scope_offline,
+        _ => return None,
+    })
+}
+
+/// Browsers let a form lead only where the page's policy says, redirects included.
+fn leads_to(mut response: Response, uri: Option<&str>) -> Response {
+    let origin = uri.and_then(|uri| {
+        let url = Url::parse(uri).ok()?;
+        let origin = url.origin();
+        Some(if origin.is_tuple() { origin.ascii_serialization() } else { format!("{}:", url.scheme()) })
+    });
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; form-action 'self' {}; \
+         base-uri 'none'; frame-ancestors 'none'",
+        origin.unwrap_or_default()
+    );
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}

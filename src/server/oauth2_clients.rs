@@ -1,0 +1,121 @@
+//! What clients of OpenID Connect ask us themselves, without a browser: `/oauth2/token`, `/userinfo`, `/revoke`, `/introspect`.
+
+use super::answer::json;
+use super::extract::body_up_to;
+use crate::base::limits::OAUTH_FORM;
+use crate::base::problem::Problem;
+use crate::oidc::{ErrorCode, OAuthError, Params, Provider};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use std::sync::Arc;
+
+pub fn router(provider: Arc<Provider>, at: impl Fn(&str) -> String) -> Router {
+    Router::new()
+        .route(&at("token"), post(token))
+        .route(&at("userinfo"), get(userinfo).post(userinfo))
+        .route(&at("revoke"), post(revoke))
+        .route(&at("introspect"), post(introspect))
+        .with_state(provider)
+}
+
+async fn token(State(provider): State<Arc<Provider>>, request: Request) -> Response {
+    let (form, authorization) = match form_of_client(request).await {
+        Ok(asked) => asked,
+        Err(response) => return response,
+    };
+    match provider.token(&form, authorization.as_deref()).await {
+        Ok(tokens) => json(&tokens),
+        Err(error) => refused(&error),
+    }
+}
+
+async fn revoke(State(provider): State<Arc<Provider>>, request: Request) -> Response {
+    let (form, authorization) = match form_of_client(request).await {
+        Ok(asked) => asked,
+        Err(response) => return response,
+    };
+    match provider.revoke(&form, authorization.as_deref()).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+async fn introspect(State(provider): State<Arc<Provider>>, request: Request) -> Response {
+    let (form, authorization) = match form_of_client(request).await {
+        Ok(asked) => asked,
+        Err(response) => return response,
+    };
+    match provider.introspect(&form, authorization.as_deref()).await {
+        Ok(answer) => json(&answer),
+        Err(error) => refused(&error),
+    }
+}
+
+/// RFC 6750: in the header, or in the form of a POST; never in the address.
+async fn userinfo(State(provider): State<Arc<Provider>>, request: Request) -> Response {
+    let header = authorization(request.headers());
+    let bearer = header.as_deref().and_then(|header| {
+        let (scheme, token) = header.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    });
+    let token = match bearer {
+        Some(token) => Some(token),
+        None if request.method() == Method::POST && header.is_none() => {
+            match body_up_to(request.into_body(), OAUTH_FORM).await {
+                Ok(form) => Params::parse(&form).get("access_token").map(str::to_owned),
+                Err(problem) => return problem.into_response(),
+            }
+        }
+        None => None,
+    };
+    let Some(token) = token else {
+        // Nothing was tried, so nothing is wrong (RFC 6750 §3.1).
+        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response();
+    };
+    match provider.userinfo(&token).await {
+        Ok(Some(claims)) => json(&claims),
+        Ok(None) => {
+            let challenge =
+                "Bearer error=\"invalid_token\", error_description=\"It is over, was withdrawn, or is none.\"";
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response()
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+fn authorization(headers: &HeaderMap) -> Option<String> {
+    headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// What a client sends us itself.
+async fn form_of_client(request: Request) -> Result<(Params, Option<String>), Response> {
+    let (parts, body) = request.into_parts();
+    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let description = "Send a form: Content-Type application/x-www-form-urlencoded.";
+        return Err(refused(&OAuthError { code: ErrorCode::InvalidRequest, description }));
+    }
+    let form = body_up_to(body, OAUTH_FORM).await.map_err(Problem::into_response)?;
+    Ok((Params::parse(&form), authorization(&parts.headers)))
+}
+
+/// RFC 6749 §5.2.
+fn refused(error: &OAuthError) -> Response {
+    metrics::counter!("max_auth_oidc_errors_total", "error" => error.code.text()).increment(1);
+    let mut response = json(&serde_json::json!({ "error": error.code.text(), "error_description": error.description }));
+    *response.status_mut() = match error.code {
+        ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+        ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    if error.code == ErrorCode::InvalidClient {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"max-auth\""));
+    }
+    response
+}
