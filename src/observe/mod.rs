@@ -61,7 +61,10 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("max_auth_logins_busy_total", "Logins refused because login.max_active were in flight");
     describe_counter!("max_auth_logins_taken_over_total", "Logins that another process had begun, with a fresh code");
     describe_counter!("max_auth_logins_lost_total", "Logins whose visitors begin anew because the store lost writes");
-    describe_counter!("max_auth_rate_limited_total", "Logins refused by login.starts_per_minute");
+    describe_counter!(
+        "max_auth_rate_limited_total",
+        "Logins, and requests of apps, refused by login.starts_per_minute"
+    );
     describe_counter!("max_auth_codes_total", "QR codes shown");
     describe_histogram!("max_auth_first_code_seconds", Unit::Seconds, "From the start of a login to its first code");
     describe_counter!("max_auth_logouts_total", "MAX sessions ended, by result");

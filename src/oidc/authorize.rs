@@ -1,6 +1,5 @@
 //! From a request to a code: what `/authorize` decides, and what follows a sign-in and a question.
 
-use super::claims::Authentication;
 use super::clients::host_of;
 use super::code::CodeRecord;
 use super::error::{ErrorCode, OAuthError, error};
@@ -215,7 +214,7 @@ impl Provider {
         if !request.prompt.none {
             self.vault.take::<Pending>(request_key(id)).await?;
         }
-        let mut who = Authentication::of(signed_in);
+        let mut who = signed_in.clone();
         if !client.scopes.contains("phone") && !client.allow.names_phones() && !self.groups.name_phones() {
             who.phone = None;
         }
@@ -233,7 +232,7 @@ impl Provider {
     }
 
     fn permits(&self, client: &Client, signed_in: &SignedIn) -> bool {
-        client.allow.permits(&Authentication::of(signed_in).person(), &self.groups)
+        client.allow.permits(&claims::person(signed_in), &self.groups)
     }
 
     fn denied(&self, id: &str, pending: &Pending, client: &Client) -> Step {

@@ -2,8 +2,7 @@
 
 use super::vault::Vault;
 use crate::config::{Client, Email, Groups, Person, Subject};
-use crate::session::{SessionId, SignedIn};
-use serde::{Deserialize, Serialize};
+use crate::session::SignedIn;
 use serde_json::{Map, Value, json};
 
 /// Authentication context and method (OpenID Connect Core §2): the QR code of an account of MAX.
@@ -26,43 +25,9 @@ pub const CLAIMS: [(&str, &str); 12] = [
     ("max_id", "max:id"),
 ];
 
-/// Who signed in when, as codes and tokens carry it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Authentication {
-    /// MAX's number of the account.
-    pub max_id: String,
-    pub name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub picture: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phone: Option<String>,
-    /// Unix milliseconds of the scan.
-    pub at: i64,
-    pub session: SessionId,
-}
-
-impl Authentication {
-    pub fn of(signed_in: &SignedIn) -> Self {
-        let session = &signed_in.session;
-        Self {
-            max_id: session.sub.clone(),
-            name: session.name.clone(),
-            first_name: session.first_name.clone(),
-            last_name: session.last_name.clone(),
-            picture: session.picture.clone(),
-            phone: signed_in.phone.clone(),
-            at: session.auth_time,
-            session: signed_in.id.clone(),
-        }
-    }
-
-    pub fn person(&self) -> Person<'_> {
-        Person { id: &self.max_id, phone: self.phone.as_deref() }
-    }
+/// As allow-lists and groups look at somebody.
+pub fn person(who: &SignedIn) -> Person<'_> {
+    Person { id: &who.session.sub, phone: who.phone.as_deref() }
 }
 
 /// What the client knows a person by. Pairwise ones cannot be compared between sectors, nor led back to an account.
@@ -76,34 +41,35 @@ pub fn subject(client: &Client, max_id: &str, vault: &Vault) -> String {
 /// Everything that the client may know: what its scopes give, and what it asked for by name and might have had by a scope.
 pub fn claims(
     client: &Client,
-    who: &Authentication,
+    who: &SignedIn,
     (scope, by_name): (&[String], &[String]),
     (groups, email_domain): (&Groups, &str),
     subject: &str,
 ) -> Map<String, Value> {
+    let session = &who.session;
     let has = |claim: &str, of: &str| {
         let given = scope.iter().any(|scope| scope == of);
         given || (client.scopes.contains(of) && by_name.iter().any(|name| name == claim))
     };
     let value = |claim: &str| -> Option<Value> {
         Some(match claim {
-            "name" => json!(who.name),
-            "given_name" => json!(who.first_name.as_ref()?),
-            "family_name" => json!(who.last_name.as_ref()?),
+            "name" => json!(session.name),
+            "given_name" => json!(session.first_name.as_ref()?),
+            "family_name" => json!(session.last_name.as_ref()?),
             // Of the subject: a number of MAX's would let apps compare their users.
             "preferred_username" => match client.subject {
-                Subject::Public => json!(format!("max{}", who.max_id)),
+                Subject::Public => json!(format!("max{}", session.sub)),
                 Subject::Pairwise => json!(format!("max-{}", subject.get(..10)?.to_ascii_lowercase())),
             },
-            "picture" => json!(who.picture.as_ref()?),
-            "updated_at" => json!(who.at / 1000),
+            "picture" => json!(session.picture.as_ref()?),
+            "updated_at" => json!(session.auth_time / 1000),
             "email" if client.email == Email::Synthetic => json!(format!("{subject}@{email_domain}")),
             // Never true: whoever links accounts by address must not be led to trust one that reaches nobody.
             "email_verified" if client.email == Email::Synthetic => json!(false),
             "phone_number" => json!(who.phone.as_ref()?),
             "phone_number_verified" => who.phone.as_ref().map(|_| json!(true))?,
-            "groups" => json!(groups.of(&who.person())),
-            "max_id" => json!(who.max_id),
+            "groups" => json!(groups.of(&person(who))),
+            "max_id" => json!(session.sub),
             _ => return None,
         })
     };

@@ -1,11 +1,11 @@
 //! The authorization code: a minute, once, for the client and the address it was made for (RFC 6749 §4.1.2).
 
 use super::Provider;
-use super::claims::Authentication;
 use super::error::{ErrorCode, OAuthError, error};
 use super::request::{AuthorizationRequest, proves};
 use super::vault::{Race, Vault};
 use crate::config::Client;
+use crate::session::SignedIn;
 use crate::store::{Space, Unavailable};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -19,14 +19,14 @@ const CODE_REMEMBERED: Duration = Duration::from_secs(600);
 #[derive(Serialize, Deserialize)]
 pub struct CodeRecord {
     pub request: AuthorizationRequest,
-    pub who: Authentication,
+    pub who: SignedIn,
     /// Of the tokens that it will become.
     pub family: String,
     issued: i64,
 }
 
 impl CodeRecord {
-    pub fn new(request: AuthorizationRequest, who: Authentication, family: String) -> Self {
+    pub fn new(request: AuthorizationRequest, who: SignedIn, family: String) -> Self {
         Self { request, who, family, issued: 0 }
     }
 }

@@ -180,10 +180,9 @@ mod tests {
         }
     }
 
-    /// RFC 7638 §3.1.
+    /// OpenID Connect Core, Appendix A.3: its access token and `at_hash`.
     #[test]
     fn the_half_hash_is_that_of_the_specification() {
-        // OpenID Connect Core, Appendix A.3: access token and at_hash.
         let key = SigningKey::parse(SigningAlgorithm::Rs256, &generate(SigningAlgorithm::Rs256).unwrap()).unwrap();
         assert_eq!(key.half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"), "77QmUPtjPfzWtF2AnpK9RQ");
     }

@@ -9,6 +9,18 @@ use super::{Provider, claims};
 use crate::config::Client;
 use crate::session::SignedIn;
 use crate::store::Unavailable;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const LEAVE: &[u8] = b"max-auth leave 1";
+
+/// How long somebody may think about signing out.
+const ASKED: Duration = Duration::from_secs(600);
+
+#[derive(Serialize, Deserialize)]
+struct Leave {
+    to: String,
+}
 
 /// What an `id_token_hint` says.
 pub(super) struct Hint {
@@ -76,21 +88,20 @@ impl Provider {
         })
     }
 
-    /// Whether it is an address of some client's for after a sign-out, a `state` behind it or not.
-    pub fn may_leave_to(&self, uri: &str) -> bool {
-        let plain = uri.rsplit_once("state=").map_or(uri, |(plain, _)| plain.trim_end_matches(['?', '&']));
-        let known = |client: &Client| {
-            let known = &client.post_logout_redirect_uris;
-            is_registered(known, uri) || is_registered(known, plain)
-        };
-        self.clients.iter().any(known)
+    /// The address, for the question to carry: nobody but us can have made the ticket.
+    pub fn ticket(&self, location: &str) -> Result<String, Unavailable> {
+        self.vault.seal_token(LEAVE, &Leave { to: location.to_owned() }, ASKED)
+    }
+
+    /// Back from [`Self::ticket`].
+    pub fn location(&self, ticket: &str) -> Option<String> {
+        self.vault.open_token::<Leave>(LEAVE, ticket).map(|leave| leave.to)
     }
 
     /// The hint is of the session that the browser has.
     fn is_of(&self, client: &Client, hint: &Hint, signed_in: &SignedIn) -> bool {
-        let who = claims::Authentication::of(signed_in);
-        let subject = claims::subject(client, &who.max_id, &self.vault);
-        subject == hint.subject && hint.sid.as_ref().is_none_or(|sid| *sid == self.sid(client, &who))
+        let subject = claims::subject(client, &signed_in.session.sub, &self.vault);
+        subject == hint.subject && hint.sid.as_ref().is_none_or(|sid| *sid == self.sid(client, signed_in))
     }
 }
 

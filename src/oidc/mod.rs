@@ -19,6 +19,7 @@ mod tokens;
 mod vault;
 
 pub use authorize::{Question, REQUEST_LIFE, Reply, Step};
+pub use claims::person;
 use clients::Clients;
 pub use error::{ErrorCode, OAuthError};
 pub use keys::{JWKS_AGE, Keys};

@@ -31,7 +31,7 @@ impl Provider {
         }
         match grant {
             GrantType::AuthorizationCode => self.by_code(client, params).await,
-            GrantType::RefreshToken | GrantType::DeviceCode => {
+            GrantType::RefreshToken => {
                 let token = needed(params, "refresh_token", "refresh_token is missing.")?;
                 self.refresh(client, token, params.get("scope")).await
             }
@@ -86,7 +86,7 @@ impl Provider {
             "active": true,
             "iss": self.issuer,
             "client_id": client.id,
-            "sub": claims::subject(client, &live.family.who.max_id, &self.vault),
+            "sub": claims::subject(client, &live.family.who.session.sub, &self.vault),
             "scope": live.family.scope.join(" "),
             "auth_time": live.issued,
             "token_type": kind,

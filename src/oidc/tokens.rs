@@ -2,11 +2,12 @@
 //! tokens themselves are that name, sealed, with an end.
 
 use super::Provider;
-use super::claims::{self, Authentication};
+use super::claims;
 use super::code::CodeRecord;
 use super::error::{ErrorCode, OAuthError, error};
 use super::vault::{Race, Vault};
 use crate::config::{Client, GrantType};
+use crate::session::SignedIn;
 use crate::store::{Key, Space, Unavailable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -22,7 +23,7 @@ const RETRY: Duration = Duration::from_secs(10);
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Family {
     pub client: String,
-    pub who: Authentication,
+    pub who: SignedIn,
     pub scope: Vec<String>,
     pub claims: Vec<String>,
     pub resources: Vec<String>,
@@ -121,7 +122,7 @@ impl Provider {
                 return Err(error(ErrorCode::InvalidScope, "scope has more in it than was given at the sign-in."));
             }
         }
-        if !client.allow.permits(&family.who.person(), &self.groups) {
+        if !client.allow.permits(&claims::person(&family.who), &self.groups) {
             self.withdraw(&name).await?;
             return invalid("This person may not use this client any more.");
         }
@@ -187,7 +188,7 @@ impl Provider {
             ("aud", json!(client.id)),
             ("exp", json!(now.saturating_add(lasts))),
             ("iat", json!(now)),
-            ("auth_time", json!(family.who.at / 1000)),
+            ("auth_time", json!(family.who.session.auth_time / 1000)),
             ("sid", json!(self.sid(client, &family.who))),
             ("acr", json!(claims::ACR)),
             ("amr", json!(claims::AMR)),
@@ -199,14 +200,14 @@ impl Provider {
     }
 
     pub(super) fn claims_of(&self, client: &Client, family: &Family) -> Map<String, Value> {
-        let subject = claims::subject(client, &family.who.max_id, &self.vault);
+        let subject = claims::subject(client, &family.who.session.sub, &self.vault);
         let asked = (family.scope.as_slice(), family.claims.as_slice());
         claims::claims(client, &family.who, asked, (&self.groups, &self.email_domain), &subject)
     }
 
     /// A session as a client knows it: another name for each, so that clients cannot compare their users by it.
-    pub(super) fn sid(&self, client: &Client, who: &Authentication) -> String {
-        let name = format!("session\0{}\0{}", client.sector, who.session.text());
+    pub(super) fn sid(&self, client: &Client, who: &SignedIn) -> String {
+        let name = format!("session\0{}\0{}", client.sector, who.id.text());
         self.vault.pseudonym(name.as_bytes()).chars().take(22).collect()
     }
 
@@ -225,14 +226,19 @@ impl Provider {
 
     async fn live(&self, name: String) -> Result<Option<Live>, Unavailable> {
         let family = self.family(&name).await?;
-        Ok(family.map(|family| Live { issued: family.who.at / 1000, expires: family.until / 1000, family, name }))
+        Ok(family.map(|family| Live {
+            issued: family.who.session.auth_time / 1000,
+            expires: family.until / 1000,
+            family,
+            name,
+        }))
     }
 
     /// A family that was not withdrawn; one that is not to outlive its session ends with it.
     async fn family(&self, name: &str) -> Result<Option<Family>, Unavailable> {
         let kept: Option<Kept> = self.vault.get(family_key(name)).await?;
         let Some(family) = kept.and_then(|kept| kept.family) else { return Ok(None) };
-        if !family.is_offline() && self.sessions.is_ended(&family.who.session).await {
+        if !family.is_offline() && self.sessions.is_ended(&family.who.id).await {
             return Ok(None);
         }
         Ok(Some(family))

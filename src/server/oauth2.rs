@@ -4,19 +4,20 @@
 use super::answer::json;
 use super::caching::says_itself;
 use super::extract::body_up_to;
+use super::logins::Logins;
 use super::oauth2_clients;
 use super::pages::{self, Ask, Denied, FormPost, Leave, Notice, Page, see_other};
 use super::refusals::store_unavailable;
 use super::sign_in::SignIn;
 use crate::base::limits::OAUTH_FORM;
-use crate::base::problem::Problem;
-use crate::base::rng::Rng;
+use crate::base::problem::{Problem, ProblemCode};
+use crate::base::repeat::OncePerMinute;
 use crate::oidc::{JWKS_AGE, LogoutStep, Params, Provider, Question, Reply, ResponseMode, Step};
 use crate::session::SignedIn;
 use crate::store::Unavailable;
 use crate::texts::{Locale, Words};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -25,16 +26,17 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use url::Url;
 
 /// What the provider's endpoints need, and nothing else.
 pub struct OAuth2 {
     pub provider: Arc<Provider>,
     pub sign_in: Arc<SignIn>,
-    pub rng: Rng,
-    pub flow_life: Duration,
+    pub logins: Arc<Logins>,
+    /// One line a minute: whoever likes can ask wrongly.
+    pub wrong: OncePerMinute,
 }
 
 /// The path of an issuer, without a slash at its end: below it everything is found.
@@ -99,7 +101,16 @@ fn kept(mut response: Response) -> Response {
     response
 }
 
-async fn authorize(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response {
+async fn authorize(
+    State(oauth2): State<Arc<OAuth2>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    if let Err(wait) = oauth2.logins.policy.admit_request(oauth2.logins.who(request.headers(), peer)) {
+        metrics::counter!("max_auth_rate_limited_total").increment(1);
+        let detail = "Too many sign-ins of apps were begun from this address (login.starts_per_minute).";
+        return Problem::later(ProblemCode::RateLimited, detail, wait).into_response();
+    }
     let query = request.uri().query().unwrap_or_default();
     oauth2.authorize(&Params::parse(query.as_bytes()), request.headers()).await
 }
@@ -165,18 +176,24 @@ async fn leave(State(oauth2): State<Arc<OAuth2>>, request: Request) -> Response 
     if form.get("answer") != Some("yes") {
         return see_other(&format!("{}/account", oauth2.sign_in.base_path));
     }
-    // Checked when the question was asked; the form is ours, and nobody else can send it.
-    let location = form.get("location").filter(|uri| oauth2.provider.may_leave_to(uri)).map(str::to_owned);
+    let location = form.get("ticket").and_then(|ticket| oauth2.provider.location(ticket));
     oauth2.leave(location, &parts.headers).await
 }
 
 impl OAuth2 {
     async fn authorize(&self, params: &Params, headers: &HeaderMap) -> Response {
-        let flow = self.sign_in.cookies.flow_or_new(headers, &self.rng);
+        let flow = self.sign_in.cookies.flow_or_new(headers, &self.logins.rng);
         let signed_in = self.sign_in.session(headers).await;
         let step = self.provider.authorize(params, signed_in.as_ref(), &flow.fingerprint).await;
+        if let Ok(Step::Page(error)) = &step
+            && let Some(times) = self.wrong.due()
+        {
+            let said = |name: &str| params.get(name).unwrap_or_default().escape_debug().take(200).collect::<String>();
+            let (client_id, redirect_uri) = (said("client_id"), said("redirect_uri"));
+            tracing::warn!(client_id, redirect_uri, times, "an app began a sign-in wrongly: {}", error.description);
+        }
         let mut response = self.shown(step, headers);
-        let life = self.flow_life.max(crate::oidc::REQUEST_LIFE);
+        let life = self.logins.flow_life.max(crate::oidc::REQUEST_LIFE);
         if let Some(cookie) = self.sign_in.cookies.set_flow(&flow, life) {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
@@ -209,7 +226,6 @@ impl OAuth2 {
     fn show(&self, step: Step, headers: &HeaderMap) -> Response {
         match step {
             Step::Page(error) => {
-                tracing::warn!("an app began a sign-in wrongly: {}", error.description);
                 let page = self.page(headers, None);
                 let message = format!("{} {}", page.words.pages.app_failed_text, error.description);
                 self.notice(page, StatusCode::BAD_REQUEST, &page.words.pages.app_failed_title, &message)
@@ -287,7 +303,12 @@ impl OAuth2 {
 
     fn ask_to_leave(&self, location: Option<&str>, headers: &HeaderMap, locale: Option<&str>) -> Response {
         let page = self.page(headers, locale);
-        leads_to(pages::answer(StatusCode::OK, &Leave { page, action: &self.at("leave"), location }), location)
+        let ticket = match location.map(|location| self.provider.ticket(location)).transpose() {
+            Ok(ticket) => ticket,
+            Err(error) => return store_unavailable(&error).into_response(),
+        };
+        let leave = Leave { page, action: &self.at("leave"), ticket: ticket.as_deref() };
+        leads_to(pages::answer(StatusCode::OK, &leave), location)
     }
 
     async fn leave(&self, location: Option<String>, headers: &HeaderMap) -> Response {

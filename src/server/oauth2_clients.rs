@@ -6,11 +6,12 @@ use crate::base::limits::OAUTH_FORM;
 use crate::base::problem::Problem;
 use crate::oidc::{ErrorCode, OAuthError, Params, Provider};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde::Serialize;
 use std::sync::Arc;
 
 pub fn router(provider: Arc<Provider>, at: impl Fn(&str) -> String) -> Router {
@@ -22,37 +23,21 @@ pub fn router(provider: Arc<Provider>, at: impl Fn(&str) -> String) -> Router {
         .with_state(provider)
 }
 
-async fn token(State(provider): State<Arc<Provider>>, request: Request) -> Response {
-    let (form, authorization) = match form_of_client(request).await {
-        Ok(asked) => asked,
-        Err(response) => return response,
-    };
-    match provider.token(&form, authorization.as_deref()).await {
-        Ok(tokens) => json(&tokens),
-        Err(error) => refused(&error),
-    }
+async fn token(State(provider): State<Arc<Provider>>, asked: ClientForm) -> Response {
+    answered(provider.token(&asked.form, asked.authorization.as_deref()).await)
 }
 
-async fn revoke(State(provider): State<Arc<Provider>>, request: Request) -> Response {
-    let (form, authorization) = match form_of_client(request).await {
-        Ok(asked) => asked,
-        Err(response) => return response,
-    };
-    match provider.revoke(&form, authorization.as_deref()).await {
-        Ok(()) => StatusCode::OK.into_response(),
-        Err(error) => refused(&error),
-    }
+async fn revoke(State(provider): State<Arc<Provider>>, asked: ClientForm) -> Response {
+    let revoked = provider.revoke(&asked.form, asked.authorization.as_deref()).await;
+    revoked.map_or_else(|error| refused(&error), |()| StatusCode::OK.into_response())
 }
 
-async fn introspect(State(provider): State<Arc<Provider>>, request: Request) -> Response {
-    let (form, authorization) = match form_of_client(request).await {
-        Ok(asked) => asked,
-        Err(response) => return response,
-    };
-    match provider.introspect(&form, authorization.as_deref()).await {
-        Ok(answer) => json(&answer),
-        Err(error) => refused(&error),
-    }
+async fn introspect(State(provider): State<Arc<Provider>>, asked: ClientForm) -> Response {
+    answered(provider.introspect(&asked.form, asked.authorization.as_deref()).await)
+}
+
+fn answered(answer: Result<impl Serialize, OAuthError>) -> Response {
+    answer.map_or_else(|error| refused(&error), |answer| json(&answer))
 }
 
 /// RFC 6750: in the header, or in the form of a POST; never in the address.
@@ -91,17 +76,26 @@ fn authorization(headers: &HeaderMap) -> Option<String> {
     headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// What a client sends us itself.
-async fn form_of_client(request: Request) -> Result<(Params, Option<String>), Response> {
-    let (parts, body) = request.into_parts();
-    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        let description = "Send a form: Content-Type application/x-www-form-urlencoded.";
-        return Err(refused(&OAuthError { code: ErrorCode::InvalidRequest, description }));
+/// What a client sends us itself, and the header in which it may say who it is.
+struct ClientForm {
+    form: Params,
+    authorization: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for ClientForm {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            let description = "Send a form: Content-Type application/x-www-form-urlencoded.";
+            return Err(refused(&OAuthError { code: ErrorCode::InvalidRequest, description }));
+        }
+        let form = body_up_to(body, OAUTH_FORM).await.map_err(Problem::into_response)?;
+        Ok(Self { form: Params::parse(&form), authorization: authorization(&parts.headers) })
     }
-    let form = body_up_to(body, OAUTH_FORM).await.map_err(Problem::into_response)?;
-    Ok((Params::parse(&form), authorization(&parts.headers)))
 }
 
 /// RFC 6749 §5.2.

@@ -146,8 +146,8 @@ pub struct Denied<'a> {
 pub struct Leave<'a> {
     pub page: Page<'a>,
     pub action: &'a str,
-    /// Where to go afterwards.
-    pub location: Option<&'a str>,
+    /// Where to go afterwards, sealed.
+    pub ticket: Option<&'a str>,
 }
 
 /// An answer on its way to an app, as a form that sends itself.

@@ -87,7 +87,6 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         rng: parts.rng,
     });
     let oauth2 = format!("{}/oauth2", oauth2::path_of(&parts.provider.issuer));
-    let rng = logins.rng.clone();
     let sign_in = Arc::new(SignIn {
         grants: parts.grants,
         sessions: parts.sessions,
@@ -102,7 +101,12 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         texts: Arc::clone(&parts.texts),
     });
 
-    let oauth2 = OAuth2 { provider: parts.provider, sign_in: Arc::clone(&sign_in), rng, flow_life: logins.flow_life };
+    let oauth2 = OAuth2 {
+        provider: parts.provider,
+        sign_in: Arc::clone(&sign_in),
+        logins: Arc::clone(&logins),
+        wrong: OncePerMinute::default(),
+    };
     let oauth2_routes = oauth2::router(Arc::new(oauth2));
     let login_routes = Router::new()
         .route(base, any(login_streams::base))

@@ -10,6 +10,7 @@ use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
 use crate::config::{AllowList, Groups, Person};
 use crate::login::{Grant, Grants, Purpose};
+use crate::oidc::person;
 use crate::session::{BrowserSession, Sessions, SignedIn};
 use crate::signin::Identity;
 use crate::store::Unavailable;
@@ -250,10 +251,6 @@ fn grant_invalid() -> Problem {
 fn not_sealed() -> Response {
     tracing::error!("a session could not be sealed");
     Problem::new(ProblemCode::Internal, "Please try again.").into_response()
-}
-
-fn person(signed_in: &SignedIn) -> Person<'_> {
-    Person { id: &signed_in.session.sub, phone: signed_in.phone.as_deref() }
 }
 
 fn not_allowed() -> Response {

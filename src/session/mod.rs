@@ -100,7 +100,7 @@ impl SessionId {
 }
 
 /// A session with all that is known.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SignedIn {
     pub id: SessionId,
     pub session: BrowserSession,

@@ -20,6 +20,9 @@ use url::{Position as UrlPosition, Url};
 /// A private address that forwards for others without being listed stands for many people: this many times the limit.
 const UNLISTED_PROXY_ALLOWANCE: u32 = 100;
 
+/// Requests of apps that an address may bring for each login that it may begin: a session answers many of them.
+const REQUESTS_PER_START: u32 = 6;
+
 /// What visitors are told to wait when this node is full.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
@@ -174,6 +177,8 @@ pub struct StartPolicy {
     registry: Arc<Registry>,
     continuations: Arc<dyn Continuations>,
     limiter: RateLimiter,
+    /// Of what apps ask for.
+    requests: RateLimiter,
     public_url: Url,
     allowed_origins: Vec<Origin>,
     /// Where a login goes that does not say.
@@ -196,12 +201,20 @@ impl StartPolicy {
             registry,
             continuations,
             limiter: RateLimiter::new(starts_per_minute),
+            requests: RateLimiter::new(starts_per_minute.saturating_mul(REQUESTS_PER_START)),
             public_url,
             allowed_origins,
             landing,
             texts,
             clock,
         }
+    }
+
+    /// One more request of an app's for a login, from this address; else how long to wait. Each is kept until its
+    /// visitor has scanned, so that a stranger could fill the store with them.
+    pub fn admit_request(&self, who: ClientAddress) -> Result<(), Duration> {
+        let times = if who.stands_for_many() { UNLISTED_PROXY_ALLOWANCE } else { 1 };
+        self.requests.check(who.ip, times, self.clock.monotonic())
     }
 
     pub fn texts(&self) -> &Texts {
@@ -433,6 +446,15 @@ mod tests {
             let begun = policy.begin(request, who, Fingerprint::of(flow), None, false).await;
             assert_eq!(begun.is_ok(), begins, "{waiting}");
             assert!(begins || begun.err() == Some(StartError::Request));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_apps_ask_for_is_limited_by_itself() {
+        let who = ClientAddress { ip: [10, 0, 2, 1].into(), unlisted_proxy: false };
+        for (per_minute, admitted) in [(1, 6), (2, 12), (0, 50)] {
+            let policy = policy(per_minute, 1);
+            assert_eq!((0..50).filter(|_| policy.admit_request(who).is_ok()).count(), admitted, "{per_minute}");
         }
     }
 

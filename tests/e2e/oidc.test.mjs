@@ -1,0 +1,222 @@
+// An app signs people in by OpenID Connect: Chromium is the visitor, the signatures are checked by Node's own cryptography.
+
+import assert from 'node:assert/strict';
+import { createHash, createPublicKey, randomBytes, verify } from 'node:crypto';
+import { createServer } from 'node:http';
+import { after, before, describe, test } from 'node:test';
+import { screenshot, startBrowser } from '../harness/browser.mjs';
+import { fetchWhole } from '../harness/http.mjs';
+import { freePort } from '../harness/process.mjs';
+import { startEmulator, startServer } from '../harness/server.mjs';
+import { Cleanup } from '../harness/story.mjs';
+import { eventually } from '../harness/time.mjs';
+
+const SECRET = 'a secret of thirty-two characters';
+
+const cleanup = new Cleanup();
+after(() => cleanup.run());
+
+let emulator, server, app, browser, found;
+before(async () => {
+  emulator = cleanup.add(await startEmulator());
+  app = cleanup.add(await startApp());
+  const client = (more) => `{ secret = "${SECRET}", redirect_uris = ["${app.address}/cb"], ${more} }`;
+  const clients = [
+    client(
+      'id = "grafana", name = "Графики", preset = "grafana", post_logout_redirect_uris = ["' + app.address + '/bye"]',
+    ),
+    client('id = "wiki", name = "Вики", scopes = ["openid", "profile", "phone"], id_token_alg = "ES256"'),
+    client('id = "closed", name = "Касса", allow = ["max:1"], id_token_alg = "EdDSA"'),
+  ];
+  server = cleanup.add(
+    await startServer({ upstream: [[emulator.url, 'binary']], settings: { OIDC_CLIENTS: `[${clients.join(', ')}]` } }),
+  );
+  browser = cleanup.add(await startBrowser());
+  found = (await fetchWhole(`${server.address}/.well-known/openid-configuration`)).json;
+});
+
+/** An app that notes what comes to its address. */
+async function startApp() {
+  const seen = [];
+  const port = await freePort();
+  const http = createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const url = new URL(request.url, `http://127.0.0.1:${port}`);
+    const params = request.method === 'POST' ? new URLSearchParams(Buffer.concat(chunks).toString()) : url.searchParams;
+    if (url.pathname !== '/favicon.ico')
+      seen.push({
+        path: url.pathname,
+        method: request.method,
+        params: Object.fromEntries(params),
+        headers: request.headers,
+      });
+    response.setHeader('content-type', 'text/html');
+    response.end('<link rel="icon" href="data:,"><h1>app</h1>');
+  });
+  await new Promise((resolve) => http.listen(port, '127.0.0.1', resolve));
+  return {
+    address: `http://127.0.0.1:${port}`,
+    stop: () => new Promise((resolve) => http.close(resolve)),
+    next: () => eventually(async () => seen.shift(), 'the app is asked', 15_000),
+  };
+}
+
+/** What an app asks for, and what it keeps to redeem the answer. */
+function request(client, more = {}) {
+  const verifier = randomBytes(32).toString('base64url');
+  const params = {
+    client_id: client,
+    redirect_uri: `${app.address}/cb`,
+    response_type: 'code',
+    scope: 'openid profile email phone groups',
+    state: randomBytes(8).toString('hex'),
+    nonce: randomBytes(8).toString('hex'),
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+    ...more,
+  };
+  return { client, verifier, params, url: `${found.authorization_endpoint}?${new URLSearchParams(params)}` };
+}
+
+const form = (url, fields, headers = {}) =>
+  fetchWhole(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    body: new URLSearchParams(fields).toString(),
+  });
+
+const redeem = ({ client, verifier, params }, code) =>
+  form(
+    found.token_endpoint,
+    { grant_type: 'authorization_code', code, redirect_uri: params.redirect_uri, code_verifier: verifier },
+    { authorization: `Basic ${Buffer.from(`${client}:${encodeURIComponent(SECRET)}`).toString('base64')}` },
+  );
+
+/** The claims of a token, after its signature was checked. */
+async function claimsOf(token) {
+  const [header, payload, signature] = token.split('.');
+  const { kid, alg } = JSON.parse(Buffer.from(header, 'base64url'));
+  const { keys } = (await fetchWhole(found.jwks_uri)).json;
+  const jwk = keys.find((key) => key.kid === kid);
+  assert.ok(jwk, `${kid} is listed`);
+  const key = { key: createPublicKey({ key: jwk, format: 'jwk' }), dsaEncoding: 'ieee-p1363' };
+  const hash = alg === 'EdDSA' ? null : 'sha256';
+  assert.ok(verify(hash, Buffer.from(`${header}.${payload}`), key, Buffer.from(signature, 'base64url')), alg);
+  return JSON.parse(Buffer.from(payload, 'base64url'));
+}
+
+async function scan() {
+  const code = await eventually(async () => (await emulator.codes())[0], 'a code to scan', 15_000);
+  await emulator.approve(code.track);
+}
+
+const profile = async () => cleanup.add(await browser.profile({ viewport: { width: 390, height: 844 } }));
+
+/** A visitor who signs in to the first app. */
+async function signedIn() {
+  const visitor = await profile();
+  const page = await visitor.page();
+  const asked = request('grafana');
+  await page.goto(asked.url);
+  await scan();
+  const answer = await app.next();
+  await page.getByRole('heading', { name: 'app' }).waitFor();
+  return { visitor, page, asked, answer };
+}
+
+describe('an app', () => {
+  test('from its button to the name of who signed in', async () => {
+    const visitor = await profile();
+    const page = await visitor.page();
+    const asked = request('grafana');
+    await page.goto(asked.url);
+    await page.getByText('Графики').waitFor();
+    await page.locator('max-auth-panel svg').first().waitFor();
+    await screenshot(page, 'oidc-login');
+    await scan();
+    const answer = await app.next();
+    assert.equal(answer.params.state, asked.params.state);
+    assert.equal(answer.params.iss, found.issuer);
+    assert.equal(answer.headers.referer, undefined);
+    const tokens = await redeem(asked, answer.params.code);
+    assert.equal(tokens.status, 200, tokens.text);
+    assert.match(tokens.headers['cache-control'], /no-store/);
+    const claims = await claimsOf(tokens.json.id_token);
+    assert.equal(claims.nonce, asked.params.nonce);
+    assert.equal(claims.aud, 'grafana');
+    assert.ok(claims.name && claims.email.endsWith('@max.invalid') && claims.email_verified === false);
+    assert.ok(!('phone_number' in claims), 'not among the scopes of that client');
+    const userinfo = await fetchWhole(found.userinfo_endpoint, {
+      headers: { authorization: `Bearer ${tokens.json.access_token}` },
+    });
+    assert.deepEqual([userinfo.json.sub, userinfo.json.name], [claims.sub, claims.name]);
+    assert.equal((await redeem(asked, answer.params.code)).json.error, 'invalid_grant');
+    assert.deepEqual(visitor.complaints, []);
+  });
+
+  test('the second one asks, and a cross-site form and form_post work', async () => {
+    const { visitor, page } = await signedIn();
+    const asked = request('wiki', { response_mode: 'form_post' });
+    const fields = Object.entries(asked.params).map(([name, value]) => `<input name="${name}" value="${value}">`);
+    await page.setContent(
+      `<form method="post" action="${found.authorization_endpoint}">${fields.join('')}<button>go</button></form>`,
+    );
+    await page.getByRole('button').click();
+    await page.getByText('Вики').waitFor();
+    await screenshot(page, 'oidc-ask');
+    await page.getByRole('button', { name: 'Продолжить' }).click();
+    const answer = await app.next();
+    assert.equal(answer.method, 'POST');
+    const claims = await claimsOf((await redeem(asked, answer.params.code)).json.id_token);
+    assert.match(claims.phone_number, /^\+\d+$/);
+    await page.goto(request('wiki', { prompt: 'none' }).url);
+    assert.ok((await app.next()).params.code, 'agreed to, and remembered');
+    const again = request('wiki', { prompt: 'login' });
+    await page.goto(again.url);
+    await scan();
+    const later = await claimsOf((await redeem(again, (await app.next()).params.code)).json.id_token);
+    assert.ok(later.auth_time >= claims.auth_time && later.sub === claims.sub && later.sid !== claims.sid);
+    assert.deepEqual(visitor.complaints, []);
+  });
+
+  test('who may not is told so, and the app as well', async () => {
+    const { page } = await signedIn();
+    await page.goto(request('closed').url);
+    await page.getByText('Касса').waitFor();
+    await screenshot(page, 'oidc-denied');
+    await page.getByRole('button', { name: 'Вернуться' }).click();
+    assert.equal((await app.next()).params.error, 'access_denied');
+  });
+
+  test('a wrong address leads nowhere, and the page says what is wrong', async () => {
+    const page = await (await profile()).page();
+    const answer = await page.goto(request('grafana', { redirect_uri: 'https://evil.example/cb' }).url);
+    assert.equal(answer.status(), 400);
+    await page.getByText('redirect_uri is not registered').waitFor();
+    await screenshot(page, 'oidc-wrong');
+  });
+
+  test('signing out: asked first without a hint, at once with one, and the tokens go with it', async () => {
+    const { page, asked, answer } = await signedIn();
+    const tokens = (await redeem(asked, answer.params.code)).json;
+    await page.goto(found.end_session_endpoint);
+    await screenshot(page, 'oidc-leave');
+    await page.getByRole('button', { name: 'Отменить' }).click();
+    assert.equal(await page.evaluate(async (base) => (await fetch(`${base}/session`)).status, server.base), 200);
+    const out = new URLSearchParams({
+      id_token_hint: tokens.id_token,
+      post_logout_redirect_uri: `${app.address}/bye`,
+      state: 's',
+    });
+    await page.goto(`${found.end_session_endpoint}?${out}`);
+    assert.deepEqual((await app.next()).params, { state: 's' });
+    const refreshed = await form(found.token_endpoint, {
+      grant_type: 'refresh_token',
+      refresh_token: tokens.refresh_token,
+      client_id: 'grafana',
+      client_secret: SECRET,
+    });
+    assert.equal(refreshed.json.error, 'invalid_grant');
+  });
+});
