@@ -62,11 +62,10 @@ export class Questions {
   async redeem(token, isStopped, sleep) {
     const { clock, base, random } = this.#env;
     const until = clock.now() + REDEEM_PATIENCE_MS;
+    // By it the server knows the page again whose answer was lost: the token is good once.
+    const attempt = nonce(random);
     for (let tries = 0; !isStopped(); tries++) {
-      const asked = await this.ask(`${base}/callback`, { token });
-      // An answer that was lost on its way back has burnt the token: the session says whether it was that.
-      const { body, problem } =
-        tries > 0 && isRefusal(asked.problem) ? await this.ask(`${base}/session/${nonce(random)}`) : asked;
+      const { body, problem } = await this.ask(`${base}/callback`, { token, attempt });
       if (isStopped()) return null;
       if (body) return { session: body };
       const refused = isRefusal(problem);

@@ -11,11 +11,11 @@ use crate::base::tasks::Tasks;
 use crate::config::{AllowList, Config};
 use crate::drivers::{AccountQr, OpenLogins};
 use crate::login::{Grants, Registry, Settings, Sharing};
-use crate::oidc::{Provider, Vault};
+use crate::oidc::Provider;
 use crate::server::{self, Extra, Parts, StreamStats};
 use crate::session::{Phone, Sessions};
 use crate::signin::{Driver, Drivers};
-use crate::store::NodeName;
+use crate::store::{NodeName, Vault};
 use crate::upstream::Roots;
 use axum::Router;
 pub use kept::{Kept, KeptError};
@@ -75,6 +75,7 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     let site = config.server.public_url.as_str().trim_end_matches('/');
     let issuer = config.oidc.issuer.clone().unwrap_or_else(|| site.to_owned());
     let vault = Vault::new(Arc::clone(&store), seals.store.clone(), clock.clone(), rng.clone());
+    let grants = Arc::new(Grants::new(vault.clone()));
     let provider = Arc::new(Provider::new(&config.oidc, issuer, config.groups.clone(), Arc::clone(&sessions), vault));
     if provider.has_clients() {
         provider.keys.spawn_watch(&tasks);
@@ -84,7 +85,6 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         let (ours, clock) = (Drivers::only(Arc::clone(&driver)), clock.clone());
         Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes, ours, clock))
     });
-    let grants = Arc::new(Grants::new(store, seals.store, clock.clone(), rng.clone()));
     let settings = Settings {
         ttl: config.login.ttl,
         grace: config.login.grace,

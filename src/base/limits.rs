@@ -68,7 +68,7 @@ pub const MESSAGES_WORTH_PER_MINUTE: usize = 32;
 /// Events of one login: about ten, and two for each fresh code (login.ttl / shortest code).
 pub const EVENTS: usize = 256;
 
-/// Bytes of events of one login: a drawn code is about 3 KiB and a login shows six of them; 4 times that.
+/// Bytes of events of one login as they are kept, each about 150: three times what [`EVENTS`] of them take.
 pub const EVENT_BYTES: usize = 96 * 1024;
 
 /// Readers of one login at once: a browser has one or two, tabs share a login never.

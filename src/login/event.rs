@@ -1,8 +1,9 @@
-//! What a browser is told: one JSON object per event, its bytes made once and shared by every reader and transport.
+//! What a browser is told: one JSON object per event.
 
+use super::drawing;
 use super::position::Position;
-use bytes::Bytes;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// The name of an event (contract).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,34 +38,43 @@ impl Kind {
     }
 }
 
-/// One event with its place in the log.
+/// One event with its place in the log. A code is kept as its link and drawn for whoever reads it: the drawing is nine
+/// tenths of what a login would keep, for the minute in which nobody reads it again.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub position: Position,
     pub kind: Kind,
-    json: Bytes,
-    data_start: usize,
+    kept: Arc<str>,
 }
 
 impl Event {
     pub fn new(position: Position, kind: Kind, data: &Value) -> Self {
-        let head = format!("{{\"id\":\"{position}\",\"event\":\"{}\",\"data\":", kind.name());
-        let data_start = head.len();
-        let mut json = head;
-        json += &data.to_string();
-        json.push('}');
-        json.shrink_to_fit();
-        Self { position, kind, json: json.into(), data_start }
+        Self { position, kind, kept: data.to_string().into() }
+    }
+
+    /// Bytes that it takes in the log.
+    pub fn kept(&self) -> usize {
+        self.kept.len()
     }
 
     /// `{"id":…,"event":…,"data":{…}}`
-    pub fn json(&self) -> &Bytes {
-        &self.json
+    pub fn json(&self) -> String {
+        format!("{{\"id\":\"{}\",\"event\":\"{}\",\"data\":{}}}", self.position, self.kind.name(), self.data())
     }
 
     /// The `data` object alone; one line, as JSON never has a raw line break.
-    pub fn data(&self) -> Bytes {
-        self.json.slice(self.data_start..self.json.len() - 1)
+    pub fn data(&self) -> String {
+        match self.kind {
+            Kind::Qr => self.drawn().unwrap_or_else(|| self.kept.as_ref().to_owned()),
+            _ => self.kept.as_ref().to_owned(),
+        }
+    }
+
+    /// With `svg`; `None` without a link that fits a code.
+    fn drawn(&self) -> Option<String> {
+        let mut data: Value = serde_json::from_str(&self.kept).ok()?;
+        data["svg"] = drawing::svg(data["qrLink"].as_str()?)?.into();
+        Some(data.to_string())
     }
 }
 
@@ -74,9 +84,20 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn data_is_a_slice_of_the_whole() {
+    fn an_event_is_one_object_with_its_data() {
         let event = Event::new(Position { epoch: 1, offset: 2 }, Kind::Status, &json!({"stage": "code"}));
         assert_eq!(event.json(), r#"{"id":"00000001-2","event":"status","data":{"stage":"code"}}"#);
         assert_eq!(event.data(), r#"{"stage":"code"}"#);
+    }
+
+    #[test]
+    fn a_code_is_kept_as_a_link_and_read_as_a_drawing() {
+        let link = "https://max.ru/:auth/6bc2adb2-6b23-4a7d-a96c-320bee4ed0d7";
+        let event = Event::new(Position { epoch: 1, offset: 2 }, Kind::Qr, &json!({"qrLink": link, "ttl": 5}));
+        assert!(event.kept() < 100, "{} bytes", event.kept());
+        let data: Value = serde_json::from_str(&event.data()).unwrap();
+        assert_eq!(data, json!({"qrLink": link, "ttl": 5, "svg": drawing::svg(link).unwrap()}));
+        let too_long = Event::new(Position { epoch: 1, offset: 2 }, Kind::Qr, &json!({"qrLink": "x".repeat(9_000)}));
+        assert!(!too_long.data().contains("svg"), "the page shows the link");
     }
 }

@@ -104,12 +104,12 @@ impl Log {
 
     fn add(&self, mut inner: MutexGuard<'_, Inner>, event: Event) {
         inner.newest += 1;
-        inner.bytes += event.json().len();
+        inner.bytes += event.kept();
         inner.sealed = event.kind.is_last();
         inner.events.push_back(event);
         while inner.events.len() > EVENTS || inner.bytes > EVENT_BYTES {
             let Some(oldest) = inner.events.pop_front() else { break };
-            inner.bytes -= oldest.json().len();
+            inner.bytes -= oldest.kept();
         }
         drop(inner);
         self.grown.notify_waiters();
@@ -201,9 +201,9 @@ mod tests {
     #[test]
     fn events_are_dropped_by_their_bytes_the_oldest_first() {
         let log = Log::new(7);
-        let large = json!({"svg": "x".repeat(EVENT_BYTES / 3)});
+        let large = json!({"message": "x".repeat(EVENT_BYTES / 3)});
         for _ in 0..9 {
-            log.append(Kind::Qr, &large);
+            log.append(Kind::Status, &large);
             log.append(Kind::Status, &json!({}));
         }
         // Two large ones, and the small ones before, between and behind them.

@@ -161,7 +161,7 @@ impl Login {
     /// The last one that a visitor was told.
     fn stage(&self) -> Stage {
         let told = self.log.last_of(Kind::Status).and_then(|event| {
-            let data: Value = serde_json::from_slice(&event.data()).ok()?;
+            let data: Value = serde_json::from_str(&event.data()).ok()?;
             Stage::parse(data["stage"].as_str()?)
         });
         told.unwrap_or(Stage::Connecting)

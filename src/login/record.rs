@@ -1,7 +1,6 @@
 //! A login as the store has it: a head that says what it is, a record for each event, commands. All sealed, each bound to its
 //! place.
 
-use super::drawing;
 use super::event::{Event, Kind};
 use super::position::Position;
 use super::start::{Purpose, StartParams};
@@ -94,24 +93,15 @@ impl<'a> Records<'a> {
         serde_json::from_slice(&self.seal.open(&self.place("head"), sealed)?).ok()
     }
 
-    /// Without the drawn code, which is most of it: whoever reads it draws it again.
     pub fn seal_event(&self, offset: u32, kind: Kind, data: &Value) -> Option<Bytes> {
-        let mut data = data.clone();
-        if let Some(data) = data.as_object_mut() {
-            data.remove("svg");
-        }
         let text = serde_json::to_vec(&(kind.name(), data)).ok()?;
         self.seal.seal(&self.place(&format!("event {offset}")), &text)
     }
 
     pub fn open_event(&self, position: Position, sealed: &[u8]) -> Option<Event> {
         let text = self.seal.open(&self.place(&format!("event {}", position.offset)), sealed)?;
-        let (kind, mut data): (String, Value) = serde_json::from_slice(&text).ok()?;
-        let kind = Kind::parse(&kind)?;
-        if kind == Kind::Qr {
-            data["svg"] = drawing::svg(data["qrLink"].as_str()?).unwrap_or_default().into();
-        }
-        Some(Event::new(position, kind, &data))
+        let (kind, data): (String, Value) = serde_json::from_slice(&text).ok()?;
+        Some(Event::new(position, Kind::parse(&kind)?, &data))
     }
 
     pub fn seal_command(&self, command: &RemoteCommand) -> Option<Bytes> {
@@ -166,8 +156,7 @@ mod tests {
         let (seal, login) = (seal(), LoginId::new(&Rng::seeded(1)));
         let records = Records::new(&seal, login);
         let link = "https://max.ru/:auth/x";
-        let svg = drawing::svg(link).unwrap();
-        let data = json!({"qrLink": link, "svg": svg, "expiresAt": 9, "ttl": 5});
+        let data = json!({"qrLink": link, "expiresAt": 9, "ttl": 5});
         let position = Position { epoch: 7, offset: 3 };
         let sealed = records.seal_event(3, Kind::Qr, &data).unwrap();
         assert!(sealed.len() < 160, "{} bytes", sealed.len());

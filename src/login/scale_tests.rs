@@ -6,7 +6,7 @@ use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::signin::{BrowserInfo, Command, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run};
-use crate::store::{Costly, Load, NodeName, Seals, Store};
+use crate::store::{Costly, Load, NodeName, Seals, Store, Vault};
 use std::fmt::Write as _;
 use std::future::ready;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -104,7 +104,7 @@ impl Simulated {
             let mut sharing = Sharing::new(shared(), seal(), name, Nodes::Many, drivers(), clock.clone());
             // Of a node a tenth of the size.
             sharing.looks_at_once = (sharing.looks_at_once as f64 / plan.scale).ceil() as usize;
-            let grants = Arc::new(Grants::new(shared(), seal(), clock.clone(), rng.clone()));
+            let grants = Arc::new(Grants::new(Vault::new(shared(), seal(), clock.clone(), rng.clone())));
             let settings = Settings {
                 ttl: Duration::from_secs(1800),
                 grace: Duration::from_secs(30),
@@ -201,8 +201,8 @@ impl Simulated {
                         }
                     }
                     Kind::Success => {
-                        let data: Value = serde_json::from_slice(&event.data()).unwrap();
-                        let grant = self.any().grants.take(data["token"].as_str().unwrap(), &flow).await;
+                        let data: Value = serde_json::from_str(&event.data()).unwrap();
+                        let grant = self.any().grants.take(data["token"].as_str().unwrap(), &flow, None).await;
                         let taken = grant.is_ok_and(|grant| grant.is_some());
                         return self.note(|seen| if taken { seen.finished += 1 } else { seen.ended += 1 });
                     }

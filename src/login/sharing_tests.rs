@@ -5,7 +5,7 @@ use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::signin::{BrowserInfo, Drivers};
-use crate::store::{Append, Appended, Claimed, Flaky, NodeName, Reader, Seals, Store, Unavailable};
+use crate::store::{Append, Appended, Claimed, Flaky, NodeName, Reader, Seals, Store, Unavailable, Vault};
 use bytes::Bytes;
 use std::future::ready;
 use tokio::time::{Instant, sleep};
@@ -36,7 +36,7 @@ impl Site {
         let driver = Arc::new(Scripted { plan, commands: Mutex::default() });
         let seal = || Seals::new(&[1; 32], &rng).unwrap().store;
         let store: Arc<dyn Store> = Arc::<Flaky>::clone(&self.store);
-        let grants = || Grants::new(Arc::clone(&store), seal(), clock.clone(), rng.clone());
+        let grants = || Grants::new(Vault::new(Arc::clone(&store), seal(), clock.clone(), rng.clone()));
         let settings = Settings {
             ttl: Duration::from_secs(600),
             grace: Duration::from_secs(30),
@@ -92,8 +92,8 @@ impl Node {
 
     async fn takes(&self, success: &Login) -> bool {
         let data = success.log.last_of(Kind::Success).unwrap();
-        let data: Value = serde_json::from_slice(&data.data()).unwrap();
-        self.grants.take(data["token"].as_str().unwrap(), &Fingerprint::of(FLOW)).await.unwrap().is_some()
+        let data: Value = serde_json::from_str(&data.data()).unwrap();
+        self.grants.take(data["token"].as_str().unwrap(), &Fingerprint::of(FLOW), None).await.unwrap().is_some()
     }
 }
 
@@ -182,8 +182,8 @@ async fn a_reader_elsewhere_sees_each_event_at_once_and_keeps_the_login_alive() 
     until("the success", Duration::from_secs(201), || here.log.is_sealed()).await;
     let late = until("its copy", Duration::from_secs(1), || there.log.is_sealed()).await;
     assert!(late < Duration::from_millis(100), "{late:?}");
-    let texts = |login: &Login| -> Vec<Bytes> {
-        login.log.read(None).unwrap().events.iter().map(|event| event.json().clone()).collect()
+    let texts = |login: &Login| -> Vec<String> {
+        login.log.read(None).unwrap().events.iter().map(|event| event.json()).collect()
     };
     assert_eq!(texts(&here), texts(&there));
     assert!(b.takes(&there).await && !a.takes(&here).await, "once, at any node");

@@ -6,7 +6,7 @@ use super::journal::{Journal, Lost};
 use super::sharing::{RETRY, Sharing};
 use super::table::{Place, SignedIn, Table};
 use super::text::{Stage, error_data};
-use super::{Login, Settings, drawing};
+use super::{Login, Settings};
 use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::repeat::OncePerMinuteEach;
@@ -211,7 +211,7 @@ async fn succeed(
     let written = journal.finish(login, Kind::Success, json!({"token": token, "redirect": redirect})).await;
     if written.is_err() {
         // Another process goes on with a fresh code: nobody is told of this grant.
-        let _ = context.grants.take(&token, &login.flow).await;
+        let _ = context.grants.take(&token, &login.flow, None).await;
         return (false, written);
     }
     count("success");
@@ -295,8 +295,7 @@ impl LoginSink<'_> {
             let waited = self.login.clock.monotonic() - self.began;
             histogram!("max_auth_first_code_seconds").record(waited.as_secs_f64());
         }
-        let svg = drawing::svg(link).unwrap_or_default();
-        let data = json!({"qrLink": link, "svg": svg, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)});
+        let data = json!({"qrLink": link, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)});
         self.journal.append(self.login, Kind::Qr, data);
         counter!("max_auth_codes_total").increment(1);
         self.stage(Stage::Waiting);

@@ -1,8 +1,8 @@
 //! What an app is told of a person: by scope, and by name. What is not known is left out, never null or empty.
 
-use super::vault::Vault;
 use crate::config::{Client, Email, Groups, Person, Subject};
 use crate::session::SignedIn;
+use crate::store::Vault;
 use serde_json::{Map, Value, json};
 
 /// Authentication context and method (OpenID Connect Core §2): the QR code of an account of MAX.

@@ -3,9 +3,9 @@
 use super::Provider;
 use super::error::{ErrorCode, OAuthError, error};
 use super::request::{AuthorizationRequest, proves};
-use super::vault::{Race, Vault};
 use crate::config::Client;
 use crate::session::SignedIn;
+use crate::store::{Race, Vault};
 use crate::store::{Space, Unavailable};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

@@ -2,10 +2,10 @@
 //! published a whole stretch before it signs, the last one for as long after, so that nobody ever meets a key unknown to them.
 
 use super::jws::{self, SigningKey};
-use super::vault::Vault;
 use crate::base::id;
 use crate::base::tasks::Tasks;
 use crate::config::SigningAlgorithm;
+use crate::store::Vault;
 use crate::store::{Key, Space, Unavailable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

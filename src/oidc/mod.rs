@@ -16,7 +16,6 @@ mod request;
 mod tests;
 mod token;
 mod tokens;
-mod vault;
 
 pub use authorize::{Question, REQUEST_LIFE, Reply, Step};
 pub use claims::person;
@@ -26,10 +25,10 @@ pub use keys::{JWKS_AGE, Keys};
 pub use logout::LogoutStep;
 pub use params::Params;
 pub use request::ResponseMode;
-pub use vault::Vault;
 
 use crate::config::{self, Groups, SigningAlgorithm};
 use crate::session::Sessions;
+use crate::store::Vault;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

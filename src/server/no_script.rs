@@ -126,7 +126,7 @@ fn show(logins: &Logins, login: &Login, wrong: Option<&str>) -> Response {
     let Ok(read) = login.log.read(None) else { return over(page, None, true) };
     let data = |kind: Kind| -> Option<Value> {
         let event = read.events.iter().rev().find(|event| event.kind == kind)?;
-        serde_json::from_slice(&event.data()).ok()
+        serde_json::from_str(&event.data()).ok()
     };
     let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
     if let Some(success) = data(Kind::Success) {

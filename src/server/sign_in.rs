@@ -54,7 +54,7 @@ pub async fn callback(
     headers: HeaderMap,
 ) -> Response {
     let grant = match &query.token {
-        Some(token) => sign_in.take(token, &headers).await,
+        Some(token) => sign_in.take(token, None, &headers).await,
         None => Ok(None),
     };
     let grant = match grant {
@@ -172,9 +172,14 @@ impl SignIn {
     }
 
     /// The grant, once, in the browser that began.
-    async fn take(&self, token: &str, headers: &HeaderMap) -> Result<Option<Grant>, Unavailable> {
+    async fn take(
+        &self,
+        token: &str,
+        attempt: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Option<Grant>, Unavailable> {
         let grant = match self.cookies.flow(headers) {
-            Some(flow) => self.grants.take(token, &flow.fingerprint).await?,
+            Some(flow) => self.grants.take(token, &flow.fingerprint, attempt).await?,
             None => None,
         };
         if grant.is_none() {
@@ -193,13 +198,15 @@ impl SignIn {
         #[derive(Deserialize)]
         struct Redeem {
             token: String,
+            attempt: Option<String>,
         }
         self.origins.check_request(request.headers())?;
         let (parts, body) = request.into_parts();
         let text = json_body(&parts.headers, body).await?;
-        let Redeem { token } =
+        let Redeem { token, attempt } =
             serde_json::from_slice(&text).map_err(|_| Problem::invalid("the body must be {\"token\":\"…\"}"))?;
-        let grant = self.take(&token, &parts.headers).await.map_err(|error| store_unavailable(&error))?;
+        let grant =
+            self.take(&token, attempt.as_deref(), &parts.headers).await.map_err(|error| store_unavailable(&error))?;
         let grant = grant.ok_or_else(grant_invalid)?;
         if matches!(grant.purpose, Purpose::Site { .. }) && !self.permits(&grant.identity) {
             return Ok(not_allowed());

@@ -7,7 +7,7 @@ use super::{
 use crate::base::clock::Clock;
 use bytes::Bytes;
 use std::future::ready;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -19,13 +19,15 @@ pub struct Flaky {
     store: Mutex<Arc<MemoryStore>>,
     clock: Clock,
     away: AtomicBool,
+    /// Puts that are done and whose answers are lost.
+    lost: AtomicUsize,
     found: watch::Sender<u64>,
 }
 
 impl Flaky {
     pub fn new(clock: Clock) -> Self {
         let store = Mutex::new(Arc::new(MemoryStore::new(clock.clone(), RECORDS)));
-        Self { store, clock, away: AtomicBool::new(false), found: watch::Sender::new(0) }
+        Self { store, clock, away: AtomicBool::new(false), lost: AtomicUsize::new(0), found: watch::Sender::new(0) }
     }
 
     /// Out of reach from now on, or within.
@@ -33,6 +35,11 @@ impl Flaky {
         if self.away.swap(!within, Ordering::SeqCst) && within {
             self.started_again();
         }
+    }
+
+    /// The next puts are done, and nobody hears of it.
+    pub fn lose_answers(&self, puts: usize) {
+        self.lost.store(puts, Ordering::SeqCst);
     }
 
     /// All that was written is gone: it was started again in between.
@@ -61,7 +68,13 @@ impl Flaky {
 
 impl Store for Flaky {
     fn put(&self, key: Key, value: Bytes, ttl: Duration, when: When) -> Answer<'_, bool> {
-        self.through(|store| Box::pin(async move { store.put(key, value, ttl, when).await }))
+        let lost = self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |puts| puts.checked_sub(1)).is_ok();
+        self.through(|store| {
+            Box::pin(async move {
+                let put = store.put(key, value, ttl, when).await?;
+                if lost { Err(Unavailable::OutOfReach("the answer was lost".to_owned())) } else { Ok(put) }
+            })
+        })
     }
 
     fn get(&self, key: Key) -> Answer<'_, Option<Bytes>> {

@@ -20,6 +20,7 @@ mod rules;
 mod seal;
 #[cfg(test)]
 pub mod suite;
+mod vault;
 #[cfg(test)]
 mod volume_tests;
 
@@ -42,6 +43,7 @@ pub use key::{Key, NodeName, Space};
 pub use memory::MemoryStore;
 pub use note::{NodeNote, Noted};
 pub use seal::{Seal, Seals};
+pub use vault::{Race, Vault};
 
 use bytes::Bytes;
 use std::future::Future;

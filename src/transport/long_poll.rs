@@ -51,14 +51,13 @@ fn answer(login: &Login, page: &Page, asked: i64, key: Option<&str>) -> Response
 }
 
 fn body(login: &Login, page: &Page, asked: i64, key: Option<&str>) -> Bytes {
-    let size: usize = page.events.iter().map(|event| event.json().len() + 1).sum();
-    let mut body = BytesMut::with_capacity(size + 160);
+    let mut body = BytesMut::with_capacity(256);
     body.put_slice(format!("{{\"login\":\"{}\",\"events\":[", login.id.text()).as_bytes());
     for (index, event) in page.events.iter().enumerate() {
         if index > 0 {
             body.put_u8(b',');
         }
-        body.put_slice(event.json());
+        body.put_slice(event.json().as_bytes());
     }
     let times = format!("],\"next\":\"{}\",\"asked\":{asked},\"sent\":{}", page.next, login.unix_ms());
     body.put_slice(times.as_bytes());

@@ -176,6 +176,6 @@ fn write(event: &Event, text: &mut BytesMut) {
     let data = event.data();
     text.reserve(data.len() + 64);
     text.put_slice(format!("id: {}\nevent: {}\ndata: ", event.position, event.kind.name()).as_bytes());
-    text.put_slice(&data);
+    text.put_slice(data.as_bytes());
     text.put_slice(b"\n\n");
 }

@@ -217,7 +217,7 @@ impl<S: ByteStream> Open<S> {
                             return Ended::PeerLeft;
                         }
                         for event in &page.events {
-                            if !self.send_text(event.json()).await {
+                            if !self.send_text(&event.json()).await {
                                 return Ended::PeerLeft;
                             }
                         }
@@ -268,12 +268,12 @@ impl<S: ByteStream> Open<S> {
 
     /// A text message, written past the library's buffer, which would keep room for the largest event as long as the
     /// socket lives. Both write whole frames, one after the other.
-    async fn send_text(&mut self, text: &Bytes) -> bool {
+    async fn send_text(&mut self, text: &str) -> bool {
         let write = async {
             self.socket.flush().await.map_err(|_| ())?;
             let mut frame = text_frame_header(text.len());
             // One write, so that it travels in one packet.
-            frame.extend_from_slice(text);
+            frame.extend_from_slice(text.as_bytes());
             let stream = self.socket.get_mut();
             stream.write_all(&frame).await.map_err(|_| ())?;
             stream.flush().await.map_err(|_| ())

@@ -1,10 +1,10 @@
-//! What the provider keeps between requests: sealed, in the store, each with its end inside the seal, so that a store that
-//! stepped back to an older state cannot prolong it.
+//! Records of what waits between two requests (grants, codes, tokens): sealed, each with its end inside the seal, so that a
+//! store that stepped back to an older state cannot prolong it.
 
+use super::{Key, Seal, Space, Store, Unavailable, When};
 use crate::base::clock::Clock;
 use crate::base::id;
 use crate::base::rng::Rng;
-use crate::store::{Key, Seal, Space, Store, Unavailable, When};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,12 @@ impl Vault {
 
     /// One caller wins, once. A store whose answer was lost may be asked again: the mark says whose it is.
     pub async fn race(&self, key: Key, life: Duration) -> Result<Race, Unavailable> {
-        let mark = Mark { by: self.name(), at: self.clock.unix_ms() };
+        self.race_as(self.name(), key, life).await
+    }
+
+    /// The same for a caller with a name of its own, who wins as often as it asks.
+    pub async fn race_as(&self, by: String, key: Key, life: Duration) -> Result<Race, Unavailable> {
+        let mark = Mark { by, at: self.clock.unix_ms() };
         let tried = self.put_new(key, &mark, life).await;
         if matches!(tried, Ok(true)) {
             return Ok(Race::Won);
@@ -126,7 +131,7 @@ impl Vault {
 
     /// `None` for what is over, forged, or of another purpose.
     pub fn open_token<T: DeserializeOwned>(&self, purpose: &[u8], token: &str) -> Option<T> {
-        if token.len() > crate::store::VALUE_BYTES {
+        if token.len() > super::VALUE_BYTES {
             return None;
         }
         self.opened(purpose, &id::decode(token)?)
