@@ -34,12 +34,12 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// For tests: nothing on disk.
+    /// For tests: nothing on disk, and every server has the same key.
     #[cfg(test)]
     #[expect(clippy::unwrap_used, reason = "only tests")]
     pub fn in_memory(tasks: &Tasks) -> Self {
         let (clock, rng) = (Clock::system(), Rng::system());
-        let kept = Kept::in_memory(&clock, &rng).unwrap();
+        let kept = Kept::in_memory(&clock, &Rng::seeded(1)).unwrap();
         let (roots, open_logins) = (Roots::load(None).unwrap(), OpenLogins::default());
         Self { clock, rng, tasks: tasks.clone(), roots, kept, open_logins, extra: None }
     }
@@ -76,10 +76,14 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     let issuer = config.oidc.issuer.clone().unwrap_or_else(|| site.to_owned());
     let vault = Vault::new(Arc::clone(&store), seals.store.clone(), clock.clone(), rng.clone());
     let grants = Arc::new(Grants::new(vault.clone()));
-    let provider = Arc::new(Provider::new(&config.oidc, issuer, config.groups.clone(), Arc::clone(&sessions), vault));
-    if provider.has_clients() {
-        provider.keys.spawn_watch(&tasks);
-    }
+    let provider = Arc::new(Provider::new(
+        &config.oidc,
+        (issuer, site.to_owned()),
+        config.groups.clone(),
+        Arc::clone(&sessions),
+        vault.clone(),
+    ));
+    provider.keys.spawn_watch(&tasks, provider.has_clients());
     let sharing = nodes.map(|nodes| {
         let node = NodeName::new(&config.server.node, &rng);
         let (ours, clock) = (Drivers::only(Arc::clone(&driver)), clock.clone());
@@ -107,6 +111,7 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         grants,
         sessions,
         provider,
+        vault,
         session_allow: config.session.allow.clone(),
         groups: config.groups.clone(),
         tasks,

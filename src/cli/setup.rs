@@ -32,6 +32,12 @@ pub struct Arguments {
     /// Plain HTTP: for a try, or behind something that ends TLS
     #[arg(long)]
     plain: bool,
+    /// Pass OpenID Connect on, too: apps sign in with MAX
+    #[arg(long)]
+    oidc: bool,
+    /// Only who is signed in gets to the rest of the site
+    #[arg(long)]
+    protect: bool,
 }
 
 /// "apache, caddy, …, compose or systemd"
@@ -53,6 +59,8 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         certificate: arguments.certificate,
         key: arguments.key,
         plain: arguments.plain,
+        oidc: arguments.oidc,
+        protect: arguments.protect,
     };
     let text = setup::file(&arguments.target, &options).map_err(|error| CliError::No(error.to_string()))?;
     say(text.trim_end());

@@ -107,7 +107,7 @@ pub struct AllowList(Vec<Who>);
 
 impl AllowList {
     /// Of a list of texts; `groups` must know the groups in it.
-    pub(super) fn parse(value: &toml::Value, groups: &Groups) -> Result<Self, String> {
+    pub fn parse(value: &toml::Value, groups: &Groups) -> Result<Self, String> {
         let allowed = value::list(value, |value| Who::parse(&value::text(value)?))?;
         for who in &allowed {
             if let Who::Group(name) = who

@@ -139,7 +139,7 @@ impl Follower {
         }
         // Full: another node has room, or there will be some.
         let Ok(place) = self.context.table.admit() else { return Ok(()) };
-        let (store, log) = (&self.sharing.store, Sharing::log(login.id));
+        let (store, log, losses) = (&self.sharing.store, Sharing::log(login.id), self.sharing.losses());
         let fence = match store.claim(log, Some(self.sharing.node.clone()), page.fence).await? {
             Claimed::Yes { fence } => fence,
             Claimed::No => return Ok(()),
@@ -164,7 +164,7 @@ impl Follower {
         login.own(fence);
         self.obey(login, &page);
         let browser = browser.map_or_else(BrowserInfo::default, |params| params.browser);
-        let journal = Journal::new(Some(&self.sharing), fence);
+        let journal = Journal::shared(&self.sharing, losses, fence);
         task::spawn(&self.context, place, Arc::clone(login), browser, journal);
         Ok(())
     }

@@ -36,6 +36,8 @@ pub enum Journal {
 pub struct Shared {
     sharing: Arc<Sharing>,
     fence: u64,
+    /// [`Sharing::losses`] before the log was claimed.
+    losses: u64,
     queue: Mutex<VecDeque<Item>>,
     arrived: Notify,
 }
@@ -49,13 +51,18 @@ struct Item {
 }
 
 impl Journal {
-    /// Under the fence of a claim, where the log is shared.
-    pub fn new(sharing: Option<&Arc<Sharing>>, fence: u64) -> Self {
-        let shared = sharing.map(|sharing| {
-            let (sharing, queue, arrived) = (Arc::clone(sharing), Mutex::default(), Notify::new());
-            Box::new(Shared { sharing, fence, queue, arrived })
-        });
-        shared.map_or(Self::Local, Self::Shared)
+    /// Under the fence of a claim; `losses` is [`Sharing::losses`] from before it.
+    pub fn shared(sharing: &Arc<Sharing>, losses: u64, fence: u64) -> Self {
+        let (sharing, queue, arrived) = (Arc::clone(sharing), Mutex::default(), Notify::new());
+        Self::Shared(Box::new(Shared { sharing, fence, losses, queue, arrived }))
+    }
+
+    /// Completes when another process may write the login.
+    pub async fn claim_lost(&self) {
+        match self {
+            Self::Local => std::future::pending().await,
+            Self::Shared(shared) => shared.claim_lost().await,
+        }
     }
 
     /// Whether it outlives this process.
@@ -112,6 +119,10 @@ impl Journal {
 }
 
 impl Shared {
+    async fn claim_lost(&self) {
+        self.sharing.claim_lost(self.losses).await;
+    }
+
     fn push(&self, login: &Login, kind: Kind, data: Value) {
         let mut queue = self.queue();
         if queue.len() >= WAITING {
@@ -128,7 +139,7 @@ impl Shared {
         loop {
             tokio::select! {
                 () = self.arrived.notified() => {}
-                () = self.sharing.claim_lost() => return Lost::Claim,
+                () = self.claim_lost() => return Lost::Claim,
             }
             if let Err(lost) = self.flush(login).await {
                 return lost;
@@ -149,7 +160,7 @@ impl Shared {
             let stored = tokio::select! {
                 biased;
                 stored = self.sharing.store.append(Sharing::log(login.id), append) => stored,
-                () = self.sharing.claim_lost() => return Err(Lost::Claim),
+                () = self.claim_lost() => return Err(Lost::Claim),
             };
             match stored {
                 Ok(Appended::Stored) => {
@@ -164,7 +175,7 @@ impl Shared {
                 Err(_) => tokio::select! {
                     () = sleep(RETRY) => {}
                     // Above it is not heard of while each try fails at once.
-                    () = self.sharing.claim_lost() => return Err(Lost::Claim),
+                    () = self.claim_lost() => return Err(Lost::Claim),
                 },
             }
         }

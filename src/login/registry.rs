@@ -71,6 +71,10 @@ impl Registry {
         let login = Arc::new(Login::new(id, epoch, began, params, &self.context.settings, clock));
         login.own(1);
         let first = login.first_event(&self.context.settings);
+        let journal = match &self.context.sharing {
+            Some(sharing) => Journal::shared(sharing, sharing.losses(), 1),
+            None => Journal::Local,
+        };
         if let Some((sharing, head)) = self.context.sharing.as_ref().zip(head) {
             let begun = self.keep(sharing, &login, &head, &first);
             timeout(STORE_DEADLINE, begun).await.unwrap_or_else(|_| Err(NotStarted::Store(late())))?;
@@ -82,7 +86,6 @@ impl Registry {
         }
         counter!("max_auth_logins_started_total").increment(1);
         tracing::debug!(login = login.id.short(), "login begun");
-        let journal = Journal::new(self.context.sharing.as_ref(), 1);
         task::spawn(&self.context, place, Arc::clone(&login), browser, journal);
         Ok(login)
     }

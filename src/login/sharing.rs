@@ -49,7 +49,7 @@ pub struct Sharing {
     pub nodes: Nodes,
     pub looks_at_once: usize,
     /// Whether others believe that this node lives.
-    claim: watch::Sender<bool>,
+    claim: watch::Sender<Claim>,
     living: Mutex<Living>,
     /// One such question at a time: where a node has died, thousands of logins ask it at once.
     asking: tokio::sync::Mutex<()>,
@@ -57,6 +57,13 @@ pub struct Sharing {
     drivers: Drivers,
     clock: Clock,
     other_key: OncePerMinute,
+}
+
+/// Whether this node is heard of, and how often it was not: a node that was frozen finds both out in one moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Claim {
+    held: bool,
+    losses: u64,
 }
 
 /// The nodes that live, and when that was asked.
@@ -76,7 +83,7 @@ impl Sharing {
         clock: Clock,
     ) -> Self {
         let living = Mutex::new(Living { asked: None, nodes: BTreeSet::from([node.clone()]) });
-        let (claim, asking) = (watch::Sender::new(true), tokio::sync::Mutex::new(()));
+        let (claim, asking) = (watch::Sender::new(Claim { held: true, losses: 0 }), tokio::sync::Mutex::new(()));
         let (died, other_key) = (Notify::new(), OncePerMinute::default());
         let looks_at_once = LOOKS_AT_ONCE;
         Self { store, seal, node, nodes, looks_at_once, claim, living, asking, died, drivers, clock, other_key }
@@ -111,14 +118,37 @@ impl Sharing {
         self.store.reserve(self.node.clone(), total).await
     }
 
-    /// Completes when this node must write no more: it has not been heard of for too long.
-    pub async fn claim_lost(&self) {
+    /// Completes when this node must write no more: since [`Self::losses`] it was not heard of for too long, if only for a
+    /// moment that is over.
+    pub async fn claim_lost(&self, losses: u64) {
         // The sender lives as long as we do.
-        let _ = self.claim.subscribe().wait_for(|held| !held).await;
+        let _ = self.claim.subscribe().wait_for(|claim| !claim.held || claim.losses != losses).await;
+    }
+
+    /// How often the claim was lost: to be asked before something is claimed.
+    pub fn losses(&self) -> u64 {
+        self.claim.borrow().losses
     }
 
     pub fn has_claim(&self) -> bool {
-        *self.claim.borrow()
+        self.claim.borrow().held
+    }
+
+    fn hold_claim(&self) {
+        if !self.claim.send_if_modified(|claim| !std::mem::replace(&mut claim.held, true)) {
+            return;
+        }
+        tracing::info!("the store is within reach again");
+    }
+
+    fn lose_claim(&self) {
+        let lose = |claim: &mut Claim| {
+            claim.losses += u64::from(claim.held);
+            std::mem::replace(&mut claim.held, false)
+        };
+        if self.claim.send_if_modified(lose) {
+            tracing::error!("the store is out of reach; sign-ins wait for it, new ones are refused");
+        }
     }
 
     /// Completes when a node that lived does not any more.
@@ -190,20 +220,22 @@ impl Sharing {
         let mut heard = Instant::now();
         loop {
             let began = Instant::now();
+            if heard.elapsed() >= CLAIM_LOST {
+                // Also a process that was frozen, before it is heard of again: others own its logins.
+                self.lose_claim();
+            }
             let beat = timeout(CLAIM_LOST / 4, self.beat_once(active())).await;
             let pause = match beat {
                 Ok(Ok(())) => {
                     // From when it was sent: it may have been long on its way.
                     heard = began;
-                    if !self.claim.send_replace(true) {
-                        tracing::info!("the store is within reach again");
-                    }
+                    self.hold_claim();
                     BEAT
                 }
                 Ok(Err(_)) | Err(_) => RETRY,
             };
-            if heard.elapsed() >= CLAIM_LOST && self.claim.send_replace(false) {
-                tracing::error!("the store is out of reach; sign-ins wait for it, new ones are refused");
+            if heard.elapsed() >= CLAIM_LOST {
+                self.lose_claim();
             }
             let lost_at = if self.has_claim() { heard + CLAIM_LOST } else { began + BEAT };
             let pause = pause.min(lost_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(10)));
@@ -284,6 +316,24 @@ mod tests {
         assert!(notes.iter().all(|member| !member.note.windows(4).any(|part| part == b"mine")));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_was_frozen_has_lost_what_it_wrote_though_it_is_heard_of_again() {
+        let store = Arc::new(MemoryStore::new(Clock::fixed(0), 10));
+        let one = Arc::new(node(&store, "one", 1, Value::Null).0);
+        let beating = Arc::clone(&one);
+        let task = tokio::spawn(async move { beating.beat(|| 0, std::future::pending()).await });
+        sleep(BEAT * 3).await;
+        let losses = one.losses();
+        assert!(timeout(BEAT * 2, one.claim_lost(losses)).await.is_err(), "it is heard of");
+        // Nothing of it runs meanwhile.
+        tokio::time::advance(CLAIM_LOST + BEAT).await;
+        sleep(RETRY).await;
+        assert!(one.has_claim(), "at once again");
+        assert!(timeout(RETRY, one.claim_lost(losses)).await.is_ok(), "whoever wrote before it must stop");
+        assert!(timeout(BEAT, one.claim_lost(one.losses())).await.is_err(), "what it claims now is its own");
+        task.abort();
+    }
+
     /// Each says how often one network of visitors got in of three times.
     #[tokio::test(start_paused = true)]
     async fn visitors_are_counted_at_all_nodes_together_unless_there_is_no_limit_or_no_claim() {
@@ -299,7 +349,7 @@ mod tests {
             let two = ["one", "two"].map(|name| Sharing { nodes, ..node(&store, name, 1, Value::Null).0 });
             let mut fine = 0;
             for sharing in two.iter().cycle().take(3) {
-                sharing.claim.send_replace(claim);
+                sharing.claim.send_modify(|kept| kept.held = claim);
                 match sharing.admit(b"network", per_minute).await {
                     Ok(()) => fine += 1,
                     Err(wait) => assert!(wait > Duration::ZERO && wait <= MINUTE, "{wait:?}"),

@@ -200,7 +200,7 @@ async fn succeed(
             Err(_) => tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
                 // Whoever goes on with it, perhaps we, asks for a fresh code; that is less than to begin anew.
-                () = claim_lost(context) => return (false, Err(Lost::Claim)),
+                () = journal.claim_lost() => return (false, Err(Lost::Claim)),
             },
         }
         tries += 1;
@@ -217,13 +217,6 @@ async fn succeed(
     count("success");
     tracing::info!(login = login.id.short(), "signed in");
     (true, written)
-}
-
-async fn claim_lost(context: &TaskContext) {
-    match &context.sharing {
-        Some(sharing) => sharing.claim_lost().await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn fail(

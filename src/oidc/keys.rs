@@ -81,12 +81,14 @@ impl Keys {
         Self { vault, life, algorithms, known: RwLock::default(), loading: tokio::sync::Mutex::default() }
     }
 
-    /// Keeps up with time and with other nodes.
-    pub fn spawn_watch(self: &Arc<Self>, tasks: &Tasks) {
+    /// Keeps up with time and with other nodes. Without `wanted` only once somebody asked for a key.
+    pub fn spawn_watch(self: &Arc<Self>, tasks: &Tasks, wanted: bool) {
         let (keys, stopping) = (Arc::clone(self), tasks.clone());
         tasks.spawn("signing-keys", async move {
             loop {
-                if let Err(error) = keys.load().await {
+                if (wanted || keys.known().is_some())
+                    && let Err(error) = keys.load().await
+                {
                     tracing::warn!("signing keys cannot be looked at: {error}");
                 }
                 tokio::select! {
@@ -98,8 +100,7 @@ impl Keys {
     }
 
     pub async fn set(&self) -> Result<Arc<KeySet>, Unavailable> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match known {
+        match self.known() {
             Some(known) => Ok(known),
             None => self.load().await,
         }
@@ -114,6 +115,10 @@ impl Keys {
         self.load().await
     }
 
+    fn known(&self) -> Option<Arc<KeySet>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn kept_for(&self) -> Duration {
         self.life * 3
     }
@@ -123,8 +128,7 @@ impl Keys {
         let Shift { shift } = self.vault.get(shift_key()).await?.unwrap_or_default();
         let life = i64::try_from(self.life.as_secs()).unwrap_or(i64::MAX).max(1);
         let stretch = self.vault.unix_seconds().div_euclid(life) + shift;
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(known) = known.filter(|known| known.stretch == stretch) {
+        if let Some(known) = self.known().filter(|known| known.stretch == stretch) {
             return Ok(known);
         }
         if shift != 0 {

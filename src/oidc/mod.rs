@@ -12,6 +12,7 @@ mod keys;
 mod logout;
 mod params;
 mod request;
+mod site_token;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -35,6 +36,8 @@ use std::time::Duration;
 
 pub struct Provider {
     pub issuer: String,
+    /// The site's own address, without a slash at its end.
+    site: String,
     clients: Clients,
     groups: Groups,
     pub keys: Arc<Keys>,
@@ -47,13 +50,20 @@ pub struct Provider {
 }
 
 impl Provider {
-    pub fn new(settings: &config::Oidc, issuer: String, groups: Groups, sessions: Arc<Sessions>, vault: Vault) -> Self {
+    pub fn new(
+        settings: &config::Oidc,
+        (issuer, site): (String, String),
+        groups: Groups,
+        sessions: Arc<Sessions>,
+        vault: Vault,
+    ) -> Self {
         // RS256 is what every client knows (OpenID Connect Core §15.1).
         let used = settings.clients.iter().map(|client| client.id_token_alg);
         let algorithms: BTreeSet<SigningAlgorithm> = used.chain([SigningAlgorithm::Rs256]).collect();
         let algorithms: Vec<SigningAlgorithm> = algorithms.into_iter().collect();
         Self {
             issuer,
+            site,
             clients: Clients::new(settings.clients.clone()),
             groups,
             keys: Arc::new(Keys::new(vault.clone(), settings.key_life, algorithms.clone())),

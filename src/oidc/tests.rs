@@ -59,7 +59,8 @@ fn world() -> World {
     let vault = Vault::new(store, seals.store, clock, rng);
     let config = Config::of(CLIENTS);
     let (issuer, groups) = ("https://id.example.ru".to_owned(), config.groups.clone());
-    let mut provider = Provider::new(&config.oidc, issuer, groups, Arc::clone(&sessions), vault.clone());
+    let mut provider =
+        Provider::new(&config.oidc, (issuer.clone(), issuer), groups, Arc::clone(&sessions), vault.clone());
     // No RSA, whose keys take a tenth of a second each.
     provider.keys = Arc::new(Keys::new(vault, Duration::from_secs(86_400), vec![SigningAlgorithm::Es256]));
     World { provider, sessions, flow: Fingerprint::of(b"browser") }

@@ -7,6 +7,7 @@ mod connection;
 mod cookie;
 mod extract;
 mod files;
+mod forward_auth;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod listener;

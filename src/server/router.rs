@@ -4,6 +4,7 @@ use super::caching::says_itself;
 use super::cookie::Cookies;
 use super::extract::prefers_html;
 use super::files::{self, Extra};
+use super::forward_auth::{self, ForwardAuth};
 use super::logins::{Logins, flow_life};
 use super::oauth2::{self, OAuth2};
 use super::origin::AllowedOrigins;
@@ -19,6 +20,7 @@ use crate::config::{self, AllowList, Groups};
 use crate::login::{Grants, Registry};
 use crate::oidc::Provider;
 use crate::session::Sessions;
+use crate::store::Vault;
 use crate::texts::Texts;
 use crate::transport::begin::StartPolicy;
 use crate::transport::stream_stats::StreamStats;
@@ -36,6 +38,7 @@ pub struct Parts {
     pub grants: Arc<Grants>,
     pub sessions: Arc<Sessions>,
     pub provider: Arc<Provider>,
+    pub vault: Vault,
     pub session_allow: AllowList,
     pub groups: Groups,
     pub tasks: Tasks,
@@ -92,6 +95,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         sessions: parts.sessions,
         allow: parts.session_allow,
         groups: parts.groups,
+        provider: Arc::clone(&parts.provider),
         oauth2,
         cookies,
         origins: origins.clone(),
@@ -101,6 +105,19 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         texts: Arc::clone(&parts.texts),
     });
 
+    let forward = ForwardAuth {
+        sign_in: Arc::clone(&sign_in),
+        logins: Arc::clone(&logins),
+        vault: parts.vault,
+        main: server.public_url.clone(),
+        unlisted: OncePerMinute::default(),
+    };
+    let forward_routes = Router::new()
+        .route(&format!("{base}/verify"), get(forward_auth::verify))
+        .route(&format!("{base}/verify/"), any(forward_auth::verify_path))
+        .route(&format!("{base}/verify/{{*path}}"), any(forward_auth::verify_path))
+        .route(&format!("{base}/enter"), get(forward_auth::enter))
+        .with_state(Arc::new(forward));
     let oauth2 = OAuth2 {
         provider: parts.provider,
         sign_in: Arc::clone(&sign_in),
@@ -124,13 +141,13 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/account"), get(account::account))
         .route(&format!("{base}/session"), get(sign_in::session))
         .route(&format!("{base}/session/{{unique}}"), get(sign_in::session))
-        .route(&format!("{base}/verify"), get(sign_in::verify))
         .route(&format!("{base}/logout"), post(sign_in::logout))
         .with_state(sign_in);
     // What caches do to a probe is its subject.
     let probe_routes = probes.router(base).layer(map_response(says_itself));
     let files = files::router(base, &parts.texts);
-    let mut routes = login_routes.merge(session_routes).merge(oauth2_routes).merge(probe_routes).merge(files);
+    let mut routes =
+        login_routes.merge(session_routes).merge(forward_routes).merge(oauth2_routes).merge(probe_routes).merge(files);
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }

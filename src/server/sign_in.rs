@@ -1,4 +1,4 @@
-//! From a grant to a session: `/callback`, `/session`, `/verify`, `/logout`.
+//! From a grant to a session: `/callback`, `/session`, `/logout`.
 
 use super::answer::json;
 use super::cookie::Cookies;
@@ -10,7 +10,7 @@ use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
 use crate::config::{AllowList, Groups, Person};
 use crate::login::{Grant, Grants, Purpose};
-use crate::oidc::person;
+use crate::oidc::{Provider, person};
 use crate::session::{BrowserSession, Sessions, SignedIn};
 use crate::signin::Identity;
 use crate::store::Unavailable;
@@ -18,7 +18,7 @@ use crate::texts::Texts;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, HeaderName, LOCATION, SET_COOKIE};
+use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -31,6 +31,8 @@ pub struct SignIn {
     /// `session.allow`, and the groups it speaks of.
     pub allow: AllowList,
     pub groups: Groups,
+    /// Signs for backends.
+    pub provider: Arc<Provider>,
     /// Where OpenID Connect lives.
     pub oauth2: String,
     pub cookies: Cookies,
@@ -82,36 +84,26 @@ pub async fn redeem(State(sign_in): State<Arc<SignIn>>, request: Request) -> Res
     sign_in.redeem(request).await.unwrap_or_else(|problem| problem.into_response())
 }
 
-/// Who is signed in.
-pub async fn session(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
-    match sign_in.session(&headers).await {
-        Some(signed_in) if sign_in.is_allowed(&signed_in) => json(&signed_in.session),
-        Some(_) => not_allowed(),
-        None => not_signed_in(),
-    }
+#[derive(Deserialize)]
+pub struct SessionQuery {
+    token: Option<String>,
 }
 
-/// For `auth_request` and `forward_auth`.
-pub async fn verify(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
-    let Some(signed_in) = sign_in.session(&headers).await else { return not_signed_in() };
-    if !sign_in.is_allowed(&signed_in) {
-        return not_allowed();
+/// Who is signed in; with `token=1` as a signed token, for a backend that need not ask again.
+pub async fn session(
+    State(sign_in): State<Arc<SignIn>>,
+    StrictQuery(query): StrictQuery<SessionQuery>,
+    headers: HeaderMap,
+) -> Response {
+    match sign_in.session(&headers).await {
+        Some(signed_in) if !sign_in.is_allowed(&signed_in) => not_allowed(),
+        Some(signed_in) if query.token.as_deref() == Some("1") => match sign_in.provider.site_token(&signed_in).await {
+            Ok((token, expires)) => json(&serde_json::json!({ "token": token, "expiresAt": expires })),
+            Err(error) => store_unavailable(&error).into_response(),
+        },
+        Some(signed_in) => json(&signed_in.session),
+        None => not_signed_in(),
     }
-    let groups = sign_in.groups.of(&person(&signed_in)).join(",");
-    let session = &signed_in.session;
-    let mut response = Response::new(Body::empty());
-    let answer = response.headers_mut();
-    answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    for (name, text) in [("x-auth-user", &session.sub), ("x-auth-name", &session.name)] {
-        if let Ok(value) = HeaderValue::from_str(&utf8_percent_encode(text, &RESERVED).to_string()) {
-            answer.insert(HeaderName::from_static(name), value);
-        }
-    }
-    // Names of groups are made of letters, digits, - _ and . only.
-    if let Ok(value) = HeaderValue::from_str(&groups) {
-        answer.insert(HeaderName::from_static("x-auth-groups"), value);
-    }
-    response
 }
 
 /// Ends the session.
@@ -218,7 +210,7 @@ impl SignIn {
     }
 
     /// A person who signed in with the wrong account, or was never meant to.
-    fn not_allowed(&self, headers: &HeaderMap) -> Response {
+    pub fn not_allowed(&self, headers: &HeaderMap) -> Response {
         tracing::info!("a person who is not in session.allow was turned away");
         if !prefers_html(headers) {
             return not_allowed();
@@ -260,13 +252,13 @@ fn not_sealed() -> Response {
     Problem::new(ProblemCode::Internal, "Please try again.").into_response()
 }
 
-fn not_allowed() -> Response {
+pub fn not_allowed() -> Response {
     Problem::new(ProblemCode::NotAllowed, "This account is not in session.allow.").into_response()
 }
 
-fn not_signed_in() -> Response {
+pub fn not_signed_in() -> Response {
     Problem::new(ProblemCode::NotSignedIn, "Begin at /login.").into_response()
 }
 
 /// Header values are ASCII: everything outside the unreserved characters of RFC 3986 as `%XX` of its UTF-8 bytes.
-const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+pub const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -25,12 +25,18 @@ pub struct Options {
     pub key: Option<String>,
     /// Visitors come over plain HTTP: for tries, and for a proxy behind one that ends TLS.
     pub plain: bool,
+    /// Apps sign in by OpenID Connect: its addresses are passed on, too.
+    pub oidc: bool,
+    /// The rest of the site is for who is signed in.
+    pub protect: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     #[error("there is nothing to set up for {0:?}; known are: {list}", list = targets().join(", "))]
     Unknown(String),
+    #[error("--{option}: there is nothing of the kind for {target}, but for {list}", list = with_option(option).join(", "))]
+    NotThere { option: &'static str, target: &'static str },
     #[error("--{option} {value:?}: {why}")]
     Odd { option: &'static str, value: String, why: &'static str },
 }
@@ -41,8 +47,16 @@ pub fn file(target: &str, options: &Options) -> Result<String, Refused> {
     let (layer, template) = known.ok_or_else(|| Refused::Unknown(target.to_owned()))?;
     let values = values(template, options)?;
     let value = |name: &str| values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value.as_str());
+    for (option, asked) in [("oidc", options.oidc), ("protect", options.protect)] {
+        if asked && !has_option(template, option) {
+            return Err(Refused::NotThere { option, target: template.target });
+        }
+    }
     let tls = !options.plain && !is_inner(template);
     let wanted = |mark: &str| match mark {
+        "?oidc" => options.oidc,
+        "?protect" => options.protect,
+        "?open" => !options.protect,
         "?tls" => tls,
         "?plain" => !tls,
         "?redirect" => tls && value("port") == "443",
@@ -54,11 +68,11 @@ pub fn file(target: &str, options: &Options) -> Result<String, Refused> {
     };
     let mut out = String::new();
     for line in template.text.lines() {
-        let (mark, line) = match line.strip_prefix('?') {
-            Some(_) => line.split_once(' ').unwrap_or((line, "")),
+        let (marks, line) = match line.strip_prefix('?') {
+            Some(marked) => marked.split_once(' ').unwrap_or((marked, "")),
             None => ("", line),
         };
-        if !wanted(mark) {
+        if !marks.split('?').all(|mark| wanted(&format!("?{mark}"))) {
             continue;
         }
         let indent = &line[..line.len() - line.trim_start().len()];
@@ -90,6 +104,16 @@ pub fn targets() -> Vec<&'static str> {
     // Tiers of one product stay together; what is not a proxy comes last.
     all.sort_by_key(|(layer, _)| (layer.is_elsewhere(), layer.name()));
     all.into_iter().map(|(_, target)| target).collect()
+}
+
+fn has_option(template: &Template, option: &str) -> bool {
+    template.text.contains(&format!("\n?{option}"))
+}
+
+fn with_option(option: &str) -> Vec<&'static str> {
+    let known =
+        |target: &&str| templates().any(|(_, template)| template.target == *target && has_option(template, option));
+    targets().into_iter().filter(known).collect()
 }
 
 fn is_inner(template: &Template) -> bool {
@@ -222,6 +246,8 @@ mod tests {
             certificate: None,
             key: None,
             plain: false,
+            oidc: false,
+            protect: false,
         }
     }
 
@@ -339,6 +365,8 @@ mod tests {
             certificate: Some("/etc/tls/site.pem".into()),
             key: Some("/etc/tls/site.key".into()),
             plain: false,
+            oidc: false,
+            protect: false,
         };
         let port = Options { listen: Some("8443".into()), ..options() };
         for target in targets() {
@@ -349,8 +377,12 @@ mod tests {
                 ("--listen 8443", port.clone()),
                 ("every option", given.clone()),
                 ("every option and --plain", Options { plain: true, ..given.clone() }),
+                ("--oidc", Options { oidc: true, ..options() }),
+                ("--protect", Options { protect: true, ..options() }),
+                ("--oidc --protect --plain", Options { oidc: true, protect: true, plain: true, ..options() }),
             ] {
-                let _ = writeln!(text, "=== {title}\n{}", file(target, &options).unwrap());
+                let file = file(target, &options).unwrap_or_else(|refused| refused.to_string());
+                let _ = writeln!(text, "=== {title}\n{file}");
             }
             crate::snapshot::assert_snapshot(&format!("setup/snapshots/{target}.txt"), &text);
         }

@@ -262,7 +262,7 @@ impl StartPolicy {
     }
 
     /// A path of this site or an address on a listed origin; `None` for everything that could lead elsewhere.
-    fn return_to(&self, text: &str) -> Option<String> {
+    pub fn return_to(&self, text: &str) -> Option<String> {
         if text.len() > RETURN_TO || text.contains('\\') || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return None;
         }

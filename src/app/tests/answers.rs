@@ -38,7 +38,7 @@ fn begin() -> String {
 }
 
 /// Asks until the visitor was told `kind`; the page that says it.
-async fn events_until(site: &Site, path: &str, cookie: &str, kind: &str) -> Value {
+pub(super) async fn events_until(site: &Site, path: &str, cookie: &str, kind: &str) -> Value {
     let began = Instant::now();
     loop {
         let page = site.ask(&format!("GET {path}?wait=0\nCookie: {cookie}\nAccept: application/json")).await.json();
@@ -50,7 +50,7 @@ async fn events_until(site: &Site, path: &str, cookie: &str, kind: &str) -> Valu
     }
 }
 
-fn event(page: &Value, kind: &str) -> Value {
+pub(super) fn event(page: &Value, kind: &str) -> Value {
     let events = page["events"].as_array().unwrap();
     events.iter().rev().find(|event| event["event"] == kind).unwrap()["data"].clone()
 }

@@ -2,6 +2,7 @@
 //! one. MAX is the emulator. The answers are kept in snapshots, with what differs from run to run left out.
 
 mod answers;
+mod forward_auth;
 
 use super::{App, Surroundings, build};
 use crate::base::clock::Clock;
