@@ -17,6 +17,7 @@ mod login;
 mod max;
 mod observe;
 mod oidc;
+mod outbound;
 mod probe;
 mod proxies;
 mod server;

@@ -1,6 +1,7 @@
 //! The composition root: what a server is made of, out of its configuration. Each part is made here once and handed to
 //! whoever needs it; `serve` and the tests build the same.
 
+mod delivery;
 mod kept;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use crate::signin::{Driver, Drivers};
 use crate::store::{NodeName, Vault};
 use crate::upstream::Roots;
 use axum::Router;
+use delivery::Delivery;
 pub use kept::{Kept, KeptError};
 use std::sync::Arc;
 
@@ -57,6 +59,7 @@ pub struct App {
 /// `config.server` says where it listens by now.
 pub fn build(config: &Config, surroundings: Surroundings) -> App {
     let Surroundings { clock, rng, tasks, roots, kept, open_logins, extra } = surroundings;
+    let delivery = Arc::new(Delivery::new(roots.clone(), tasks.clone()));
     let Kept { store, seals, nodes } = kept;
     let texts = Arc::clone(&config.texts);
     let driver: Arc<dyn Driver> = Arc::new(AccountQr::new(
@@ -71,17 +74,18 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     let (ttl, phone) = (config.session.ttl, phone(config));
     let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, phone);
     sessions.spawn_write_again(&tasks);
-    let sessions = Arc::new(sessions);
     let site = config.server.public_url.as_str().trim_end_matches('/');
     let issuer = config.oidc.issuer.clone().unwrap_or_else(|| site.to_owned());
     let vault = Vault::new(Arc::clone(&store), seals.store.clone(), clock.clone(), rng.clone());
     let grants = Arc::new(Grants::new(vault.clone()));
+    let sessions = Arc::new(sessions.with_people(vault.clone()));
     let provider = Arc::new(Provider::new(
         &config.oidc,
         (issuer, site.to_owned()),
         config.groups.clone(),
         Arc::clone(&sessions),
         vault.clone(),
+        delivery,
     ));
     provider.keys.spawn_watch(&tasks, provider.has_clients());
     let sharing = nodes.map(|nodes| {

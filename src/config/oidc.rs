@@ -109,6 +109,8 @@ pub struct Client {
     pub consent: Consent,
     /// Where it may send people after a sign-out; exact.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where it hears that a session is over.
+    pub backchannel_logout_uri: Option<String>,
     /// How its ID tokens are signed.
     pub id_token_alg: SigningAlgorithm,
     /// Who may sign in to it.
@@ -165,7 +167,7 @@ const USUAL_SCOPES: [&str; 3] = ["openid", "profile", "email"];
 /// Clients of one server.
 const CLIENTS: usize = 1000;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "id",
     "secret",
     "secret_hash",
@@ -180,6 +182,7 @@ const KEYS: [&str; 18] = [
     "email",
     "consent",
     "post_logout_redirect_uris",
+    "backchannel_logout_uri",
     "id_token_alg",
     "allow",
     "preset",
@@ -310,6 +313,7 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
         post_logout_redirect_uris: read
             .optional("post_logout_redirect_uris", |value| value::list(value, redirect_uri))?
             .unwrap_or_default(),
+        backchannel_logout_uri: read.optional("backchannel_logout_uri", backchannel_uri)?,
         id_token_alg: read
             .optional("id_token_alg", |value| value::choice(value, &algorithms))?
             .unwrap_or(SigningAlgorithm::Rs256),
@@ -361,6 +365,17 @@ fn auth(read: &Keys<'_>) -> Result<ClientAuth, String> {
 /// The text of a secret's hash, as [`auth`] reads it.
 pub fn secret_hash(secret: &str) -> String {
     format!("sha256:{}", id::encode(Fingerprint::of(secret.as_bytes()).bytes()))
+}
+
+fn backchannel_uri(value: &Value) -> Result<String, String> {
+    let text = value::text(value)?;
+    let url = Url::parse(&text).map_err(|error| format!("{text:?}: {error}"))?;
+    let fine = matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty();
+    if fine && !text.contains('#') {
+        Ok(text)
+    } else {
+        Err(format!("{text:?} is not an address such as https://app.example.ru/logout"))
+    }
 }
 
 /// Kept as written: clients send it as it was registered, and it is compared as text (RFC 9700 §2.1).

@@ -91,6 +91,8 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
         "max_auth_oidc_denied_total",
         "People turned away because an app's allow-list does not name them"
     );
+    describe_counter!("max_auth_oidc_logouts_told_total", "Apps that were told that a session is over");
+    describe_counter!("max_auth_oidc_logouts_untold_total", "Apps that could not be told it");
     describe_counter!("max_auth_oidc_errors_total", "Refusals that clients of OpenID Connect were given, by error");
     describe_counter!("max_auth_requests_total", "HTTP requests, by method, route and status");
     describe_gauge!("max_auth_connections_open", "Open connections on the public listener, WebSockets included");

@@ -246,7 +246,7 @@ impl Provider {
         request: &AuthorizationRequest,
         signed_in: &SignedIn,
     ) -> Result<bool, Unavailable> {
-        let agreed: Option<Agreed> = self.vault.get(consent_key(client, signed_in)).await?;
+        let agreed: Option<Agreed> = self.vault.get(self.consent_key(client, signed_in)).await?;
         Ok(agreed.is_some_and(|agreed| request.scope.iter().all(|scope| agreed.scope.contains(scope))))
     }
 
@@ -260,7 +260,13 @@ impl Provider {
             return Ok(());
         }
         let agreed = Agreed { scope: request.scope.clone() };
-        self.vault.put(consent_key(client, signed_in), &agreed, CONSENT_LIFE).await
+        self.vault.put(self.consent_key(client, signed_in), &agreed, CONSENT_LIFE).await
+    }
+
+    /// Keyed: whether somebody agreed cannot be guessed from the name of the record.
+    fn consent_key(&self, client: &Client, signed_in: &SignedIn) -> Key {
+        let person = self.vault.pseudonym(format!("person\0{}", signed_in.session.sub).as_bytes());
+        Vault::key(Space::Consent, &[&person, &client.id])
     }
 
     fn refusal(&self, back: &Back, error: &OAuthError) -> Reply {
@@ -300,8 +306,4 @@ fn question(id: &str, pending: &Pending, client: &Client) -> Question {
 
 fn request_key(id: &str) -> Key {
     Vault::key(Space::Request, &[id])
-}
-
-fn consent_key(client: &Client, signed_in: &SignedIn) -> Key {
-    Vault::key(Space::Consent, &[&signed_in.session.sub, &client.id])
 }

@@ -41,6 +41,8 @@ impl Provider {
             "acr_values_supported": [ACR],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "ui_locales_supported": ["ru", "en"],
+            "backchannel_logout_supported": true,
+            "backchannel_logout_session_supported": true,
             "authorization_response_iss_parameter_supported": true,
         })
     }

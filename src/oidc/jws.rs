@@ -137,12 +137,13 @@ impl SigningKey {
     }
 }
 
-/// The claims of a token that one of these keys signed; its time is not looked at.
-pub fn verified<'a>(keys: impl Iterator<Item = &'a SigningKey>, token: &str) -> Option<Value> {
+/// The claims of a token of that type (`typ`) that one of these keys signed; its time is not looked at.
+pub fn verified<'a>(keys: impl Iterator<Item = &'a SigningKey>, typ: &str, token: &str) -> Option<Value> {
     let (text, signature) = token.rsplit_once('.')?;
     let (header, claims) = text.split_once('.')?;
     let header: Value = serde_json::from_slice(&id::decode(header)?).ok()?;
     let signature = id::decode(signature)?;
+    (header["typ"] == typ).then_some(())?;
     let named =
         |key: &&SigningKey| header["kid"] == json!(key.kid) && header["alg"] == json!(algorithm_name(key.algorithm()));
     let mut named = keys.filter(named);
@@ -160,9 +161,10 @@ mod tests {
             let key = || SigningKey::parse(algorithm, &generate(algorithm).unwrap()).unwrap();
             let (key, other) = (key(), key());
             let token = key.sign("JWT", &json!({ "sub": "1" })).unwrap();
-            let claims = verified([&other, &key].into_iter(), &token).unwrap();
+            let claims = verified([&other, &key].into_iter(), "JWT", &token).unwrap();
             assert_eq!(claims, json!({ "sub": "1" }));
-            assert_eq!(verified([&other].into_iter(), &token), None);
+            assert_eq!(verified([&other].into_iter(), "JWT", &token), None);
+            assert_eq!(verified([&key].into_iter(), "logout+jwt", &token), None, "of another type");
             let parts: Vec<&str> = token.split('.').collect();
             let forged = id::encode(br#"{"sub":"2"}"#);
             let unsigned = id::encode(format!(r#"{{"alg":"none","kid":"{}"}}"#, key.kid).as_bytes());
@@ -174,7 +176,7 @@ mod tests {
                 String::new(),
                 "..".to_owned(),
             ] {
-                assert_eq!(verified([&key].into_iter(), &bad), None, "{bad}");
+                assert_eq!(verified([&key].into_iter(), "JWT", &bad), None, "{bad}");
             }
             assert!(key.public.get("d").is_none() && key.public["kid"] == json!(key.kid));
         }

@@ -43,7 +43,7 @@ pub enum LogoutStep {
 impl Provider {
     /// A token of ours, of whatever age. `client`: for whom it must have been made, where that is known.
     pub(super) fn hinted(&self, keys: &KeySet, token: &str, client: Option<&str>) -> Option<Hint> {
-        let said = jws::verified(keys.all(), token)?;
+        let said = jws::verified(keys.all(), "JWT", token)?;
         let text = |name: &str| said[name].as_str().map(str::to_owned);
         let hint = Hint { client: text("aud")?, subject: text("sub")?, sid: text("sid") };
         let ours = said["iss"] == self.issuer.as_str() && client.is_none_or(|client| client == hint.client);

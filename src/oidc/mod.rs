@@ -2,6 +2,7 @@
 //! come in as parameters, and go out as steps, JSON and errors by the names of the specifications.
 
 mod authorize;
+mod backchannel;
 mod claims;
 mod clients;
 mod code;
@@ -19,6 +20,7 @@ mod token;
 mod tokens;
 
 pub use authorize::{Question, REQUEST_LIFE, Reply, Step};
+pub use backchannel::{Deliver, LogoutNotice};
 pub use claims::person;
 use clients::Clients;
 pub use error::{ErrorCode, OAuthError};
@@ -47,15 +49,18 @@ pub struct Provider {
     token_ttl: Duration,
     refresh_ttl: Duration,
     email_domain: String,
+    deliver: Arc<dyn Deliver>,
 }
 
 impl Provider {
+    /// `issuer` and `site` are addresses without a slash at their end.
     pub fn new(
         settings: &config::Oidc,
         (issuer, site): (String, String),
         groups: Groups,
         sessions: Arc<Sessions>,
         vault: Vault,
+        deliver: Arc<dyn Deliver>,
     ) -> Self {
         // RS256 is what every client knows (OpenID Connect Core §15.1).
         let used = settings.clients.iter().map(|client| client.id_token_alg);
@@ -73,6 +78,7 @@ impl Provider {
             token_ttl: settings.token_ttl,
             refresh_ttl: settings.refresh_ttl,
             email_domain: settings.email_domain.clone(),
+            deliver,
         }
     }
 

@@ -5,11 +5,12 @@ use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::rng::Rng;
 use crate::config::Config;
-use crate::session::{Phone, SignedIn};
+use crate::session::{Phone, SessionId, SignedIn};
 use crate::signin::Identity;
 use crate::store::{MemoryStore, Seals, Store};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use std::sync::Mutex;
 
 const CLIENTS: &str = r#"
     [groups]
@@ -22,6 +23,7 @@ const CLIENTS: &str = r#"
     grants = ["authorization_code", "refresh_token"]
     scopes = ["openid", "profile", "phone", "groups", "offline_access"]
     post_logout_redirect_uris = ["https://app.example.ru/bye"]
+    backchannel_logout_uri = "https://app.example.ru/out"
     id_token_alg = "ES256"
     email = "synthetic"
     [[oidc.clients]]
@@ -47,6 +49,17 @@ struct World {
     provider: Provider,
     sessions: Arc<Sessions>,
     flow: Fingerprint,
+    told: Arc<Told>,
+}
+
+/// What apps were told.
+#[derive(Default)]
+struct Told(Mutex<Vec<LogoutNotice>>);
+
+impl Deliver for Told {
+    fn deliver(&self, notice: LogoutNotice) {
+        self.0.lock().unwrap().push(notice);
+    }
 }
 
 fn world() -> World {
@@ -54,16 +67,22 @@ fn world() -> World {
     let seals = Seals::new(&[1; 32], &rng).unwrap();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock.clone(), 10_000));
     let ttl = Duration::from_secs(86_400);
-    let sessions =
-        Arc::new(Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, Phone::Kept));
+    let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, Phone::Kept);
     let vault = Vault::new(store, seals.store, clock, rng);
+    let (sessions, told) = (Arc::new(sessions.with_people(vault.clone())), Arc::<Told>::default());
     let config = Config::of(CLIENTS);
     let (issuer, groups) = ("https://id.example.ru".to_owned(), config.groups.clone());
-    let mut provider =
-        Provider::new(&config.oidc, (issuer.clone(), issuer), groups, Arc::clone(&sessions), vault.clone());
+    let mut provider = Provider::new(
+        &config.oidc,
+        (issuer.clone(), issuer),
+        groups,
+        Arc::clone(&sessions),
+        vault.clone(),
+        Arc::<Told>::clone(&told),
+    );
     // No RSA, whose keys take a tenth of a second each.
     provider.keys = Arc::new(Keys::new(vault, Duration::from_secs(86_400), vec![SigningAlgorithm::Es256]));
-    World { provider, sessions, flow: Fingerprint::of(b"browser") }
+    World { provider, sessions, flow: Fingerprint::of(b"browser"), told }
 }
 
 impl World {
@@ -392,4 +411,62 @@ async fn names_differ_between_clients_and_stay_the_same() {
     assert!(subject("app", "7").is_ascii() && subject("app", "7").len() <= 255);
     let (signed_in, _) = world.signed_in(7).await;
     assert_ne!(world.provider.sid(client("app"), &signed_in), world.provider.sid(client("mine"), &signed_in));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_hears_once_that_a_session_is_over() {
+    let world = world();
+    let (signed_in, cookie) = world.signed_in(7).await;
+    world.sessions.begun(&cookie, "Firefox, Linux").await;
+    let step = world.authorize(&query(""), Some(&signed_in)).await;
+    assert!(world.provider.apps_of(&signed_in).await.unwrap().is_empty(), "nothing was redeemed yet");
+    let tokens = world.token(&form(&answer(&step, "code").unwrap(), VERIFIER)).await.unwrap();
+    let apps = world.provider.apps_of(&signed_in).await.unwrap();
+    assert_eq!((apps.len(), apps[0].name.as_str(), apps[0].host.as_str()), (1, "App", "app.example.ru"));
+
+    world.provider.ended("7", &[SessionId::of("another")]).await;
+    assert!(world.told.0.lock().unwrap().is_empty(), "a session of no app");
+    for _ in 0..2 {
+        world.provider.ended("7", std::slice::from_ref(&signed_in.id)).await;
+    }
+    let told = std::mem::take(&mut *world.told.0.lock().unwrap());
+    assert_eq!((told.len(), told[0].uri.as_str()), (1, "https://app.example.ru/out"), "once");
+    let head: Value = serde_json::from_slice(&id::decode(told[0].token.split('.').next().unwrap()).unwrap()).unwrap();
+    assert_eq!(head["typ"], "logout+jwt");
+    let (said, id_token) = (payload(&json!(told[0].token)), payload(&tokens["id_token"]));
+    for claim in ["iss", "aud", "sub", "sid"] {
+        assert_eq!(said[claim], id_token[claim], "{claim}");
+    }
+    assert_eq!(said["events"], json!({"http://schemas.openid.net/event/backchannel-logout": {}}));
+    assert_eq!(said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap(), 120);
+    assert!(said.get("nonce").is_none() && said["jti"].as_str().unwrap().len() > 20);
+    let keys = world.provider.keys.set().await.unwrap();
+    assert!(super::jws::verified(keys.all(), "logout+jwt", &told[0].token).is_some(), "by a key of the JWKS");
+    assert!(world.provider.hinted(&keys, &told[0].token, None).is_none(), "a logout token is no hint of who is meant");
+}
+
+#[tokio::test(start_paused = true)]
+async fn signing_out_everywhere_ends_what_nobody_listed_too() {
+    let world = world();
+    let mut signed_in = Vec::new();
+    for place in 0..20 {
+        let (who, cookie) = world.signed_in(7).await;
+        if place > 0 {
+            world.sessions.begun(&cookie, &format!("browser {place}")).await;
+        }
+        signed_in.push((who, cookie));
+    }
+    let (stranger, _) = world.signed_in(8).await;
+    let places = world.sessions.places(&signed_in[0].0).await.unwrap();
+    assert_eq!(places.len(), crate::session::PLACES);
+    let ended = world.sessions.end_all(&signed_in[0].0).await.unwrap();
+    assert!(ended.contains(&signed_in[0].0.id) && ended.contains(&signed_in[19].0.id), "{}", ended.len());
+    for (who, cookie) in &signed_in {
+        assert!(world.sessions.read(cookie).await.is_none() && world.sessions.is_over(who).await);
+    }
+    assert!(!world.sessions.is_over(&stranger).await);
+    assert!(world.sessions.places(&signed_in[0].0).await.unwrap().is_empty());
+    tokio::time::advance(Duration::from_millis(2)).await;
+    let (_, again) = world.signed_in(7).await;
+    assert!(world.sessions.read(&again).await.is_some(), "a new sign-in is none of those");
 }

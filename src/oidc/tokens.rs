@@ -6,7 +6,7 @@ use super::claims;
 use super::code::CodeRecord;
 use super::error::{ErrorCode, OAuthError, error};
 use crate::config::{Client, GrantType};
-use crate::session::SignedIn;
+use crate::session::{SessionId, SignedIn};
 use crate::store::{Key, Space, Unavailable};
 use crate::store::{Race, Vault};
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,7 @@ impl Provider {
         if !self.vault.put_new(family_key(&name), &Kept { family: Some(family.clone()) }, life).await? {
             return Err(error(ErrorCode::InvalidGrant, "The code was used before."));
         }
+        self.used(client, &family.who).await?;
         let generation = refreshes.then_some(0);
         self.tokens(client, &family, &name, request.nonce.as_deref(), generation).await
     }
@@ -207,7 +208,11 @@ impl Provider {
 
     /// A session as a client knows it: another name for each, so that clients cannot compare their users by it.
     pub(super) fn sid(&self, client: &Client, who: &SignedIn) -> String {
-        let name = format!("session\0{}\0{}", client.sector, who.id.text());
+        self.sid_of(client, &who.id)
+    }
+
+    pub(super) fn sid_of(&self, client: &Client, session: &SessionId) -> String {
+        let name = format!("session\0{}\0{}", client.sector, session.text());
         self.vault.pseudonym(name.as_bytes()).chars().take(22).collect()
     }
 
@@ -238,7 +243,7 @@ impl Provider {
     async fn family(&self, name: &str) -> Result<Option<Family>, Unavailable> {
         let kept: Option<Kept> = self.vault.get(family_key(name)).await?;
         let Some(family) = kept.and_then(|kept| kept.family) else { return Ok(None) };
-        if !family.is_offline() && self.sessions.is_ended(&family.who.id).await {
+        if !family.is_offline() && self.sessions.is_over(&family.who).await {
             return Ok(None);
         }
         Ok(Some(family))

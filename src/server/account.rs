@@ -1,8 +1,7 @@
-//! `/account`: who is signed in, and the way out. Where a login lands that does not say where to go.
+//! `/account`: who is signed in, where, to which apps, and the ways out. Where a login lands that does not say where to go.
 
-use super::pages::{self, Account, Notice};
+use super::pages::{self, Account, Notice, Row};
 use super::sign_in::SignIn;
-use crate::session::SignedIn;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
@@ -10,8 +9,8 @@ use std::sync::Arc;
 
 pub async fn account(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
     let page = sign_in.page(&headers);
-    let Some(SignedIn { session, .. }) = sign_in.session(&headers).await else {
-        let words = page.words;
+    let words = page.words;
+    let Some(signed_in) = sign_in.session(&headers).await else {
         let notice = Notice {
             page,
             title: &words.pages.signed_out,
@@ -22,7 +21,61 @@ pub async fn account(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> 
         };
         return pages::answer(StatusCode::OK, &notice);
     };
+    // While the store is out of reach the page says less, and the ways out are there.
+    let (places, apps) = tokio::join!(sign_in.sessions.places(&signed_in), sign_in.provider.apps_of(&signed_in));
+    let since = |unix_ms: i64| format!("{} {}", words.pages.since, time_of(unix_ms));
+    let places = places.unwrap_or_default().into_iter().map(|place| {
+        let here = place.id == signed_in.id;
+        let name = if place.browser.is_empty() { words.pages.some_browser.clone() } else { place.browser };
+        Row { name, more: if here { words.pages.this_browser.clone() } else { since(place.began) } }
+    });
+    let apps = apps.unwrap_or_default().into_iter().map(|app| Row { more: since(app.since), name: app.name });
+    let session = &signed_in.session;
     let initial: String = session.name.trim().chars().take(1).flat_map(char::to_uppercase).collect();
-    let account = Account { page, initial: &initial, name: &session.name, phone: session.phone.as_deref() };
+    let account = Account {
+        page,
+        initial: &initial,
+        name: &session.name,
+        phone: session.phone.as_deref(),
+        places: &places.collect::<Vec<_>>(),
+        apps: &apps.collect::<Vec<_>>(),
+    };
     pages::answer(StatusCode::OK, &account)
+}
+
+/// `28.11.2026 19:40 UTC`
+fn time_of(unix_ms: i64) -> String {
+    let minutes = unix_ms.div_euclid(60_000);
+    let (hour, minute) = (minutes.rem_euclid(1440) / 60, minutes.rem_euclid(60));
+    let (mut year, mut day) = (1970, minutes.div_euclid(1440));
+    let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    while day >= 365 + i64::from(leap(year)) {
+        day -= 365 + i64::from(leap(year));
+        year += 1;
+    }
+    let months = [31, 28 + i64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while day >= months[month] {
+        day -= months[month];
+        month += 1;
+    }
+    format!("{:02}.{:02}.{year} {hour:02}:{minute:02} UTC", day + 1, month + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_said_by_the_calendar() {
+        for (seconds, said) in [
+            (0, "01.01.1970 00:00 UTC"),
+            (951_782_399, "28.02.2000 23:59 UTC"),
+            (951_782_400, "29.02.2000 00:00 UTC"),
+            (1_795_897_230, "28.11.2026 20:20 UTC"),
+            (4_107_542_400, "01.03.2100 00:00 UTC"),
+        ] {
+            assert_eq!(time_of(seconds * 1000), said);
+        }
+    }
 }

@@ -122,6 +122,31 @@ pub fn prefers_json(headers: &HeaderMap) -> bool {
 }
 
 /// A person's browser that shows what it gets, not a program.
+/// The browser, as its person would call it; for a list of their sessions.
+pub fn browser_of(headers: &HeaderMap) -> String {
+    let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // The first that is found: each pretends to be those below it.
+    let named =
+        |words: &[(&str, &'static str)]| words.iter().find(|(word, _)| agent.contains(word)).map(|(_, name)| *name);
+    let browser = named(&[
+        ("YaBrowser/", "Yandex Browser"),
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ]);
+    let system = named(&[
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("Linux", "Linux"),
+    ]);
+    [browser, system].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 pub fn prefers_html(headers: &HeaderMap) -> bool {
     holds(headers, ACCEPT, "text/html")
 }

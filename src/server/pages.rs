@@ -69,6 +69,16 @@ pub struct Account<'a> {
     pub initial: &'a str,
     pub name: &'a str,
     pub phone: Option<&'a str>,
+    /// Where else this person is signed in, this browser among them.
+    pub places: &'a [Row],
+    /// What they signed in to from here.
+    pub apps: &'a [Row],
+}
+
+/// A line of a list.
+pub struct Row {
+    pub name: String,
+    pub more: String,
 }
 
 /// The ready page, for browsers with JavaScript and without.
@@ -220,7 +230,12 @@ mod tests {
         let page = Page { site: EVIL, ..Page::new("/b", "", &texts, Locale::En) };
         let (names_site, failed, again) = (true, true, Some(EVIL));
         is_tame(&Notice { page, title: EVIL, message: EVIL, names_site, failed, again }.render().unwrap());
-        is_tame(&Account { page, initial: "<", name: EVIL, phone: Some(EVIL) }.render().unwrap());
+        let rows = [
+            Row { name: EVIL.to_owned(), more: EVIL.to_owned() },
+            Row { name: EVIL.to_owned(), more: EVIL.to_owned() },
+        ];
+        let account = Account { page, initial: "<", name: EVIL, phone: Some(EVIL), places: &rows, apps: &rows };
+        is_tame(&account.render().unwrap());
         is_tame(&Password { page, wrong: EVIL, longest: 256 }.render().unwrap());
         let code = Code { link: EVIL, svg: "<svg></svg>", whole: 10, left: 5, time: EVIL.to_owned() };
         let wait = Wait { page, refresh: 4, message: EVIL, code: Some(code) }.render().unwrap();
@@ -245,7 +260,8 @@ mod tests {
         let notice = Notice { page, title: "t", message: "m", names_site, failed, again }.render().unwrap();
         assert!(notice.contains("<h1>t</h1><p class=\"say\">m</p></div>"), "{notice}");
         assert!(!Password { page, wrong: "", longest: 1 }.render().unwrap().contains("alert"));
-        assert!(!Account { page, initial: "", name: "n", phone: None }.render().unwrap().contains("fact"));
+        let little = Account { page, initial: "", name: "n", phone: None, places: &[], apps: &[] };
+        assert!(!little.render().unwrap().contains("fact") && !little.render().unwrap().contains("everywhere"));
         assert!(!Login { page, return_to: None, request: None, client: None }.render().unwrap().contains("return_to"));
     }
 }

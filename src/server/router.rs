@@ -142,6 +142,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/session"), get(sign_in::session))
         .route(&format!("{base}/session/{{unique}}"), get(sign_in::session))
         .route(&format!("{base}/logout"), post(sign_in::logout))
+        .route(&format!("{base}/logout/everywhere"), post(sign_in::logout_everywhere))
         .with_state(sign_in);
     // What caches do to a probe is its subject.
     let probe_routes = probes.router(base).layer(map_response(says_itself));

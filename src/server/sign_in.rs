@@ -2,7 +2,7 @@
 
 use super::answer::json;
 use super::cookie::Cookies;
-use super::extract::{StrictQuery, json_body, prefers_html};
+use super::extract::{StrictQuery, browser_of, json_body, prefers_html};
 use super::origin::AllowedOrigins;
 use super::pages::{self, Notice, Page, see_other};
 use super::refusals::store_unavailable;
@@ -69,7 +69,8 @@ pub async fn callback(
         Purpose::Site { return_to } => HeaderValue::from_str(return_to),
         Purpose::Authorize { request } => HeaderValue::from_str(&sign_in.continuation(request)),
     };
-    let (Some((_, cookie)), Ok(location)) = (sign_in.begin(grant), location) else { return not_sealed() };
+    let Ok(location) = location else { return not_sealed() };
+    let Some((_, cookie)) = sign_in.begin(grant, &headers).await else { return not_sealed() };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     let headers = response.headers_mut();
@@ -111,16 +112,27 @@ pub async fn logout(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> R
     if let Err(problem) = sign_in.origins.check_request(&headers) {
         return problem.into_response();
     }
-    if let Some(cookie) = sign_in.cookies.session(&headers)
-        && let Err(error) = sign_in.sessions.end(cookie).await
-    {
+    leave(&sign_in, &headers, sign_in.end(&headers).await.map(drop))
+}
+
+/// Ends every session of this person, wherever it was begun.
+pub async fn logout_everywhere(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> Response {
+    if let Err(problem) = sign_in.origins.check_request(&headers) {
+        return problem.into_response();
+    }
+    leave(&sign_in, &headers, sign_in.end_all(&headers).await)
+}
+
+/// The answer to a sign-out.
+fn leave(sign_in: &SignIn, headers: &HeaderMap, ended: Result<(), Unavailable>) -> Response {
+    if let Err(error) = ended {
         if let Some(times) = sign_in.logout_failed.due() {
             tracing::error!(times, "a session could not be ended: {error}");
         }
         return Problem::new(ProblemCode::LogoutFailed, "The session could not be ended. Please try again.")
             .into_response();
     }
-    let mut response = if prefers_html(&headers) {
+    let mut response = if prefers_html(headers) {
         // A form without JavaScript: back to the page that says who is signed in.
         see_other(&format!("{}/account", sign_in.base_path))
     } else {
@@ -160,7 +172,17 @@ impl SignIn {
         let Some(cookie) = self.cookies.session(headers) else { return Ok(None) };
         let ended = self.sessions.read(cookie).await;
         self.sessions.end(cookie).await?;
+        if let Some(ended) = &ended {
+            self.provider.ended(&ended.session.sub, std::slice::from_ref(&ended.id)).await;
+        }
         Ok(ended)
+    }
+
+    async fn end_all(&self, headers: &HeaderMap) -> Result<(), Unavailable> {
+        let Some(signed_in) = self.session(headers).await else { return Ok(()) };
+        let ended = self.sessions.end_all(&signed_in).await?;
+        self.provider.ended(&signed_in.session.sub, &ended).await;
+        Ok(())
     }
 
     /// The grant, once, in the browser that began.
@@ -181,8 +203,9 @@ impl SignIn {
     }
 
     /// A session and its cookie.
-    fn begin(&self, grant: Grant) -> Option<(BrowserSession, HeaderValue)> {
+    async fn begin(&self, grant: Grant, headers: &HeaderMap) -> Option<(BrowserSession, HeaderValue)> {
         let (session, sealed) = self.sessions.begin(grant.identity)?;
+        self.sessions.begun(&sealed, &browser_of(headers)).await;
         Some((session, self.cookies.set_session(&sealed, self.sessions.ttl())?))
     }
 
@@ -203,7 +226,7 @@ impl SignIn {
         if matches!(grant.purpose, Purpose::Site { .. }) && !self.permits(&grant.identity) {
             return Ok(not_allowed());
         }
-        let Some((session, cookie)) = self.begin(grant) else { return Ok(not_sealed()) };
+        let Some((session, cookie)) = self.begin(grant, &parts.headers).await else { return Ok(not_sealed()) };
         let mut response = json(&session);
         response.headers_mut().insert(SET_COOKIE, cookie);
         Ok(response)

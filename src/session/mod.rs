@@ -4,15 +4,19 @@
 mod ended;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
+mod people;
 
 use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::signin::Identity;
-use crate::store::{Seal, Store, Unavailable};
+use crate::store::{Seal, Store, Unavailable, Vault};
 use ended::Ended;
 pub use ended::EndedBefore;
+#[cfg(test)]
+pub use people::PLACES;
+pub use people::{People, Place};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +94,7 @@ pub enum Phone {
 pub struct SessionId(String);
 
 impl SessionId {
-    fn of(sid: &str) -> Self {
+    pub fn of(sid: &str) -> Self {
         Self(id::encode(&Fingerprint::of(sid.as_bytes()).bytes()[..ended::MARK]))
     }
 
@@ -115,11 +119,17 @@ pub struct Sessions {
     rng: Rng,
     ttl: Duration,
     phone: Phone,
+    people: Option<People>,
 }
 
 impl Sessions {
     pub fn new(seal: Seal, store: Arc<dyn Store>, clock: Clock, rng: Rng, ttl: Duration, phone: Phone) -> Self {
-        Self { seal, ended: Ended::new(store), clock, rng, ttl, phone }
+        Self { seal, ended: Ended::new(store), clock, rng, ttl, phone, people: None }
+    }
+
+    /// Where each person is signed in is kept, too.
+    pub fn with_people(self, vault: Vault) -> Self {
+        Self { people: Some(People::new(vault, self.ttl)), ..self }
     }
 
     /// To be run beside: see [`Ended::write_again`].
@@ -179,11 +189,53 @@ impl Sessions {
     pub async fn read(&self, cookie: &str) -> Option<SignedIn> {
         let sealed = self.unseal(cookie).filter(|sealed| sealed.session.expires_at > self.clock.unix_ms())?;
         let id = SessionId::of(&sealed.sid);
-        if self.is_ended(&id).await {
-            return None;
-        }
         let phone = sealed.kept_phone.or_else(|| sealed.session.phone.clone());
-        Some(SignedIn { id, phone, session: sealed.session })
+        let signed_in = SignedIn { id, phone, session: sealed.session };
+        if self.is_over(&signed_in).await { None } else { Some(signed_in) }
+    }
+
+    /// Whether it was ended before its time, by itself or with all of its person's.
+    pub async fn is_over(&self, signed_in: &SignedIn) -> bool {
+        let session = &signed_in.session;
+        let all = async {
+            let Some(people) = &self.people else { return false };
+            people.is_over(&session.sub, session.auth_time).await.unwrap_or_default()
+        };
+        let (ended, all) = tokio::join!(self.is_ended(&signed_in.id), all);
+        ended || all
+    }
+
+    /// Keeps where somebody just signed in. Not to be told is no reason to refuse them.
+    pub async fn begun(&self, cookie: &str, browser: &str) {
+        if let Some((people, sealed)) = self.people.as_ref().zip(self.unseal(cookie)) {
+            let session = sealed.session;
+            let (id, browser) = (SessionId::of(&sealed.sid), browser.to_owned());
+            let place = Place { id, began: session.auth_time, browser };
+            if let Err(error) = people.add(&session.sub, &place).await {
+                tracing::warn!("where somebody signed in is not kept: {error}");
+            }
+        }
+    }
+
+    /// Where this person is signed in, the newest first.
+    pub async fn places(&self, signed_in: &SignedIn) -> Result<Vec<Place>, Unavailable> {
+        let Some(people) = &self.people else { return Ok(Vec::new()) };
+        people.places(&signed_in.session.sub).await
+    }
+
+    /// Ends all sessions of a person, known or not; those that were known.
+    pub async fn end_all(&self, signed_in: &SignedIn) -> Result<Vec<SessionId>, Unavailable> {
+        let Some(people) = &self.people else { return Ok(Vec::new()) };
+        let places = people.end_all(&signed_in.session.sub).await?;
+        let known = places.into_iter().map(|place| place.id).filter(|id| *id != signed_in.id);
+        let all: Vec<SessionId> = known.chain([signed_in.id.clone()]).collect();
+        for id in &all {
+            // One by one, too: that is written again where a failover loses what was written last.
+            if let Some(mark) = ended::mark(id.text()) {
+                self.ended.end(&mark, self.ttl).await?;
+            }
+        }
+        Ok(all)
     }
 
     /// Whether it was ended before its time. Not while the store is out of reach: see [`Self::read`].
@@ -208,7 +260,14 @@ impl Sessions {
         let Some(mark) = ended::mark(SessionId::of(&sealed.sid).text()) else { return Ok(()) };
         let left = sealed.session.expires_at.saturating_sub(self.clock.unix_ms());
         let life = Duration::from_millis(u64::try_from(left).unwrap_or_default());
-        self.ended.end(&mark, life).await
+        self.ended.end(&mark, life).await?;
+        if let Some(people) = &self.people {
+            let removed = people.remove(&sealed.session.sub, &SessionId::of(&sealed.sid)).await;
+            if let Err(error) = removed {
+                tracing::warn!("the list of somebody's sessions names one that is over: {error}");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -30,10 +30,12 @@ pub enum Space {
     Consent,
     /// A signing key.
     SigningKey,
+    /// Where a person is signed in.
+    Person,
 }
 
 impl Space {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Grant,
         Self::Ended,
         Self::Login,
@@ -45,6 +47,7 @@ impl Space {
         Self::Family,
         Self::Consent,
         Self::SigningKey,
+        Self::Person,
     ];
 
     /// In keys.
@@ -61,6 +64,7 @@ impl Space {
             Self::Family => b'f',
             Self::Consent => b'a',
             Self::SigningKey => b'k',
+            Self::Person => b'p',
         }
     }
 }

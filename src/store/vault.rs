@@ -19,6 +19,7 @@ pub struct Vault {
     rng: Rng,
 }
 
+/// `what` is a struct without a field `until`.
 #[derive(Serialize, Deserialize)]
 struct Kept<T> {
     /// Unix milliseconds.

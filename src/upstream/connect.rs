@@ -7,7 +7,7 @@ use crate::config::Endpoint;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,15 +91,30 @@ pub async fn connect(
     rng: &Rng,
 ) -> Result<UpstreamSocket, ConnectError> {
     let url = &endpoint.url;
+    let stream = connected(url, roots, |_| true).await?;
+    let stream = stream.ok_or_else(|| ConnectError::Dns("the name has no address".to_owned()))?;
+    upgrade(stream, url, user_agent, rng).await
+}
+
+/// TCP, and TLS where the scheme says so, to an address that is `fine`; `None` where none is.
+pub async fn connected(
+    url: &Url,
+    roots: &Roots,
+    fine: impl Fn(IpAddr) -> bool,
+) -> Result<Option<Box<dyn ByteStream>>, ConnectError> {
     let host = url.host_str().ok_or_else(|| ConnectError::Dns("the address has no host".to_owned()))?;
     let port = url.port_or_known_default().unwrap_or(443);
-    let stream = tcp(&addresses(host.trim_matches(['[', ']']), port).await?).await?;
+    let mut addresses = addresses(host.trim_matches(['[', ']']), port).await?;
+    addresses.retain(|address| fine(address.ip()));
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    let stream = tcp(&addresses).await?;
     let _ = stream.set_nodelay(true);
-    let stream: Box<dyn ByteStream> = match url.scheme() {
-        "wss" => Box::new(tls(stream, host, roots).await?),
+    Ok(Some(match url.scheme() {
+        "wss" | "https" => Box::new(tls(stream, host, roots).await?),
         _ => Box::new(stream),
-    };
-    upgrade(stream, url, user_agent, rng).await
+    }))
 }
 
 async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {

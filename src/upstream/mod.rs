@@ -3,5 +3,5 @@
 mod connect;
 mod endpoints;
 
-pub use connect::{Roots, UpstreamSocket, connect};
+pub use connect::{ByteStream, ConnectError, Roots, UpstreamSocket, connect, connected};
 pub use endpoints::{Endpoints, Rest};

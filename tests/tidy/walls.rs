@@ -16,6 +16,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("upstream", &["base", "config"]),
     ("store", &["base"]),
     ("session", &["base", "signin", "store"]),
+    ("outbound", &["base", "upstream"]),
     ("emulator", &["base", "max"]),
     ("drivers", &["base", "config", "max", "signin", "upstream"]),
     ("login", &["base", "signin", "store", "texts"]),
@@ -25,7 +26,10 @@ pub const LAYERS: &[(&str, &[&str])] = &[
         "server",
         &["base", "config", "login", "oidc", "probe", "proxies", "session", "signin", "store", "texts", "transport"],
     ),
-    ("app", &["base", "config", "drivers", "login", "oidc", "server", "session", "signin", "store", "upstream"]),
+    (
+        "app",
+        &["base", "config", "drivers", "login", "oidc", "outbound", "server", "session", "signin", "store", "upstream"],
+    ),
     // The store: `doctor --store` looks at it by the connections that `serve` makes.
     ("doctor", &["base", "config", "drivers", "probe", "proxies", "signin", "store", "upstream"]),
     ("setup", &["proxies"]),
