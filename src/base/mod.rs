@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod client_address;
 pub mod clock;
 pub mod id;
+pub mod jwk;
 pub mod limits;
 pub mod metered;
 pub mod origin;

@@ -4,6 +4,7 @@ use super::people::{AllowList, Groups};
 use super::reader::ConfigMerger;
 use super::value;
 use crate::base::id::{self, Fingerprint};
+use crate::base::jwk::{self, PublicKey};
 use crate::base::secret::Secret;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct Oidc {
 pub enum ClientAuth {
     /// SHA-256 of a secret, sent as HTTP Basic or in the body.
     Secret(Fingerprint),
+    /// A token that one of these keys signed (`private_key_jwt`).
+    Keys(Vec<PublicKey>),
     /// A public client: PKCE is all.
     None,
 }
@@ -167,13 +170,14 @@ const USUAL_SCOPES: [&str; 3] = ["openid", "profile", "email"];
 /// Clients of one server.
 const CLIENTS: usize = 1000;
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "id",
     "secret",
     "secret_hash",
     "name",
     "redirect_uris",
     "auth",
+    "jwks",
     "pkce",
     "scopes",
     "grants",
@@ -339,8 +343,16 @@ impl Keys<'_> {
 fn auth(read: &Keys<'_>) -> Result<ClientAuth, String> {
     let secret = read.optional("secret", value::text)?.map(Secret::new);
     let hash = read.optional("secret_hash", value::text)?;
-    let words = [("basic", true), ("post", true), ("none", false)];
-    let with_secret = read.optional("auth", |value| value::choice(value, &words))?;
+    let words = [("basic", Some(true)), ("post", Some(true)), ("none", Some(false)), ("private_key_jwt", None)];
+    let asked = read.optional("auth", |value| value::choice(value, &words))?;
+    let keys = read.optional("jwks", jwks)?;
+    let with_secret = match (asked, keys) {
+        (Some(None), Some(keys)) if secret.is_none() && hash.is_none() => return Ok(ClientAuth::Keys(keys)),
+        (Some(None), None) => return Err("`jwks` is missing: the app's public keys, as JSON".to_owned()),
+        (Some(None), Some(_)) => return Err("`auth`: with \"private_key_jwt\" there is no secret".to_owned()),
+        (_, Some(_)) => return Err("`jwks` is for auth = \"private_key_jwt\"".to_owned()),
+        (asked, None) => asked.flatten(),
+    };
     match (secret, hash, with_secret) {
         (Some(_), Some(_), _) => Err("`secret` and `secret_hash` are both given; one is enough".to_owned()),
         (None, None, Some(false)) => Ok(ClientAuth::None),
@@ -360,6 +372,18 @@ fn auth(read: &Keys<'_>) -> Result<ClientAuth, String> {
             })
         }
     }
+}
+
+/// A JWK set as text (RFC 7517 §5).
+fn jwks(value: &Value) -> Result<Vec<PublicKey>, String> {
+    let text = value::text(value)?;
+    let set: serde_json::Value = serde_json::from_str(&text).map_err(|error| format!("is no JSON: {error}"))?;
+    let keys = set["keys"].as_array().ok_or("has no list `keys` in it")?;
+    if keys.is_empty() || keys.len() > jwk::KEYS {
+        return Err(format!("expected 1 to {} keys", jwk::KEYS));
+    }
+    let parse = |(at, key)| PublicKey::parse(key).map_err(|why| format!("key {}: {why}", at + 1));
+    keys.iter().enumerate().map(parse).collect()
 }
 
 /// The text of a secret's hash, as [`auth`] reads it.

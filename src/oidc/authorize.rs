@@ -91,6 +91,11 @@ impl Provider {
         signed_in: Option<&SignedIn>,
         flow: &Fingerprint,
     ) -> Result<Step, Unavailable> {
+        let pushed = match self.meant(params).await? {
+            Ok(pushed) => pushed,
+            Err(error) => return Ok(Step::Page(error)),
+        };
+        let params = pushed.as_ref().unwrap_or(params);
         let keys = self.keys.set().await?;
         let hint = |token: &str, client: &Client| self.hinted(&keys, token, Some(&client.id)).map(|hint| hint.subject);
         let request = match read(params, &self.clients, hint) {

@@ -45,7 +45,7 @@ fn without_port(uri: &str) -> Option<(&str, &str)> {
 pub fn has_secret(client: &Client, secret: &str) -> bool {
     match &client.auth {
         ClientAuth::Secret(known) => known.matches(&crate::base::id::Fingerprint::of(secret.as_bytes())),
-        ClientAuth::None => false,
+        ClientAuth::Keys(_) | ClientAuth::None => false,
     }
 }
 

@@ -13,8 +13,9 @@ impl Provider {
         let own = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "sid", "acr", "amr", "at_hash"];
         let claims: Vec<&str> = own.into_iter().chain(CLAIMS.iter().map(|(claim, _)| *claim)).collect();
         let algorithms: Vec<&str> = self.algorithms.iter().map(|algorithm| algorithm_name(*algorithm)).collect();
-        let methods = ["client_secret_basic", "client_secret_post", "none"];
-        let with_secret = ["client_secret_basic", "client_secret_post"];
+        let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
+        let with_secret = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+        let assertions = ["RS256", "PS256", "ES256", "EdDSA"];
         json!({
             "issuer": self.issuer,
             "authorization_endpoint": at("authorize"),
@@ -24,6 +25,10 @@ impl Provider {
             "revocation_endpoint": at("revoke"),
             "introspection_endpoint": at("introspect"),
             "end_session_endpoint": at("logout"),
+            "pushed_authorization_request_endpoint": at("par"),
+            "token_endpoint_auth_signing_alg_values_supported": assertions,
+            "introspection_endpoint_auth_signing_alg_values_supported": assertions,
+            "revocation_endpoint_auth_signing_alg_values_supported": assertions,
             "scopes_supported": SCOPES,
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "form_post"],

@@ -1,9 +1,12 @@
 //! The OpenID Connect provider: any app adds "Sign in with MAX" by configuration. Knows neither HTTP nor transports: requests
 //! come in as parameters, and go out as steps, JSON and errors by the names of the specifications.
 
+mod assertion;
 mod authorize;
 mod backchannel;
 mod claims;
+#[cfg(test)]
+mod client_tests;
 mod clients;
 mod code;
 mod discovery;
@@ -12,6 +15,7 @@ mod jws;
 mod keys;
 mod logout;
 mod params;
+mod pushed;
 mod request;
 mod site_token;
 #[cfg(test)]

@@ -43,18 +43,18 @@ const CLIENTS: &str = r#"
     id_token_alg = "ES256"
 "#;
 
-const VERIFIER: &str = "0123456789012345678901234567890123456789012";
+pub(super) const VERIFIER: &str = "0123456789012345678901234567890123456789012";
 
-struct World {
-    provider: Provider,
+pub(super) struct World {
+    pub provider: Provider,
     sessions: Arc<Sessions>,
-    flow: Fingerprint,
+    pub flow: Fingerprint,
     told: Arc<Told>,
 }
 
 /// What apps were told.
 #[derive(Default)]
-struct Told(Mutex<Vec<LogoutNotice>>);
+pub(super) struct Told(Mutex<Vec<LogoutNotice>>);
 
 impl Deliver for Told {
     fn deliver(&self, notice: LogoutNotice) {
@@ -63,6 +63,10 @@ impl Deliver for Told {
 }
 
 fn world() -> World {
+    world_with("")
+}
+
+pub(super) fn world_with(more: &str) -> World {
     let (clock, rng) = (Clock::fixed(1_700_000_000_000), Rng::system());
     let seals = Seals::new(&[1; 32], &rng).unwrap();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock.clone(), 10_000));
@@ -70,7 +74,7 @@ fn world() -> World {
     let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, Phone::Kept);
     let vault = Vault::new(store, seals.store, clock, rng);
     let (sessions, told) = (Arc::new(sessions.with_people(vault.clone())), Arc::<Told>::default());
-    let config = Config::of(CLIENTS);
+    let config = Config::of(&format!("{CLIENTS}{more}"));
     let (issuer, groups) = ("https://id.example.ru".to_owned(), config.groups.clone());
     let mut provider = Provider::new(
         &config.oidc,
@@ -86,7 +90,7 @@ fn world() -> World {
 }
 
 impl World {
-    async fn signed_in(&self, id: i64) -> (SignedIn, String) {
+    pub async fn signed_in(&self, id: i64) -> (SignedIn, String) {
         let (name, phone) = ("Иван Петров".to_owned(), Some("+79991234567".to_owned()));
         let (first_name, last_name) = (Some("Иван".to_owned()), None);
         let identity = Identity { id, name, first_name, last_name, phone, photo_url: None };
@@ -94,11 +98,11 @@ impl World {
         (self.sessions.read(&cookie).await.unwrap(), cookie)
     }
 
-    async fn authorize(&self, query: &str, signed_in: Option<&SignedIn>) -> Step {
+    pub async fn authorize(&self, query: &str, signed_in: Option<&SignedIn>) -> Step {
         self.provider.authorize(&Params::parse(query.as_bytes()), signed_in, &self.flow).await.unwrap()
     }
 
-    async fn token(&self, form: &str) -> Result<Value, &'static str> {
+    pub async fn token(&self, form: &str) -> Result<Value, &'static str> {
         let answer = self.provider.token(&Params::parse(form.as_bytes()), None).await;
         answer.map(|tokens| serde_json::to_value(tokens).unwrap()).map_err(|error| error.code.text())
     }
@@ -112,7 +116,7 @@ impl World {
     }
 }
 
-fn query(more: &str) -> String {
+pub(super) fn query(more: &str) -> String {
     let challenge = id::encode(Fingerprint::of(VERIFIER.as_bytes()).bytes());
     format!(
         "client_id=app&redirect_uri=https%3A%2F%2Fapp.example.ru%2Fcb&response_type=code&nonce=n&state=s%26%3D\
@@ -124,7 +128,7 @@ fn loose(more: &str) -> String {
     format!("client_id=loose&redirect_uri=https://loose.example.ru/cb&response_type=code&scope=openid{more}")
 }
 
-fn form(code: &str, verifier: &str) -> String {
+pub(super) fn form(code: &str, verifier: &str) -> String {
     format!(
         "grant_type=authorization_code&code={code}&redirect_uri=https://app.example.ru/cb&code_verifier={verifier}\
          &client_id=app&client_secret=0123456789abcdef"
@@ -136,7 +140,7 @@ fn refresh(token: &str) -> String {
 }
 
 /// Of an answer to the client.
-fn answer(step: &Step, name: &str) -> Option<String> {
+pub(super) fn answer(step: &Step, name: &str) -> Option<String> {
     let Step::Reply(reply) = step else { panic!("{step:?}") };
     let value = |name| reply.params.iter().find(|(found, _)| *found == name).map(|(_, value)| value.clone());
     assert_eq!(value("iss").as_deref(), Some("https://id.example.ru"), "on success and on error");

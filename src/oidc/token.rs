@@ -16,7 +16,7 @@ impl Provider {
     /// `authorization`: the header, where there is one.
     pub async fn token(&self, params: &Params, authorization: Option<&str>) -> Result<TokenResponse, OAuthError> {
         params.none_twice()?;
-        let client = self.authenticated(params, authorization)?;
+        let client = self.authenticated(params, authorization).await?;
         let grant = match params.get("grant_type") {
             Some("authorization_code") => GrantType::AuthorizationCode,
             Some("refresh_token") => GrantType::RefreshToken,
@@ -45,9 +45,21 @@ impl Provider {
         self.first_tokens(client, record).await
     }
 
-    /// The client, by Basic, by its secret in the body, or by its id alone if it has no secret (RFC 6749 §2.3).
-    fn authenticated(&self, params: &Params, authorization: Option<&str>) -> Result<&Client, OAuthError> {
+    /// The client: by Basic, by its secret in the body, by its id alone if it has no secret (RFC 6749 §2.3), or by a token that
+    /// it signed.
+    pub(super) async fn authenticated(
+        &self,
+        params: &Params,
+        authorization: Option<&str>,
+    ) -> Result<&Client, OAuthError> {
         let invalid = |why| error(ErrorCode::InvalidClient, why);
+        if params.get("client_assertion").is_some() || params.get("client_assertion_type").is_some() {
+            if authorization.is_some() || params.get("client_secret").is_some() {
+                let why = "The client sends an assertion and a secret; one is enough (RFC 6749, 2.3).";
+                return Err(error(ErrorCode::InvalidRequest, why));
+            }
+            return self.asserted(params).await;
+        }
         let in_body = (params.get("client_id"), params.get("client_secret"));
         let Some(header) = authorization else {
             let (id, secret) = in_body;
@@ -76,7 +88,7 @@ impl Provider {
     /// What a token is good for, for the client that has it. Of the tokens of others nothing is said.
     pub async fn introspect(&self, params: &Params, authorization: Option<&str>) -> Result<Value, OAuthError> {
         params.none_twice()?;
-        let client = self.authenticated(params, authorization)?;
+        let client = self.authenticated(params, authorization).await?;
         if client.is_public() {
             return Err(error(ErrorCode::InvalidClient, "Only a client with a secret may ask (RFC 7662, 2.1)."));
         }
@@ -100,7 +112,7 @@ impl Provider {
     /// A token, and with it all of its sign-in. What is no token of the client's is as good as revoked.
     pub async fn revoke(&self, params: &Params, authorization: Option<&str>) -> Result<(), OAuthError> {
         params.none_twice()?;
-        let client = self.authenticated(params, authorization)?;
+        let client = self.authenticated(params, authorization).await?;
         let token = needed(params, "token", "token is missing.")?;
         if let Some((live, _)) = self.found(client, token).await? {
             self.withdraw(&live.name).await?;

@@ -1,4 +1,4 @@
-//! What clients of OpenID Connect ask us themselves, without a browser: `/oauth2/token`, `/userinfo`, `/revoke`, `/introspect`.
+//! What clients of OpenID Connect ask us themselves, without a browser: `/oauth2/token`, `/par`, `/userinfo`, `/revoke`, `/introspect`.
 
 use super::answer::json;
 use super::extract::body_up_to;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub fn router(provider: Arc<Provider>, at: impl Fn(&str) -> String) -> Router {
     Router::new()
         .route(&at("token"), post(token))
+        .route(&at("par"), post(push))
         .route(&at("userinfo"), get(userinfo).post(userinfo))
         .route(&at("revoke"), post(revoke))
         .route(&at("introspect"), post(introspect))
@@ -25,6 +26,16 @@ pub fn router(provider: Arc<Provider>, at: impl Fn(&str) -> String) -> Router {
 
 async fn token(State(provider): State<Arc<Provider>>, asked: ClientForm) -> Response {
     answered(provider.token(&asked.form, asked.authorization.as_deref()).await)
+}
+
+/// RFC 9126 §2.2: `201`.
+async fn push(State(provider): State<Arc<Provider>>, asked: ClientForm) -> Response {
+    let pushed = provider.push(&asked.form, asked.authorization.as_deref()).await;
+    let mut response = answered(pushed);
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    response
 }
 
 async fn revoke(State(provider): State<Arc<Provider>>, asked: ClientForm) -> Response {

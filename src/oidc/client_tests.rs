@@ -1,0 +1,141 @@
+//! How clients prove who they are, and requests that they send themselves.
+
+use super::jws::{self, SigningKey};
+use super::tests::{VERIFIER, World, answer, query, world_with};
+use super::*;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+const SECRET: &str = "&client_secret=0123456789abcdef";
+
+/// A client with a key of its own.
+fn keyed() -> (World, SigningKey) {
+    let key = SigningKey::parse(SigningAlgorithm::Es256, &jws::generate(SigningAlgorithm::Es256).unwrap()).unwrap();
+    let jwks = json!({ "keys": [key.public] });
+    let client = format!(
+        r#"
+        [[oidc.clients]]
+        id = "keyed"
+        auth = "private_key_jwt"
+        jwks = '{jwks}'
+        redirect_uris = ["https://keyed.example.ru/cb"]
+        pkce = "optional"
+        consent = "never"
+        id_token_alg = "ES256"
+        "#
+    );
+    (world_with(&client), key)
+}
+
+fn assertion(world: &World, key: &SigningKey, change: impl FnOnce(&mut Value)) -> String {
+    let now = world.provider.vault.unix_seconds();
+    let mut claims = json!({
+        "iss": "keyed", "sub": "keyed", "aud": "https://id.example.ru", "exp": now + 60, "jti": world.provider.vault.name(),
+    });
+    change(&mut claims);
+    let claims = claims.as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
+    let claims = claims.map(|(name, value)| (name.clone(), value.clone())).collect::<serde_json::Map<_, _>>();
+    key.sign("JWT", &claims).unwrap()
+}
+
+fn asserted(token: &str) -> String {
+    format!("client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer&client_assertion={token}")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_proves_by_its_key_who_it_is_once_for_each_assertion() {
+    let (world, key) = keyed();
+    let stranger =
+        SigningKey::parse(SigningAlgorithm::Es256, &jws::generate(SigningAlgorithm::Es256).unwrap()).unwrap();
+    let ask = async |form: String| {
+        let answer = world.provider.introspect(&Params::parse(form.as_bytes()), None).await;
+        answer.map_err(|error| error.code.text())
+    };
+    let token = |token: &str| format!("token=x&{}", asserted(token));
+    let good = token(&assertion(&world, &key, |_| {}));
+    assert_eq!(ask(good.clone()).await, Ok(json!({ "active": false })));
+    assert_eq!(ask(good.clone()).await, Err("invalid_client"), "its jti was used");
+    for fine in [
+        assertion(&world, &key, |claims| claims["aud"] = json!("https://id.example.ru/oauth2/token")),
+        assertion(&world, &key, |claims| claims["aud"] = json!(["https://id.example.ru"])),
+        assertion(&world, &key, |claims| claims["exp"] = json!(world.provider.vault.unix_seconds() + 600)),
+    ] {
+        assert!(ask(token(&fine)).await.is_ok());
+    }
+    let now = world.provider.vault.unix_seconds();
+    for (what, bad) in [
+        ("another key", assertion(&world, &stranger, |_| {})),
+        ("another issuer", assertion(&world, &key, |claims| claims["iss"] = json!("app"))),
+        ("nobody", assertion(&world, &key, |claims| claims["sub"] = json!("nobody"))),
+        ("a client with a secret", assertion(&world, &key, |claims| claims["sub"] = json!("app"))),
+        ("for somebody else", assertion(&world, &key, |claims| claims["aud"] = json!("https://other.example.ru"))),
+        (
+            "for somebody else, too",
+            assertion(&world, &key, |claims| {
+                claims["aud"] = json!(["https://id.example.ru", "https://other.example.ru"])
+            }),
+        ),
+        ("for nobody", assertion(&world, &key, |claims| claims["aud"] = Value::Null)),
+        ("over", assertion(&world, &key, |claims| claims["exp"] = json!(now - 31))),
+        ("for ever", assertion(&world, &key, |claims| claims["exp"] = json!(now + 3600))),
+        ("without an end", assertion(&world, &key, |claims| claims["exp"] = Value::Null)),
+        ("later", assertion(&world, &key, |claims| claims["nbf"] = json!(now + 60))),
+        ("without a name", assertion(&world, &key, |claims| claims["jti"] = Value::Null)),
+    ] {
+        assert_eq!(ask(token(&bad)).await, Err("invalid_client"), "{what}");
+    }
+    let fresh = || token(&assertion(&world, &key, |_| {}));
+    assert_eq!(ask(format!("{}&client_id=app", fresh())).await, Err("invalid_client"));
+    assert_eq!(ask(format!("{}{SECRET}", fresh())).await, Err("invalid_request"), "one proof at a time");
+    assert_eq!(ask("token=x&client_id=keyed".to_owned()).await, Err("invalid_client"), "its id alone is no proof");
+    assert_eq!(ask(format!("token=x&client_id=keyed{SECRET}")).await, Err("invalid_client"));
+    let twelve = token(&assertion(&world, &key, |_| {}));
+    let answers = join_all((0..12).map(|_| ask(twelve.clone()))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "one of twelve at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pushed_request_is_for_its_client_once_and_for_a_short_time() {
+    let world = world_with("");
+    let push = async |form: &str| {
+        let pushed = world.provider.push(&Params::parse(form.as_bytes()), None).await;
+        pushed.map(|pushed| serde_json::to_value(pushed).unwrap()).map_err(|error| error.code.text())
+    };
+    let pushed = push(&format!("{}{SECRET}", query(""))).await.unwrap();
+    assert_eq!(pushed["expires_in"], 90);
+    let uri = pushed["request_uri"].as_str().unwrap().to_owned();
+    let by = |client: &str, uri: &str| {
+        let uri: String = url::form_urlencoded::byte_serialize(uri.as_bytes()).collect();
+        format!("client_id={client}&request_uri={uri}&scope=openid+phone")
+    };
+    let (signed_in, _) = world.signed_in(7).await;
+    let step = world.authorize(&by("app", &uri), Some(&signed_in)).await;
+    let code = answer(&step, "code").expect("as if it had come by the browser");
+    assert_eq!(answer(&step, "state").as_deref(), Some("s&="));
+    assert!(world.token(&super::tests::form(&code, VERIFIER)).await.is_ok(), "with its PKCE");
+    let again = world.authorize(&by("app", &uri), Some(&signed_in)).await;
+    assert!(matches!(again, Step::Page(_)), "once: {again:?}");
+
+    let other = push(&format!("{}{SECRET}", query(""))).await.unwrap();
+    let stolen = world.authorize(&by("loose", other["request_uri"].as_str().unwrap()), Some(&signed_in)).await;
+    assert!(matches!(stolen, Step::Page(_)), "another client: {stolen:?}");
+    let late = push(&format!("{}{SECRET}", query(""))).await.unwrap();
+    tokio::time::advance(Duration::from_secs(91)).await;
+    let late = world.authorize(&by("app", late["request_uri"].as_str().unwrap()), Some(&signed_in)).await;
+    assert!(matches!(late, Step::Page(_)), "{late:?}");
+
+    for (form, error) in [
+        (query(""), "invalid_client"),
+        (format!("{}{SECRET}&request_uri={}", query(""), "urn:x"), "request_uri_not_supported"),
+        (format!("{}{SECRET}", query("&prompt=never")), "invalid_request"),
+        (format!("{}{SECRET}", query("").replace("%2Fcb", "%2Fother")), "invalid_request"),
+        (format!("{}{SECRET}&state=2", query("")), "invalid_request"),
+    ] {
+        assert_eq!(push(&form).await, Err(error), "{form}");
+    }
+    let elsewhere = world.authorize(&by("app", "https://app.example.ru/request.jwt"), Some(&signed_in)).await;
+    assert!(
+        matches!(elsewhere, Step::Page(_) | Step::Reply(_)),
+        "an address of others is never fetched: {elsewhere:?}"
+    );
+}
