@@ -72,6 +72,8 @@ pub enum GrantType {
     AuthorizationCode,
     /// RFC 6749 §6
     RefreshToken,
+    /// RFC 8628
+    DeviceCode,
 }
 
 /// `id_token_alg`: how its ID tokens are signed (RFC 7518 §3.1, RFC 8037).
@@ -289,7 +291,11 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
         Some(scopes) => scopes.into_iter().chain(["openid".to_owned()]).collect(),
         None => usual.map(str::to_owned).collect(),
     };
-    let words = [("authorization_code", GrantType::AuthorizationCode), ("refresh_token", GrantType::RefreshToken)];
+    let words = [
+        ("authorization_code", GrantType::AuthorizationCode),
+        ("refresh_token", GrantType::RefreshToken),
+        ("device_code", GrantType::DeviceCode),
+    ];
     let grants = read.optional("grants", |value| value::list(value, |value| value::choice(value, &words)))?;
     let grants = grants.unwrap_or_else(|| match preset {
         Some(preset) if preset.refresh => vec![GrantType::AuthorizationCode, GrantType::RefreshToken],

@@ -219,14 +219,20 @@ impl Provider {
         if !request.prompt.none {
             self.vault.take::<Pending>(request_key(id)).await?;
         }
-        let mut who = signed_in.clone();
-        if !client.scopes.contains("phone") && !client.allow.names_phones() && !self.groups.name_phones() {
-            who.phone = None;
-        }
+        let who = self.known_to(client, signed_in);
         let back = request.back.clone();
         let code = self.issue(CodeRecord::new(request, who, self.vault.name())).await?;
         metrics::counter!("max_auth_oidc_codes_total").increment(1);
         Ok(Step::Reply(self.reply(&back, vec![("code", code)])))
+    }
+
+    /// What is kept of somebody for a client: a phone number only where it may be needed.
+    pub(super) fn known_to(&self, client: &Client, signed_in: &SignedIn) -> SignedIn {
+        let mut who = signed_in.clone();
+        if !client.scopes.contains("phone") && !client.allow.names_phones() && !self.groups.name_phones() {
+            who.phone = None;
+        }
+        who
     }
 
     /// A session that is old enough for the client: `max_age` and `prompt=login` ask for a scan of their own.
@@ -236,7 +242,7 @@ impl Provider {
         is_fresh(pending, signed_in) || !(pending.request.prompt.login || too_old)
     }
 
-    fn permits(&self, client: &Client, signed_in: &SignedIn) -> bool {
+    pub(super) fn permits(&self, client: &Client, signed_in: &SignedIn) -> bool {
         client.allow.permits(&claims::person(signed_in), &self.groups)
     }
 

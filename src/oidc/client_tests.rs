@@ -139,3 +139,96 @@ async fn a_pushed_request_is_for_its_client_once_and_for_a_short_time() {
         "an address of others is never fetched: {elsewhere:?}"
     );
 }
+
+const TELEVISION: &str = r#"
+    [[oidc.clients]]
+    id = "tv"
+    name = "Television"
+    auth = "none"
+    redirect_uris = ["https://tv.example.ru/cb"]
+    grants = ["device_code", "refresh_token"]
+    scopes = ["openid", "profile"]
+    id_token_alg = "ES256"
+    [[oidc.clients]]
+    id = "mytv"
+    auth = "none"
+    redirect_uris = ["https://tv.example.ru/cb"]
+    grants = ["device_code"]
+    allow = ["max:8"]
+    id_token_alg = "ES256"
+"#;
+
+async fn begun(world: &World, client: &str) -> Result<DeviceBegun, &'static str> {
+    let form = format!("client_id={client}&scope=openid+profile+phone");
+    let begun = world.provider.begin_device(&Params::parse(form.as_bytes()), None, "203.0.113.7".to_owned()).await;
+    let begun = serde_json::to_value(begun.map_err(|error| error.code.text())?).unwrap();
+    let text = |name: &str| begun[name].as_str().unwrap().to_owned();
+    assert_eq!((&begun["expires_in"], &begun["interval"]), (&json!(600), &json!(5)));
+    assert_eq!(text("verification_uri"), "https://id.example.ru/oauth2/device");
+    assert!(text("verification_uri_complete").ends_with(&format!("?user_code={}", text("user_code"))));
+    Ok(DeviceBegun { device: text("device_code"), user: text("user_code") })
+}
+
+struct DeviceBegun {
+    device: String,
+    user: String,
+}
+
+/// What the device is told, five seconds later.
+async fn polled(world: &World, client: &str, device: &str) -> Result<Value, &'static str> {
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let grant = "grant_type=urn:ietf:params:oauth:grant-type:device_code";
+    world.token(&format!("{grant}&client_id={client}&device_code={device}")).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_is_signed_in_by_whoever_types_its_code_and_agrees() {
+    let world = world_with(TELEVISION);
+    let (who, _) = world.signed_in(7).await;
+    let tv = begun(&world, "tv").await.unwrap();
+    assert!(tv.user.len() == 9 && tv.user.bytes().all(|byte| b"BCDFGHJKLMNPQRSTVWXZ-".contains(&byte)), "{}", tv.user);
+    assert_eq!(polled(&world, "tv", &tv.device).await, Err("authorization_pending"));
+    let grant = "grant_type=urn:ietf:params:oauth:grant-type:device_code&client_id=tv";
+    assert_eq!(world.token(&format!("{grant}&device_code={}", tv.device)).await, Err("slow_down"));
+    let typed = tv.user.to_ascii_lowercase().replace('-', " ");
+    let question = world.provider.device(&typed).await.unwrap().unwrap();
+    let shown = (question.user_code.as_str(), question.client_name.as_str(), question.place.as_str());
+    assert_eq!(shown, (tv.user.as_str(), "Television", "203.0.113.7"));
+    assert_eq!(question.scope, ["openid", "profile"], "phone is not the client's");
+    assert_eq!(polled(&world, "mytv", &tv.device).await, Err("expired_token"), "of another client");
+    assert_eq!(world.provider.decide_device(&typed, true, &who).await.unwrap(), DeviceAnswer::Done);
+    assert_eq!(world.provider.decide_device(&typed, false, &who).await.unwrap(), DeviceAnswer::Gone, "once");
+    let tokens = polled(&world, "tv", &tv.device).await.unwrap();
+    assert_eq!(tokens["scope"], "openid profile");
+    assert!(tokens["refresh_token"].is_string() && tokens["id_token"].is_string());
+    assert_eq!(polled(&world, "tv", &tv.device).await, Err("invalid_grant"), "once");
+
+    let twelve = begun(&world, "tv").await.unwrap();
+    let answers = join_all((0..12).map(|at| world.provider.decide_device(&twelve.user, at % 2 == 0, &who))).await;
+    assert_eq!(answers.into_iter().filter(|answer| *answer == Ok(DeviceAnswer::Done)).count(), 1, "the first answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_refused_late_or_not_theirs_gets_nothing() {
+    let world = world_with(TELEVISION);
+    let (who, _) = world.signed_in(7).await;
+    assert_eq!(begun(&world, "loose").await.err(), Some("invalid_client"));
+    let refused = begun(&world, "tv").await.unwrap();
+    assert_eq!(world.provider.decide_device(&refused.user, false, &who).await.unwrap(), DeviceAnswer::Done);
+    assert_eq!(polled(&world, "tv", &refused.device).await, Err("access_denied"));
+    let denied = begun(&world, "mytv").await.unwrap();
+    assert_eq!(world.provider.decide_device(&denied.user, true, &who).await.unwrap(), DeviceAnswer::Denied);
+    assert_eq!(polled(&world, "mytv", &denied.device).await, Err("authorization_pending"), "somebody else may come");
+    let late = begun(&world, "tv").await.unwrap();
+    tokio::time::advance(Duration::from_secs(601)).await;
+    assert_eq!(world.provider.decide_device(&late.user, true, &who).await.unwrap(), DeviceAnswer::Gone);
+    assert_eq!(polled(&world, "tv", &late.device).await, Err("expired_token"));
+    for typed in ["", "BCDF", "BCDF-GHJKL", "\u{451}"] {
+        assert!(world.provider.device(typed).await.unwrap().is_none(), "{typed}");
+    }
+    let codes: std::collections::BTreeSet<String> =
+        join_all((0..50).map(|_| begun(&world, "tv"))).await.into_iter().map(|begun| begun.unwrap().user).collect();
+    assert_eq!(codes.len(), 50);
+    let code = "grant_type=authorization_code&client_id=tv&code=x&redirect_uri=x&code_verifier=x";
+    assert_eq!(world.token(code).await, Err("unauthorized_client"), "only what is in grants");
+}

@@ -61,6 +61,25 @@ pub struct AuthorizationRequest {
     pub locale: Option<String>,
 }
 
+impl AuthorizationRequest {
+    /// One that asks for nothing, and is answered to no browser.
+    pub fn of(client: &str) -> Self {
+        Self {
+            client: client.to_owned(),
+            back: Back { redirect_uri: String::new(), mode: ResponseMode::Query, state: None },
+            scope: Vec::new(),
+            nonce: None,
+            challenge: None,
+            prompt: Prompt::default(),
+            max_age: None,
+            subject: None,
+            claims: Vec::new(),
+            resources: Vec::new(),
+            locale: None,
+        }
+    }
+}
+
 /// Why a request was not taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -172,7 +191,7 @@ fn response_type(params: &Params, client: &Client) -> Result<(), OAuthError> {
 }
 
 /// What the client may not have is left out, and the answer of the token endpoint says so (RFC 6749 §3.3).
-fn scope(params: &Params, client: &Client) -> Result<Vec<String>, OAuthError> {
+pub fn scope(params: &Params, client: &Client) -> Result<Vec<String>, OAuthError> {
     let asked = words(params.get("scope"));
     if !asked.iter().any(|scope| scope == "openid") {
         return Err(error(ErrorCode::InvalidScope, "scope must have openid in it."));

@@ -20,9 +20,10 @@ impl Provider {
         let grant = match params.get("grant_type") {
             Some("authorization_code") => GrantType::AuthorizationCode,
             Some("refresh_token") => GrantType::RefreshToken,
+            Some("urn:ietf:params:oauth:grant-type:device_code") => GrantType::DeviceCode,
             None => return Err(error(ErrorCode::InvalidRequest, "grant_type is missing.")),
             Some(_) => {
-                let known = "grant_type is none of authorization_code and refresh_token.";
+                let known = "grant_type is none of authorization_code, refresh_token and device_code (RFC 8628).";
                 return Err(error(ErrorCode::UnsupportedGrantType, known));
             }
         };
@@ -31,6 +32,10 @@ impl Provider {
         }
         match grant {
             GrantType::AuthorizationCode => self.by_code(client, params).await,
+            GrantType::DeviceCode => {
+                let code = needed(params, "device_code", "device_code is missing.")?;
+                self.by_device(client, code).await
+            }
             GrantType::RefreshToken => {
                 let token = needed(params, "refresh_token", "refresh_token is missing.")?;
                 self.refresh(client, token, params.get("scope")).await

@@ -19,6 +19,7 @@ mod modules;
 mod no_script;
 mod oauth2;
 mod oauth2_clients;
+mod oauth2_device;
 mod ops;
 mod origin;
 mod pages;

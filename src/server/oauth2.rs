@@ -5,10 +5,10 @@ use super::answer::json;
 use super::caching::says_itself;
 use super::extract::body_up_to;
 use super::logins::Logins;
-use super::oauth2_clients;
 use super::pages::{self, Ask, Denied, FormPost, Leave, Notice, Page, see_other};
 use super::refusals::store_unavailable;
 use super::sign_in::SignIn;
+use super::{oauth2_clients, oauth2_device};
 use crate::base::limits::OAUTH_FORM;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
@@ -53,8 +53,10 @@ pub fn router(oauth2: Arc<OAuth2>) -> Router {
         .route(&at("answer"), post(answer))
         .route(&at("logout"), get(end_session).post(end_session_post))
         .route(&at("leave"), post(leave))
+        .route(&at("device"), get(oauth2_device::device))
+        .route(&at("device/answer"), post(oauth2_device::device_answer))
         .with_state(Arc::clone(&oauth2));
-    let for_programs = oauth2_clients::router(Arc::clone(&oauth2.provider), at).layer(from_fn(any_origin));
+    let for_programs = oauth2_clients::router(&oauth2, at).layer(from_fn(any_origin));
     let same_for_everybody = Router::new()
         .route(&at("jwks"), get(jwks))
         .route(&format!("{path}/.well-known/openid-configuration"), get(discovery))
@@ -206,7 +208,7 @@ impl OAuth2 {
     }
 
     /// A form that only our own pages may send.
-    async fn own_form(&self, headers: &HeaderMap, body: axum::body::Body) -> Result<Params, Problem> {
+    pub async fn own_form(&self, headers: &HeaderMap, body: axum::body::Body) -> Result<Params, Problem> {
         self.sign_in.origins.check_request(headers)?;
         Ok(Params::parse(&body_up_to(body, OAUTH_FORM).await?))
     }
@@ -218,7 +220,7 @@ impl OAuth2 {
         }
     }
 
-    fn page(&self, headers: &HeaderMap, locale: Option<&str>) -> Page<'_> {
+    pub fn page(&self, headers: &HeaderMap, locale: Option<&str>) -> Page<'_> {
         let locale = locale.map_or_else(|| pages::language(headers), Locale::parse);
         Page::new(&self.sign_in.base_path, &self.sign_in.site, &self.sign_in.texts, locale)
     }
@@ -265,6 +267,7 @@ impl OAuth2 {
             title: &page.words.pages.ask_title,
             app: &question.client_name,
             host: &question.client_host,
+            code: None,
             scopes: &scopes,
             action: &self.at("answer"),
             request: &question.request,
@@ -280,7 +283,7 @@ impl OAuth2 {
         leads_to(pages::answer(StatusCode::FORBIDDEN, &denied), Some(&question.redirect_uri))
     }
 
-    fn at(&self, end: &str) -> String {
+    pub fn at(&self, end: &str) -> String {
         format!("{}/{end}", self.sign_in.oauth2)
     }
 
@@ -334,7 +337,7 @@ impl OAuth2 {
 }
 
 /// What a scope tells an app.
-fn in_words<'a>(scope: &str, words: &'a Words) -> Option<&'a str> {
+pub fn in_words<'a>(scope: &str, words: &'a Words) -> Option<&'a str> {
     let words = &words.pages;
     Some(match scope {
         "openid" => &words.scope_id,

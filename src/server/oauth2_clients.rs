@@ -2,26 +2,47 @@
 
 use super::answer::json;
 use super::extract::body_up_to;
+use super::oauth2::OAuth2;
 use crate::base::limits::OAUTH_FORM;
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::oidc::{ErrorCode, OAuthError, Params, Provider};
 use axum::Router;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Serialize;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub fn router(provider: Arc<Provider>, at: impl Fn(&str) -> String) -> Router {
+pub fn router(oauth2: &Arc<OAuth2>, at: impl Fn(&str) -> String) -> Router {
+    let device = Router::new().route(&at("device_authorization"), post(begin_device)).with_state(Arc::clone(oauth2));
     Router::new()
         .route(&at("token"), post(token))
         .route(&at("par"), post(push))
         .route(&at("userinfo"), get(userinfo).post(userinfo))
         .route(&at("revoke"), post(revoke))
         .route(&at("introspect"), post(introspect))
-        .with_state(provider)
+        .with_state(Arc::clone(&oauth2.provider))
+        .merge(device)
+}
+
+/// RFC 8628 §3.1
+async fn begin_device(
+    State(oauth2): State<Arc<OAuth2>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    asked: ClientForm,
+) -> Response {
+    let who = oauth2.logins.who(&headers, peer);
+    if let Err(wait) = oauth2.logins.policy.admit_request(who) {
+        metrics::counter!("max_auth_rate_limited_total").increment(1);
+        let detail = "Too many sign-ins of devices were begun from this address (login.starts_per_minute).";
+        return Problem::later(ProblemCode::RateLimited, detail, wait).into_response();
+    }
+    let place = who.ip.to_string();
+    answered(oauth2.provider.begin_device(&asked.form, asked.authorization.as_deref(), place).await)
 }
 
 async fn token(State(provider): State<Arc<Provider>>, asked: ClientForm) -> Response {

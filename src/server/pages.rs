@@ -131,11 +131,23 @@ pub struct Ask<'a> {
     pub page: Page<'a>,
     pub title: &'a str,
     pub app: &'a str,
+    /// Where it is: of a device, its address.
     pub host: &'a str,
+    /// What the device shows.
+    pub code: Option<&'a str>,
     /// What it will know.
     pub scopes: &'a [&'a str],
     pub action: &'a str,
     pub request: &'a str,
+}
+
+/// Which device it is about.
+#[derive(Template)]
+#[template(path = "device.html")]
+pub struct DeviceCode<'a> {
+    pub page: Page<'a>,
+    pub action: &'a str,
+    pub wrong: Option<&'a str>,
 }
 
 /// Somebody may not use an app.

@@ -1,7 +1,7 @@
 //! Records of what waits between two requests (grants, codes, tokens): sealed, each with its end inside the seal, so that a
 //! store that stepped back to an older state cannot prolong it.
 
-use super::{Key, Seal, Space, Store, Unavailable, When};
+use super::{Admission, Key, Seal, Space, Store, Unavailable, When};
 use crate::base::clock::Clock;
 use crate::base::id;
 use crate::base::rng::Rng;
@@ -59,6 +59,15 @@ impl Vault {
     /// A new secret of 256 bits, as text.
     pub fn secret(&self) -> String {
         id::encode(&self.rng.bytes::<32>())
+    }
+
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        self.rng.bytes()
+    }
+
+    /// One more under this key, at most `burst` at once and one per `interval` for good.
+    pub async fn admit(&self, key: Key, interval: Duration, burst: u32) -> Result<Admission, Unavailable> {
+        self.store.admit(key, interval, burst).await
     }
 
     /// A new name of 128 bits, as text.
