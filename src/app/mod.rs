@@ -12,7 +12,7 @@ use crate::base::tasks::Tasks;
 use crate::config::{AllowList, Config};
 use crate::drivers::{AccountQr, OpenLogins};
 use crate::login::{Grants, Registry, Settings, Sharing};
-use crate::oidc::Provider;
+use crate::oidc::{Keys, Provider};
 use crate::server::{self, Extra, Parts, StreamStats};
 use crate::session::{Phone, Sessions};
 use crate::signin::{Driver, Drivers};
@@ -52,6 +52,7 @@ pub struct App {
     pub driver: Arc<dyn Driver>,
     pub registry: Arc<Registry>,
     pub ends: Arc<StreamStats>,
+    pub keys: Arc<Keys>,
     /// Of the public listener.
     pub routes: Router,
 }
@@ -110,6 +111,7 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         (clock.clone(), rng.clone(), tasks.clone()),
     ));
     let ends = Arc::<StreamStats>::default();
+    let keys = Arc::clone(&provider.keys);
     let parts = Parts {
         registry: Arc::clone(&registry),
         grants,
@@ -126,7 +128,7 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         extra,
     };
     let routes = server::router(&config.server, &config.login, parts);
-    App { driver, registry, ends, routes }
+    App { driver, registry, ends, keys, routes }
 }
 
 /// Only whoever needs a phone number makes us keep it.

@@ -4,12 +4,11 @@ mod bench;
 mod doctor;
 mod emulate;
 mod health;
+mod keys;
+mod ops;
 mod serve;
 mod setup;
 
-use crate::base::id;
-use crate::base::rng::Rng;
-use crate::config::{self};
 use crate::config::{Config, Flags, Invalid};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -64,6 +63,10 @@ enum ConfigCommand {
 
 #[derive(Subcommand)]
 enum KeysCommand {
+    /// Show the signing keys of the running server
+    List(Configuration),
+    /// Let the next key sign from now on; the last one stays published
+    Rotate(Configuration),
     /// Make a new secret for a client, and its hash for [[oidc.clients]]
     ClientSecret,
 }
@@ -73,6 +76,12 @@ struct Configuration {
     /// A TOML file; keys that it leaves out keep their defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+impl Configuration {
+    fn flags(self) -> Flags {
+        Flags { config: self.config, listen: None }
+    }
 }
 
 /// How a command failed.
@@ -121,10 +130,12 @@ pub fn run() -> ExitCode {
         Command::Setup(arguments) => setup::run(arguments),
         Command::Config(ConfigCommand::Check(configuration)) => check(configuration),
         Command::Config(ConfigCommand::Show(configuration)) => show(configuration),
-        Command::Health(configuration) => health::run(&Flags { config: configuration.config, listen: None }),
+        Command::Health(configuration) => health::run(&configuration.flags()),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Keys(KeysCommand::List(configuration)) => keys::list(&configuration.flags()),
+        Command::Keys(KeysCommand::Rotate(configuration)) => keys::rotate(&configuration.flags()),
         Command::Keys(KeysCommand::ClientSecret) => {
-            client_secret();
+            keys::client_secret();
             Ok(())
         }
     };
@@ -142,13 +153,16 @@ pub fn run() -> ExitCode {
 }
 
 fn check(configuration: Configuration) -> Result<(), CliError> {
-    Config::load(&Flags { config: configuration.config, listen: None })?;
+    let loaded = Config::load(&configuration.flags())?;
     say("the configuration is fine");
+    for weakness in loaded.config.weaknesses() {
+        complain(&format!("weaker than it could be: {weakness}"));
+    }
     Ok(())
 }
 
 fn show(configuration: Configuration) -> Result<(), CliError> {
-    let loaded = Config::load(&Flags { config: configuration.config, listen: None })?;
+    let loaded = Config::load(&configuration.flags())?;
     say(loaded.shown.trim_end());
     Ok(())
 }
@@ -196,13 +210,6 @@ fn ignores(status: &str, signal: i32) -> bool {
 }
 
 /// A line for the person who typed the command.
-/// 256 random bits: enough that a plain hash keeps them.
-fn client_secret() {
-    let secret = id::encode(&Rng::system().bytes::<32>());
-    say(&format!("for the app:  client_secret = {secret}"));
-    say(&format!("for max-auth: secret_hash = \"{}\"", config::secret_hash(&secret)));
-}
-
 fn say(text: &str) {
     use std::io::Write as _;
     // Whoever closed our output does not want to hear more.

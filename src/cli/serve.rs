@@ -95,9 +95,9 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
     };
     let (held, tasks_of_app) = (open_logins.clone(), tasks.clone());
     let surroundings = Surroundings { clock, rng, tasks: tasks_of_app, roots, kept, open_logins: held, extra };
-    let App { driver, registry, ends, routes } = app::build(&config, surroundings);
+    let App { driver, registry, ends, keys, routes } = app::build(&config, surroundings);
     let max_active = config.login.max_active;
-    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends };
+    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys };
 
     greet(&config, &public, demo, &*driver);
     if let Some(few_files) = few_files.filter(|_| !demo) {

@@ -1,5 +1,6 @@
 //! The settings: read once at the start, then handed out in parts. The only module that reads the environment.
 
+mod client_auth;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod oidc;
@@ -9,11 +10,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod value;
+mod weakness;
 
 use crate::base::origin::Origin;
 use crate::texts::{Locale, Texts};
+pub use client_auth::{ClientAuth, secret_hash};
 use ipnet::IpNet;
-pub use oidc::{Client, ClientAuth, Consent, Email, GrantType, Oidc, SCOPES, SigningAlgorithm, Subject, secret_hash};
+pub use oidc::{Client, Consent, Email, GrantType, Oidc, SCOPES, SigningAlgorithm, Subject};
 pub use people::{AllowList, Groups, Person};
 use reader::{ConfigMerger, Source};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -400,16 +403,10 @@ fn session(settings: &mut ConfigMerger, groups: &Groups) -> Option<Session> {
 }
 
 fn log(settings: &mut ConfigMerger) -> Option<Log> {
-    use tracing::Level;
     let level = settings.read("log.level", |value| {
-        let words = [
-            ("error", Level::ERROR),
-            ("warn", Level::WARN),
-            ("info", Level::INFO),
-            ("debug", Level::DEBUG),
-            ("trace", Level::TRACE),
-        ];
-        value::choice(value, &words)
+        let words = ["error", "warn", "info", "debug", "trace"].map(|word| (word, word));
+        let word = value::choice(value, &words)?;
+        word.parse::<tracing::Level>().map_err(|error| error.to_string())
     });
     let format = settings
         .read("log.format", |value| value::choice(value, &[("text", LogFormat::Text), ("json", LogFormat::Json)]));

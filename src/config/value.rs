@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use toml::Value;
+use toml::{Table, Value};
 
 /// A string as it stands.
 pub fn text(value: &Value) -> Result<String, String> {
@@ -80,4 +80,18 @@ pub fn choice<T: Copy>(value: &Value, words: &[(&str, T)]) -> Result<T, String> 
         let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         format!("{text:?} is none of {}", known.join(", "))
     })
+}
+/// The keys of one table of a list.
+pub struct Keys<'a>(pub &'a Table);
+
+impl Keys<'_> {
+    /// An error names the key.
+    pub fn optional<T>(&self, key: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Result<Option<T>, String> {
+        self.0.get(key).map(parse).transpose().map_err(|why| format!("`{key}`: {why}"))
+    }
+
+    /// The same for one that must be there.
+    pub fn needed<T>(&self, key: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Result<T, String> {
+        self.optional(key, parse)?.ok_or_else(|| format!("`{key}` is missing"))
+    }
 }

@@ -63,15 +63,17 @@ impl KeySet {
         json!({ "keys": self.all().map(|key| &key.public).collect::<Vec<_>>() })
     }
 
-    /// Each with what it is for.
-    #[cfg(test)]
-    fn listed(&self) -> Vec<(&'static str, &SigningKey)> {
-        let what = |stretch: i64| match stretch.cmp(&self.stretch) {
-            std::cmp::Ordering::Less => "retired",
-            std::cmp::Ordering::Equal => "signing",
-            std::cmp::Ordering::Greater => "next",
-        };
-        self.keys.iter().map(|(stretch, key)| (what(*stretch), key)).collect()
+    /// Each with what it is for, for the operator.
+    pub fn listed(&self) -> Value {
+        let listed = self.keys.iter().map(|(stretch, key)| {
+            let state = match stretch.cmp(&self.stretch) {
+                std::cmp::Ordering::Less => "retired",
+                std::cmp::Ordering::Equal => "signing",
+                std::cmp::Ordering::Greater => "next",
+            };
+            json!({ "state": state, "alg": jws::algorithm_name(key.algorithm()), "kid": key.kid })
+        });
+        json!({ "keys": listed.collect::<Vec<_>>() })
     }
 }
 
@@ -107,8 +109,7 @@ impl Keys {
     }
 
     /// The key that is next signs from now on; it is known to everybody already. What signed so far stays published.
-    #[cfg(test)]
-    async fn rotate(&self) -> Result<Arc<KeySet>, Unavailable> {
+    pub async fn rotate(&self) -> Result<Arc<KeySet>, Unavailable> {
         let Shift { shift } = self.vault.get(shift_key()).await?.unwrap_or_default();
         // As long as the keys of the longest stretch.
         self.vault.put(shift_key(), &Shift { shift: shift + 1 }, self.kept_for()).await?;
@@ -153,7 +154,9 @@ impl Keys {
         let place = Vault::key(Space::SigningKey, &[jws::algorithm_name(algorithm), &at.to_string()]);
         let mut kept: Option<KeptKey> = self.vault.get(place).await?;
         if kept.is_none() && make {
-            let made = jws::generate(algorithm).map(|pkcs8| KeptKey { pkcs8: id::encode(&pkcs8) });
+            // RSA takes a tenth of a second; nobody else waits for it.
+            let made = tokio::task::spawn_blocking(move || jws::generate(algorithm)).await.ok().flatten();
+            let made = made.map(|pkcs8| KeptKey { pkcs8: id::encode(&pkcs8) });
             let made = made.ok_or_else(|| Unavailable::OutOfReach("no signing key can be made".to_owned()))?;
             self.vault.put_new(place, &made, self.kept_for()).await?;
             kept = self.vault.get(place).await?;
@@ -210,8 +213,15 @@ mod tests {
             assert!(signed.insert(kid(&set)), "a new one each time");
             let elsewhere = other.load().await.unwrap();
             assert_eq!((kids(&set), kid(&set)), (kids(&elsewhere), kid(&elsewhere)));
-            let retired: Vec<_> = set.listed().into_iter().filter(|(what, _)| *what == "retired").collect();
-            assert!(retired.iter().all(|(_, key)| published.contains(&key.kid)) && retired.len() == 2);
+            let listed = set.listed();
+            let listed = listed["keys"].as_array().unwrap();
+            let kids_of = |state: &str| -> Vec<String> {
+                let those = listed.iter().filter(|key| key["state"] == state);
+                those.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+            };
+            let retired = kids_of("retired");
+            assert!(retired.iter().all(|kid| published.contains(kid)) && retired.len() == 2);
+            assert!(kids_of("signing").contains(&kid(&set)) && kids_of("next").len() == 2);
             published = kids(&set);
         }
     }

@@ -34,5 +34,5 @@ mod upgrade;
 pub use crate::transport::stream_stats::StreamStats;
 pub use files::{Extra, demo};
 pub use listener::{Bound, Descriptors, bind};
-pub use ops::Ops;
+pub use ops::{OPERATOR, Ops};
 pub use router::{Parts, router};

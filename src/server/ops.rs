@@ -1,15 +1,18 @@
 //! The operator's listener: metrics and health, never on the public address.
 
 use super::answer::json;
+use super::refusals::store_unavailable;
+use crate::base::problem::{Problem, ProblemCode};
 use crate::base::tasks::Tasks;
 use crate::login::Registry;
+use crate::oidc::Keys;
 use crate::transport::stream_stats::StreamStats;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use axum::routing::{get, post};
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, StatusCode};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +25,11 @@ pub struct Ops {
     pub tasks: Tasks,
     pub max_active: usize,
     pub ends: Arc<StreamStats>,
+    pub keys: Arc<Keys>,
 }
+
+/// Whoever changes something says so by this header: a page of a browser on this machine cannot.
+pub const OPERATOR: HeaderName = HeaderName::from_static("x-max-auth-operator");
 
 /// Between two rounds of upkeep: what a histogram is told is kept until then.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -40,6 +47,8 @@ impl Ops {
         Router::new()
             .route("/metrics", get(metrics))
             .route("/streams", get(streams))
+            .route("/keys", get(keys))
+            .route("/keys/rotate", post(rotate))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .with_state(self)
@@ -55,6 +64,28 @@ impl FromRef<Ops> for PrometheusHandle {
 impl FromRef<Ops> for Arc<StreamStats> {
     fn from_ref(ops: &Ops) -> Self {
         Arc::clone(&ops.ends)
+    }
+}
+
+/// The signing keys, without what signs.
+async fn keys(State(ops): State<Ops>) -> Response {
+    match ops.keys.set().await {
+        Ok(set) => json(&set.listed()),
+        Err(error) => store_unavailable(&error).into_response(),
+    }
+}
+
+async fn rotate(State(ops): State<Ops>, headers: HeaderMap) -> Response {
+    if !headers.contains_key(OPERATOR) {
+        let detail = "max-auth keys rotate sends the header X-Max-Auth-Operator; a page of a browser cannot.";
+        return Problem::new(ProblemCode::OriginRefused, detail).into_response();
+    }
+    match ops.keys.rotate().await {
+        Ok(set) => {
+            tracing::info!("the next signing key signs from now on");
+            json(&set.listed())
+        }
+        Err(error) => store_unavailable(&error).into_response(),
     }
 }
 

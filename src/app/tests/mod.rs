@@ -87,9 +87,9 @@ impl Site {
         settle(&mut config);
         let max_active = config.login.max_active;
         let surroundings = Surroundings::in_memory(&tasks);
-        let App { registry, ends, routes, .. } = build(&config, surroundings);
+        let App { registry, ends, keys, routes, .. } = build(&config, surroundings);
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends }.router();
+        let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys }.router();
         Self { routes, ops, phone, tasks }
     }
 
