@@ -20,8 +20,8 @@ pub fn list(flags: &Flags) -> Result<(), CliError> {
 }
 
 /// The next key signs from now on.
-pub fn rotate(flags: &Flags) -> Result<(), CliError> {
-    asked(flags, Method::POST, "/keys/rotate")
+pub fn rotate(flags: &Flags, now: bool) -> Result<(), CliError> {
+    asked(flags, Method::POST, if now { "/keys/rotate?now=1" } else { "/keys/rotate" })
 }
 
 fn asked(flags: &Flags, method: Method, path: &'static str) -> Result<(), CliError> {
@@ -35,6 +35,9 @@ fn asked(flags: &Flags, method: Method, path: &'static str) -> Result<(), CliErr
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         match answer["keys"].as_array() {
             Some(keys) if status == StatusCode::OK => keys.iter().for_each(|key| say(&line(key))),
+            _ if status == StatusCode::TOO_MANY_REQUESTS => {
+                return Err(CliError::No(answer["detail"].as_str().unwrap_or_default().to_owned()));
+            }
             _ => return Err(told(format!("answered {status}"))),
         }
         Ok(())

@@ -66,7 +66,13 @@ enum KeysCommand {
     /// Show the signing keys of the running server
     List(Configuration),
     /// Let the next key sign from now on; the last one stays published
-    Rotate(Configuration),
+    Rotate {
+        #[command(flatten)]
+        configuration: Configuration,
+        /// At once: the present key is known to somebody else. Apps that keep the list fetch it again
+        #[arg(long)]
+        now: bool,
+    },
     /// Make a new secret for a client, and its hash for [[oidc.clients]]
     ClientSecret,
 }
@@ -133,7 +139,7 @@ pub fn run() -> ExitCode {
         Command::Health(configuration) => health::run(&configuration.flags()),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Keys(KeysCommand::List(configuration)) => keys::list(&configuration.flags()),
-        Command::Keys(KeysCommand::Rotate(configuration)) => keys::rotate(&configuration.flags()),
+        Command::Keys(KeysCommand::Rotate { configuration, now }) => keys::rotate(&configuration.flags(), now),
         Command::Keys(KeysCommand::ClientSecret) => {
             keys::client_secret();
             Ok(())

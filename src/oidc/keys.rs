@@ -20,9 +20,16 @@ const LOOK: Duration = Duration::from_secs(30);
 /// How long clients may keep the list of keys: far less than a key is published before it signs.
 pub const JWKS_AGE: Duration = Duration::from_secs(900);
 
+/// Stretches whose keys stay published after they signed: what they signed is good for `oidc.token_ttl`, and an operator may
+/// cut stretches short.
+const RETIRED: i64 = 3;
+
 #[derive(Serialize, Deserialize)]
 struct KeptKey {
     pkcs8: String,
+    /// Unix seconds.
+    #[serde(default)]
+    made: i64,
 }
 
 /// How many stretches were cut short by hand.
@@ -43,19 +50,33 @@ pub struct Keys {
 /// The keys of now.
 pub struct KeySet {
     stretch: i64,
-    /// Of the last stretch, this one and the next.
-    keys: Vec<(i64, SigningKey)>,
+    /// Of the last stretches, this one and the next.
+    keys: Vec<Published>,
+}
+
+struct Published {
+    stretch: i64,
+    /// Unix seconds: since then it is in the list.
+    made: i64,
+    key: SigningKey,
+}
+
+/// What became of a rotation by hand.
+pub enum Rotation {
+    Done(Arc<KeySet>),
+    /// The next key is so young that apps may not know it: not before so long.
+    TooSoon(Duration),
 }
 
 impl KeySet {
     /// What signs now.
     pub fn signing(&self, algorithm: SigningAlgorithm) -> Option<&SigningKey> {
-        let now = |(stretch, key): &&(i64, SigningKey)| *stretch == self.stretch && key.algorithm() == algorithm;
-        self.keys.iter().find(now).map(|(_, key)| key)
+        let now = |known: &&Published| known.stretch == self.stretch && known.key.algorithm() == algorithm;
+        self.keys.iter().find(now).map(|known| &known.key)
     }
 
     pub fn all(&self) -> impl Iterator<Item = &SigningKey> {
-        self.keys.iter().map(|(_, key)| key)
+        self.keys.iter().map(|known| &known.key)
     }
 
     /// RFC 7517 §5.
@@ -65,8 +86,9 @@ impl KeySet {
 
     /// Each with what it is for, for the operator.
     pub fn listed(&self) -> Value {
-        let listed = self.keys.iter().map(|(stretch, key)| {
-            let state = match stretch.cmp(&self.stretch) {
+        let listed = self.keys.iter().map(|known| {
+            let key = &known.key;
+            let state = match known.stretch.cmp(&self.stretch) {
                 std::cmp::Ordering::Less => "retired",
                 std::cmp::Ordering::Equal => "signing",
                 std::cmp::Ordering::Greater => "next",
@@ -108,12 +130,29 @@ impl Keys {
         }
     }
 
-    /// The key that is next signs from now on; it is known to everybody already. What signed so far stays published.
-    pub async fn rotate(&self) -> Result<Arc<KeySet>, Unavailable> {
+    /// What is published now, whatever node changed it a moment ago.
+    pub async fn published(&self) -> Result<Arc<KeySet>, Unavailable> {
+        match (self.load().await, self.known()) {
+            (Err(_), Some(known)) => Ok(known),
+            (loaded, _) => loaded,
+        }
+    }
+
+    /// The key that is next signs from now on, and what signed so far stays published. Unless it must be `now`, only once apps
+    /// that keep the list know that key.
+    pub async fn rotate(&self, now: bool) -> Result<Rotation, Unavailable> {
+        let set = self.load().await?;
+        let next = set.keys.iter().filter(|known| known.stretch > set.stretch);
+        let youngest = next.map(|known| known.made).max().unwrap_or_default();
+        let known_to_all = youngest.saturating_add(i64::try_from((JWKS_AGE + LOOK).as_secs()).unwrap_or(i64::MAX));
+        let wait = known_to_all.saturating_sub(self.vault.unix_seconds());
+        if wait > 0 && !now {
+            return Ok(Rotation::TooSoon(Duration::from_secs(u64::try_from(wait).unwrap_or_default())));
+        }
         let Shift { shift } = self.vault.get(shift_key()).await?.unwrap_or_default();
         // As long as the keys of the longest stretch.
         self.vault.put(shift_key(), &Shift { shift: shift + 1 }, self.kept_for()).await?;
-        self.load().await
+        Ok(Rotation::Done(self.load().await?))
     }
 
     fn known(&self) -> Option<Arc<KeySet>> {
@@ -121,7 +160,7 @@ impl Keys {
     }
 
     fn kept_for(&self) -> Duration {
-        self.life * 3
+        self.life * 5
     }
 
     async fn load(&self) -> Result<Arc<KeySet>, Unavailable> {
@@ -138,9 +177,9 @@ impl Keys {
         }
         let mut keys = Vec::new();
         for algorithm in &self.algorithms {
-            for at in [stretch, stretch + 1, stretch - 1] {
-                if let Some(key) = self.key(*algorithm, at, at >= stretch).await? {
-                    keys.push((at, key));
+            for at in stretch - RETIRED..=stretch + 1 {
+                if let Some((made, key)) = self.key(*algorithm, at, at >= stretch).await? {
+                    keys.push(Published { stretch: at, made, key });
                 }
             }
         }
@@ -150,19 +189,26 @@ impl Keys {
     }
 
     /// The key of a stretch; `make`: where there is none yet. Of two nodes that make one, the first is right.
-    async fn key(&self, algorithm: SigningAlgorithm, at: i64, make: bool) -> Result<Option<SigningKey>, Unavailable> {
+    async fn key(
+        &self,
+        algorithm: SigningAlgorithm,
+        at: i64,
+        make: bool,
+    ) -> Result<Option<(i64, SigningKey)>, Unavailable> {
         let place = Vault::key(Space::SigningKey, &[jws::algorithm_name(algorithm), &at.to_string()]);
         let mut kept: Option<KeptKey> = self.vault.get(place).await?;
         if kept.is_none() && make {
             // RSA takes a tenth of a second; nobody else waits for it.
             let made = tokio::task::spawn_blocking(move || jws::generate(algorithm)).await.ok().flatten();
-            let made = made.map(|pkcs8| KeptKey { pkcs8: id::encode(&pkcs8) });
+            let made = made.map(|pkcs8| KeptKey { pkcs8: id::encode(&pkcs8), made: self.vault.unix_seconds() });
             let made = made.ok_or_else(|| Unavailable::OutOfReach("no signing key can be made".to_owned()))?;
             self.vault.put_new(place, &made, self.kept_for()).await?;
             kept = self.vault.get(place).await?;
         }
-        let pkcs8 = kept.and_then(|kept| id::decode(&kept.pkcs8)).map(Zeroizing::new);
-        Ok(pkcs8.and_then(|pkcs8| SigningKey::parse(algorithm, &pkcs8)))
+        let Some(kept) = kept else { return Ok(None) };
+        let pkcs8 = id::decode(&kept.pkcs8).map(Zeroizing::new);
+        let key = pkcs8.and_then(|pkcs8| SigningKey::parse(algorithm, &pkcs8));
+        Ok(key.map(|key| (kept.made, key)))
     }
 }
 
@@ -204,7 +250,9 @@ mod tests {
         let mut signed = BTreeSet::from([kid(&first)]);
         for hour in 0..4 {
             if hour == 2 {
-                one.rotate().await.unwrap();
+                assert!(matches!(one.rotate(false).await.unwrap(), Rotation::TooSoon(wait) if wait <= JWKS_AGE + LOOK));
+                tokio::time::advance(JWKS_AGE + LOOK).await;
+                assert!(matches!(one.rotate(false).await.unwrap(), Rotation::Done(_)));
             } else {
                 tokio::time::advance(LIFE).await;
             }
@@ -220,7 +268,9 @@ mod tests {
                 those.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
             };
             let retired = kids_of("retired");
-            assert!(retired.iter().all(|kid| published.contains(kid)) && retired.len() == 2);
+            assert!(retired.iter().all(|kid| published.contains(kid)) && !retired.is_empty());
+            let before = published.iter().filter(|known| signed.contains(*known) && **known != kid(&set));
+            assert!(before.cloned().all(|known| retired.contains(&known)), "what was signed lately is still checked");
             assert!(kids_of("signing").contains(&kid(&set)) && kids_of("next").len() == 2);
             published = kids(&set);
         }

@@ -30,7 +30,7 @@ pub use claims::person;
 use clients::Clients;
 pub use device::{DeviceAnswer, DeviceQuestion};
 pub use error::{ErrorCode, OAuthError};
-pub use keys::{JWKS_AGE, Keys};
+pub use keys::{JWKS_AGE, Keys, Rotation};
 pub use logout::LogoutStep;
 pub use params::Params;
 pub use request::ResponseMode;

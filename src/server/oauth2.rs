@@ -90,7 +90,7 @@ async fn discovery(State(oauth2): State<Arc<OAuth2>>) -> Response {
 }
 
 async fn jwks(State(oauth2): State<Arc<OAuth2>>) -> Response {
-    match oauth2.provider.keys.set().await {
+    match oauth2.provider.keys.published().await {
         Ok(keys) => kept(json(&keys.jwks())),
         Err(error) => store_unavailable(&error).into_response(),
     }

@@ -5,10 +5,10 @@ use super::refusals::store_unavailable;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::tasks::Tasks;
 use crate::login::Registry;
-use crate::oidc::Keys;
+use crate::oidc::{Keys, Rotation};
 use crate::transport::stream_stats::StreamStats;
 use axum::Router;
-use axum::extract::{FromRef, State};
+use axum::extract::{FromRef, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -75,15 +75,23 @@ async fn keys(State(ops): State<Ops>) -> Response {
     }
 }
 
-async fn rotate(State(ops): State<Ops>, headers: HeaderMap) -> Response {
+async fn rotate(State(ops): State<Ops>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     if !headers.contains_key(OPERATOR) {
         let detail = "max-auth keys rotate sends the header X-Max-Auth-Operator; a page of a browser cannot.";
         return Problem::new(ProblemCode::OriginRefused, detail).into_response();
     }
-    match ops.keys.rotate().await {
-        Ok(set) => {
+    match ops.keys.rotate(query.as_deref() == Some("now=1")).await {
+        Ok(Rotation::Done(set)) => {
             tracing::info!("the next signing key signs from now on");
             json(&set.listed())
+        }
+        Ok(Rotation::TooSoon(wait)) => {
+            let minutes = wait.as_secs().div_ceil(60);
+            let detail = format!(
+                "The next key is so young that apps may not know it yet; they keep the list for a quarter of an hour. Try again in \
+                 {minutes} min, or use --now if the present key is known to somebody else."
+            );
+            Problem::later(ProblemCode::RateLimited, detail, wait).into_response()
         }
         Err(error) => store_unavailable(&error).into_response(),
     }

@@ -182,8 +182,8 @@ describe('a device', () => {
 
 test('the next key signs after `keys rotate`, and what was signed before is good', async () => {
   const env = environment({ SERVER_OPS_LISTEN: server.ops.replace('http://', '') });
-  const keys = async (what) => {
-    const { code, stdout, stderr } = await run(BINARY, ['keys', what], { env });
+  const keys = async (...words) => {
+    const { code, stdout, stderr } = await run(BINARY, ['keys', ...words], { env });
     assert.equal(code, 0, stderr);
     return stdout
       .trim()
@@ -194,7 +194,10 @@ test('the next key signs after `keys rotate`, and what was signed before is good
   assert.deepEqual(before.map(([state]) => state).sort(), ['next', 'signing']);
   const next = before.find(([state]) => state === 'next')[2];
   const { page, tokens } = await signedIn();
-  const rotated = await keys('rotate');
+  const young = await run(BINARY, ['keys', 'rotate'], { env });
+  assert.equal(young.code, 1);
+  assert.match(young.stderr, /apps may not know it yet.* Try again in 1[56] min, or use --now/s);
+  const rotated = await keys('rotate', '--now');
   assert.equal(rotated.find(([state]) => state === 'signing')[2], next);
   assert.ok(await oidc.claimsOf(found, tokens.id_token), 'still listed');
   const asked = oidc.request(found, app, 'wiki');

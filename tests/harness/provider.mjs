@@ -27,18 +27,23 @@ async function startListener() {
   return { address: `http://127.0.0.1:${port}`, heard, stop: () => new Promise((resolve) => http.close(resolve)) };
 }
 
-/** Two clients: `basic`, which may have everything, and `other`, which hears of sign-outs. */
-export async function startProvider(cleanup) {
+/**
+ * Two clients: `basic`, which may have everything, and `other`, which hears of sign-outs. `start` gives a server, or a site of
+ * several nodes.
+ */
+export async function startProvider(cleanup, start = startServer) {
   const emulator = cleanup.add(await startEmulator());
   const told = cleanup.add(await startListener());
   const common = `secret = "${SECRET}", redirect_uris = ["${CALLBACK}", "${CALLBACK}?own=1"], post_logout_redirect_uris = ["${BYE}"]`;
   const all = 'scopes = ["openid", "profile", "email", "phone", "groups", "offline_access"], email = "synthetic"';
+  const grants = 'grants = ["authorization_code", "refresh_token"]';
   const clients = [
-    `{ id = "basic", ${common}, ${all}, pkce = "optional", grants = ["authorization_code", "refresh_token"] }`,
-    `{ id = "other", ${common}, pkce = "optional", grants = ["authorization_code", "refresh_token"], backchannel_logout_uri = "${told.address}/out" }`,
+    `{ id = "basic", ${common}, ${all}, pkce = "optional", ${grants} }`,
+    `{ id = "other", ${common}, pkce = "optional", ${grants}, backchannel_logout_uri = "${told.address}/out" }`,
   ];
+  const upstream = [[emulator.url, 'binary']];
   const server = cleanup.add(
-    await startServer({ upstream: [[emulator.url, 'binary']], settings: { OIDC_CLIENTS: `[${clients.join(', ')}]` } }),
+    await start({ upstream, emulator, settings: { OIDC_CLIENTS: `[${clients.join(', ')}]` } }),
   );
   const found = (await fetchWhole(`${server.address}/.well-known/openid-configuration`)).json;
 
