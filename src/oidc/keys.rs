@@ -239,7 +239,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_is_published_before_it_signs_and_after_at_every_node() {
-        let clock = Clock::fixed(1_000_000_000_000);
+        // A stretch begins.
+        let clock = Clock::fixed(1_000_000_800_000);
         let store = Arc::new(MemoryStore::new(clock.clone(), 100));
         let (one, other) = (node(&store, &clock), node(&store, &clock));
         let first = one.set().await.unwrap();
