@@ -83,4 +83,15 @@ mod tests {
             assert!(LoginId::parse(bad).is_none(), "{bad}");
         }
     }
+
+    #[test]
+    fn logins_are_spread_evenly_over_a_round() {
+        let rng = Rng::seeded(1);
+        let phases: Vec<f64> = (0..4000).map(|_| LoginId::new(&rng).phase()).collect();
+        for tenth in 0..10 {
+            let (from, to) = (f64::from(tenth) / 10.0, f64::from(tenth + 1) / 10.0);
+            let count = phases.iter().filter(|phase| (from..to).contains(*phase)).count();
+            assert!((300..500).contains(&count), "{from}: {count}");
+        }
+    }
 }

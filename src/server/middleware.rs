@@ -129,4 +129,26 @@ mod tests {
             assert!(response.headers().contains_key(&name), "{name}");
         }
     }
+
+    #[tokio::test]
+    async fn only_a_preflight_of_a_listed_origin_is_answered_for_the_route() {
+        let origins = AllowedOrigins::new(vec![Origin::parse("https://example.ru").unwrap()]);
+        let routes = wrap(Router::new().route("/", get(|| async { StatusCode::ACCEPTED })), origins);
+        for (method, origin, asks, status, listed) in [
+            ("OPTIONS", "https://example.ru", true, StatusCode::NO_CONTENT, true),
+            ("OPTIONS", "https://example.ru", false, StatusCode::METHOD_NOT_ALLOWED, true),
+            ("OPTIONS", "https://evil.example", true, StatusCode::METHOD_NOT_ALLOWED, false),
+            ("GET", "https://example.ru", true, StatusCode::ACCEPTED, true),
+            ("GET", "https://evil.example", false, StatusCode::ACCEPTED, false),
+        ] {
+            let mut request = http::Request::builder().method(method).header(ORIGIN, origin);
+            if asks {
+                request = request.header(ACCESS_CONTROL_REQUEST_METHOD, "POST");
+            }
+            let answer = routes.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let allowed = answer.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|allowed| allowed == origin);
+            let told = (answer.status(), allowed, answer.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS));
+            assert_eq!(told, (status, listed, status == StatusCode::NO_CONTENT), "{method} {origin} {asks}");
+        }
+    }
 }

@@ -367,3 +367,34 @@ fn leads_to(mut response: Response, uri: Option<&str>) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SCOPES;
+    use crate::texts::Texts;
+
+    #[test]
+    fn every_scope_but_the_address_that_is_made_up_is_said_in_words_of_its_own() {
+        let texts = Texts::with(&[]).unwrap();
+        for locale in [Locale::Ru, Locale::En] {
+            let said: Vec<&str> = SCOPES.iter().filter_map(|scope| in_words(scope, texts.of(locale))).collect();
+            let different: std::collections::BTreeSet<&str> = said.iter().copied().collect();
+            assert_eq!((said.len(), different.len()), (SCOPES.len() - 1, SCOPES.len() - 1));
+            assert!(in_words("email", texts.of(locale)).is_none() && in_words("", texts.of(locale)).is_none());
+        }
+    }
+
+    #[test]
+    fn a_form_may_lead_to_the_origin_of_the_app_and_nowhere_else() {
+        let policy = |uri: Option<&str>| {
+            let response = leads_to(StatusCode::OK.into_response(), uri);
+            let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+            policy.split("form-action ").nth(1).unwrap().split(';').next().unwrap().trim().to_owned()
+        };
+        assert_eq!(policy(None), "'self'");
+        assert_eq!(policy(Some("https://app.example.ru:8443/cb?x=1")), "'self' https://app.example.ru:8443");
+        assert_eq!(policy(Some("ru.example.app:/cb")), "'self' ru.example.app:");
+        assert_eq!(policy(Some("no address")), "'self'");
+    }
+}

@@ -76,3 +76,22 @@ impl StrippedUpgrades {
         problem
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse as _;
+
+    #[test]
+    fn the_answer_names_the_upgrade_where_the_version_has_one() {
+        for (version, has) in
+            [(Version::HTTP_10, true), (Version::HTTP_11, true), (Version::HTTP_2, false), (Version::HTTP_3, false)]
+        {
+            let request = Request::builder().version(version).body(()).unwrap();
+            let answer = StrippedUpgrades::default().answer(&request).into_response();
+            assert_eq!(answer.status(), http::StatusCode::UPGRADE_REQUIRED);
+            let headers = answer.headers();
+            assert_eq!((headers.contains_key(UPGRADE), headers.contains_key(CONNECTION)), (has, has), "{version:?}");
+        }
+    }
+}

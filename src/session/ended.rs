@@ -218,7 +218,7 @@ mod tests {
         let folder = Folder::open(directory.path()).unwrap();
         let line = |number, until| format!("{} {until}\n", id::encode(&session(number)));
         let half = &line(9, 500)[..10];
-        fs::write(directory.path().join(FILE), format!("{}{}{half}", line(1, 500), line(2, 100))).unwrap();
+        fs::write(directory.path().join(FILE), format!("{}{}{half}", line(1, 500), line(2, 200))).unwrap();
         let store = store();
         EndedBefore::read(&folder).unwrap().take_over(&folder, &*store, 200).await.unwrap();
         let ended = Ended::new(store);
@@ -232,7 +232,10 @@ mod tests {
     fn a_damaged_line_is_refused_with_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(FILE), "garbage\n").unwrap();
-        let error = EndedBefore::read(&Folder::open(directory.path()).unwrap()).err().unwrap().to_string();
-        assert!(error.contains("line 1 is damaged"), "{error}");
+        let error = || EndedBefore::read(&Folder::open(directory.path()).unwrap()).err().unwrap().to_string();
+        assert!(error().contains("line 1 is damaged"), "{}", error());
+        let good = format!("{} 500\n", id::encode(&session(1)));
+        fs::write(directory.path().join(FILE), format!("{good}{good}{good} x\n")).unwrap();
+        assert!(error().contains("line 4 is damaged"), "{}", error());
     }
 }
