@@ -60,6 +60,21 @@ impl PublicKey {
         Ok(Self { kid: jwk["kid"].as_str().map(str::to_owned), material })
     }
 
+    /// What the key is known by (RFC 7638): the same for the same key, however its JSON was written.
+    pub fn thumbprint(&self) -> String {
+        let text = match &self.material {
+            Material::Rsa { modulus, exponent } => {
+                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, id::encode(exponent), id::encode(modulus))
+            }
+            Material::P256(point) => {
+                let (x, y) = (id::encode(&point[1..33]), id::encode(&point[33..]));
+                format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)
+            }
+            Material::Ed25519(point) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, id::encode(point)),
+        };
+        id::encode(id::Fingerprint::of(text.as_bytes()).bytes())
+    }
+
     /// Whether this key made the signature by that algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
     fn has_signed(&self, algorithm: &str, text: &[u8], signature: &[u8]) -> bool {
         match (&self.material, algorithm) {
@@ -152,6 +167,16 @@ mod tests {
         };
         assert!(verified(&[named("1"), named("2")], ES256).is_some(), "the token names none");
         assert_eq!(named("1").kid.as_deref(), Some("1"));
+    }
+
+    /// RFC 8037, Appendix A.3.
+    #[test]
+    fn a_thumbprint_is_that_of_the_specification() {
+        let key = |jwk: Value| PublicKey::parse(&jwk).unwrap().thumbprint();
+        let ed =
+            json!({"x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "crv": "Ed25519", "kid": "x", "kty": "OKP"});
+        assert_eq!(key(ed), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        assert_eq!(key(joe()).len(), 43);
     }
 
     #[test]

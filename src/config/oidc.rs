@@ -103,6 +103,8 @@ pub struct Client {
     pub consent: Consent,
     /// Where it may send people after a sign-out; exact.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Its tokens are bound to a key of its own (RFC 9449), always.
+    pub dpop_required: bool,
     /// Where it hears that a session is over.
     pub backchannel_logout_uri: Option<String>,
     /// How its ID tokens are signed.
@@ -161,7 +163,7 @@ const USUAL_SCOPES: [&str; 3] = ["openid", "profile", "email"];
 /// Clients of one server.
 const CLIENTS: usize = 1000;
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "id",
     "secret",
     "secret_hash",
@@ -169,6 +171,7 @@ const KEYS: [&str; 20] = [
     "redirect_uris",
     "auth",
     "jwks",
+    "dpop",
     "pkce",
     "scopes",
     "grants",
@@ -312,6 +315,9 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
         consent: read.optional("consent", |value| value::choice(value, &consent))?.unwrap_or(Consent::Remember),
         post_logout_redirect_uris: read
             .optional("post_logout_redirect_uris", |value| value::list(value, redirect_uri))?
+            .unwrap_or_default(),
+        dpop_required: read
+            .optional("dpop", |value| value::choice(value, &[("optional", false), ("required", true)]))?
             .unwrap_or_default(),
         backchannel_logout_uri: read.optional("backchannel_logout_uri", backchannel_uri)?,
         id_token_alg: read

@@ -3,6 +3,7 @@
 use super::jws::{self, SigningKey};
 use super::tests::{VERIFIER, World, answer, query, world_with};
 use super::*;
+use crate::base::id;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -231,4 +232,103 @@ async fn a_device_that_is_refused_late_or_not_theirs_gets_nothing() {
     assert_eq!(codes.len(), 50);
     let code = "grant_type=authorization_code&client_id=tv&code=x&redirect_uri=x&code_verifier=x";
     assert_eq!(world.token(code).await, Err("unauthorized_client"), "only what is in grants");
+}
+
+/// A proof of having the key, and what is changed of it.
+fn proof(world: &World, key: &SigningKey, endpoint: &str, change: impl FnOnce(&mut Value, &mut Value)) -> String {
+    let mut header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.public });
+    let mut claims = json!({
+        "htm": "POST", "htu": format!("https://id.example.ru/oauth2/{endpoint}?x=1"),
+        "iat": world.provider.vault.unix_seconds(), "jti": world.provider.vault.name(),
+    });
+    change(&mut header, &mut claims);
+    key.sign_under(&header, &claims).unwrap()
+}
+
+fn es256() -> SigningKey {
+    SigningKey::parse(SigningAlgorithm::Es256, &jws::generate(SigningAlgorithm::Es256).unwrap()).unwrap()
+}
+
+fn posted(proof: &str) -> Option<DpopHeader<'_>> {
+    Some(DpopHeader { proof, method: "POST" })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_token_is_worth_nothing_without_its_key() {
+    let world = world_with("");
+    let (key, stranger) = (es256(), es256());
+    let (signed_in, _) = world.signed_in(7).await;
+    let ask = async |form: String, proof: Option<&str>| {
+        let answer = world.provider.token(&Params::parse(form.as_bytes()), None, proof.and_then(posted)).await;
+        answer.map(|tokens| serde_json::to_value(tokens).unwrap()).map_err(|error| error.code.text())
+    };
+    let code = answer(&world.authorize(&query(""), Some(&signed_in)).await, "code").unwrap();
+    let form = super::tests::form(&code, VERIFIER);
+    let now = world.provider.vault.unix_seconds();
+    for (what, bad) in [
+        ("another method", proof(&world, &key, "token", |_, claims| claims["htm"] = json!("GET"))),
+        ("another endpoint", proof(&world, &key, "userinfo", |_, _| {})),
+        ("old", proof(&world, &key, "token", |_, claims| claims["iat"] = json!(now - 61))),
+        ("of the future", proof(&world, &key, "token", |_, claims| claims["iat"] = json!(now + 61))),
+        ("without a name", proof(&world, &key, "token", |_, claims| claims["jti"] = Value::Null)),
+        ("of another type", proof(&world, &key, "token", |header, _| header["typ"] = json!("JWT"))),
+        ("by another key", proof(&world, &key, "token", |header, _| header["jwk"] = stranger.public.clone())),
+        ("with a private key", proof(&world, &key, "token", |header, _| header["jwk"]["d"] = json!("AA"))),
+        ("none", "x.y.z".to_owned()),
+    ] {
+        assert_eq!(ask(form.clone(), Some(&bad)).await, Err("invalid_dpop_proof"), "{what}");
+    }
+    let good = proof(&world, &key, "token", |_, _| {});
+    let tokens = ask(form, Some(&good)).await.expect("nothing of it has burnt the code");
+    assert_eq!(tokens["token_type"], "DPoP");
+    let access = tokens["access_token"].as_str().unwrap();
+    let hash = id::encode(crate::base::id::Fingerprint::of(access.as_bytes()).bytes());
+    let shown = async |proof: Option<String>| {
+        let header = proof.as_deref().map(|proof| DpopHeader { proof, method: "POST" });
+        world.provider.userinfo(access, header).await.map(|info| info.is_some()).map_err(|error| error.code.text())
+    };
+    assert_eq!(shown(None).await, Ok(false), "as a bearer token");
+    let with =
+        |key: &SigningKey, hash: &str| Some(proof(&world, key, "userinfo", |_, claims| claims["ath"] = json!(hash)));
+    assert_eq!(shown(with(&key, &hash)).await, Ok(true));
+    assert_eq!(shown(with(&stranger, &hash)).await, Ok(false), "another key");
+    assert_eq!(shown(with(&key, "AAAA")).await, Err("invalid_dpop_proof"), "of another token");
+    let once = with(&key, &hash);
+    assert_eq!((shown(once.clone()).await, shown(once).await), (Ok(true), Err("invalid_dpop_proof")), "once");
+    let told = format!("token={access}&client_id=app{SECRET}");
+    let told = world.provider.introspect(&Params::parse(told.as_bytes()), None).await.unwrap();
+    assert_eq!((&told["token_type"], told["cnf"]["jkt"].as_str().unwrap().len()), (&json!("DPoP"), 43));
+
+    let again = format!(
+        "grant_type=refresh_token&refresh_token={}&client_id=app{SECRET}",
+        tokens["refresh_token"].as_str().unwrap()
+    );
+    for other in [None, Some(proof(&world, &stranger, "token", |_, _| {}))] {
+        assert_eq!(ask(again.clone(), other.as_deref()).await, Err("invalid_dpop_proof"));
+    }
+    assert_eq!(ask(again, Some(&proof(&world, &key, "token", |_, _| {}))).await.unwrap()["token_type"], "DPoP");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_may_be_made_to_bind_its_tokens() {
+    let world = world_with(
+        r#"
+        [[oidc.clients]]
+        id = "bound"
+        secret = "0123456789abcdef"
+        redirect_uris = ["https://bound.example.ru/cb"]
+        pkce = "optional"
+        dpop = "required"
+        id_token_alg = "ES256"
+        "#,
+    );
+    let (signed_in, _) = world.signed_in(7).await;
+    let asked = "client_id=bound&redirect_uri=https://bound.example.ru/cb&response_type=code&scope=openid";
+    let code = answer(&world.authorize(asked, Some(&signed_in)).await, "code").unwrap();
+    let form = format!(
+        "grant_type=authorization_code&code={code}&redirect_uri=https://bound.example.ru/cb&client_id=bound{SECRET}"
+    );
+    assert_eq!(world.token(&form).await, Err("invalid_dpop_proof"));
+    let good = proof(&world, &es256(), "token", |_, _| {});
+    assert!(world.provider.token(&Params::parse(form.as_bytes()), None, posted(&good)).await.is_ok());
 }

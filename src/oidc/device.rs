@@ -164,7 +164,12 @@ impl Provider {
     }
 
     /// §3.4
-    pub(super) async fn by_device(&self, client: &Client, code: &str) -> Result<TokenResponse, OAuthError> {
+    pub(super) async fn by_device(
+        &self,
+        client: &Client,
+        code: &str,
+        jkt: Option<String>,
+    ) -> Result<TokenResponse, OAuthError> {
         let device: Option<Device> = self.vault.get(device_key(code)).await?;
         if device.is_none_or(|device| device.client != client.id) {
             return Err(error(
@@ -182,7 +187,9 @@ impl Provider {
             Some(Decision::Declined) => Err(error(ErrorCode::AccessDenied, "The person did not agree.")),
             Some(Decision::Agreed { request, who }) => {
                 match self.vault.race(Vault::key(Space::Used, &["device", code]), LIFE).await? {
-                    Race::Won => self.first_tokens(client, CodeRecord::new(request, *who, self.vault.name())).await,
+                    Race::Won => {
+                        self.first_tokens(client, CodeRecord::new(request, *who, self.vault.name()), jkt).await
+                    }
                     Race::Lost(_) => Err(error(ErrorCode::InvalidGrant, "The device_code was used before.")),
                 }
             }

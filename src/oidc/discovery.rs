@@ -47,6 +47,7 @@ impl Provider {
             "acr_values_supported": [ACR],
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "ui_locales_supported": ["ru", "en"],
+            "dpop_signing_alg_values_supported": assertions,
             "backchannel_logout_supported": true,
             "backchannel_logout_session_supported": true,
             "authorization_response_iss_parameter_supported": true,

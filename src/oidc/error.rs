@@ -2,7 +2,7 @@
 
 use crate::store::Unavailable;
 
-/// RFC 6749 §4.1.2.1 and §5.2, OpenID Connect Core §3.1.2.6, RFC 6750 §3.1, RFC 8628 §3.5, RFC 8707 §2.
+/// RFC 6749 §4.1.2.1 and §5.2, OpenID Connect Core §3.1.2.6, RFC 6750 §3.1, RFC 8628 §3.5, RFC 8707 §2, RFC 9449 §5.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ErrorCode {
     AccessDenied,
@@ -10,6 +10,7 @@ pub enum ErrorCode {
     ConsentRequired,
     ExpiredToken,
     InvalidClient,
+    InvalidDpopProof,
     InvalidGrant,
     InvalidRequest,
     InvalidScope,
@@ -35,6 +36,7 @@ impl ErrorCode {
             Self::SlowDown => "slow_down",
             Self::ConsentRequired => "consent_required",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidRequest => "invalid_request",
             Self::InvalidScope => "invalid_scope",

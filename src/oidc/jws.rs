@@ -99,8 +99,12 @@ impl SigningKey {
 
     /// A token of these claims; `typ` as RFC 7515 §4.1.9 has it.
     pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Option<String> {
-        let header = json!({ "alg": algorithm_name(self.algorithm()), "typ": typ, "kid": self.kid });
-        let header = id::encode(&serde_json::to_vec(&header).ok()?);
+        self.sign_under(&json!({ "alg": algorithm_name(self.algorithm()), "typ": typ, "kid": self.kid }), claims)
+    }
+
+    /// Under a header that is given.
+    pub fn sign_under(&self, header: &Value, claims: &impl Serialize) -> Option<String> {
+        let header = id::encode(&serde_json::to_vec(header).ok()?);
         let mut token = format!("{header}.{}", id::encode(&serde_json::to_vec(claims).ok()?));
         let signature = match &self.pair {
             Pair::Rs256(pair) => {

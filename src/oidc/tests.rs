@@ -103,7 +103,7 @@ impl World {
     }
 
     pub async fn token(&self, form: &str) -> Result<Value, &'static str> {
-        let answer = self.provider.token(&Params::parse(form.as_bytes()), None).await;
+        let answer = self.provider.token(&Params::parse(form.as_bytes()), None, None).await;
         answer.map(|tokens| serde_json::to_value(tokens).unwrap()).map_err(|error| error.code.text())
     }
 
@@ -185,13 +185,13 @@ async fn from_a_request_to_tokens() {
     let claims = claims.as_object().unwrap();
     assert!(!claims.contains_key("family_name") && !claims.contains_key("email") && !claims.contains_key("max_id"));
     assert_ne!(claims["sub"], "7", "pairwise");
-    let userinfo = world.provider.userinfo(tokens["access_token"].as_str().unwrap()).await.unwrap().unwrap();
+    let userinfo = world.provider.userinfo(tokens["access_token"].as_str().unwrap(), None).await.unwrap().unwrap();
     assert_eq!(userinfo["sub"], claims["sub"]);
     assert_eq!(userinfo["name"], claims["name"], "in both places");
 
     // Ended with the session, since offline_access was not asked for.
     world.sessions.end(&cookie).await.unwrap();
-    assert!(world.provider.userinfo(tokens["access_token"].as_str().unwrap()).await.unwrap().is_none());
+    assert!(world.provider.userinfo(tokens["access_token"].as_str().unwrap(), None).await.unwrap().is_none());
     assert_eq!(world.token(&refresh(tokens["refresh_token"].as_str().unwrap())).await, Err("invalid_grant"));
 }
 
@@ -299,9 +299,9 @@ async fn a_code_is_for_its_client_its_address_and_its_verifier_once() {
     // None of these has used it up.
     let tokens = world.token(&fine).await.unwrap();
     let access = tokens["access_token"].as_str().unwrap();
-    assert!(world.provider.userinfo(access).await.unwrap().is_some());
+    assert!(world.provider.userinfo(access, None).await.unwrap().is_some());
     assert_eq!(world.token(&fine).await, Err("invalid_grant"));
-    assert!(world.provider.userinfo(access).await.unwrap().is_none(), "what came of it is withdrawn");
+    assert!(world.provider.userinfo(access, None).await.unwrap().is_none(), "what came of it is withdrawn");
     assert_eq!(world.token(&refresh(tokens["refresh_token"].as_str().unwrap())).await, Err("invalid_grant"));
 
     let late = world.code().await;
@@ -345,10 +345,10 @@ async fn a_refresh_token_is_good_once_and_takes_its_family_with_it() {
     assert_eq!(narrowed["scope"], "openid");
     let wider = format!("{}&scope=openid%20max:id", refresh(&token(&narrowed)));
     assert_eq!(world.token(&wider).await, Err("invalid_scope"));
-    assert!(world.provider.userinfo(narrowed["access_token"].as_str().unwrap()).await.unwrap().is_some());
+    assert!(world.provider.userinfo(narrowed["access_token"].as_str().unwrap(), None).await.unwrap().is_some());
     assert_eq!(world.token(&refresh(&token(&first))).await, Err("invalid_grant"), "its successor was used");
     assert_eq!(world.token(&refresh(&token(&narrowed))).await, Err("invalid_grant"), "the family is gone");
-    assert!(world.provider.userinfo(narrowed["access_token"].as_str().unwrap()).await.unwrap().is_none());
+    assert!(world.provider.userinfo(narrowed["access_token"].as_str().unwrap(), None).await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -365,11 +365,11 @@ async fn a_client_asks_about_its_own_tokens_and_takes_them_back() {
         assert_eq!(stranger, json!({ "active": false }));
         world.provider.revoke(&about(token, "loose"), None).await.unwrap();
     }
-    assert!(world.provider.userinfo(tokens["access_token"].as_str().unwrap()).await.unwrap().is_some());
+    assert!(world.provider.userinfo(tokens["access_token"].as_str().unwrap(), None).await.unwrap().is_some());
     world.provider.revoke(&about(&tokens["refresh_token"], "app"), None).await.unwrap();
     let gone = world.provider.introspect(&about(&tokens["access_token"], "app"), None).await.unwrap();
     assert_eq!(gone, json!({ "active": false }));
-    assert!(world.provider.userinfo(tokens["access_token"].as_str().unwrap()).await.unwrap().is_none());
+    assert!(world.provider.userinfo(tokens["access_token"].as_str().unwrap(), None).await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 //! client asks us directly: introspection (RFC 7662) and revocation (RFC 7009).
 
 use super::clients::has_secret;
+use super::dpop::DpopHeader;
 use super::error::{ErrorCode, OAuthError, error};
 use super::params::Params;
 use super::tokens::{Live, TokenResponse};
@@ -14,7 +15,12 @@ use serde_json::{Map, Value, json};
 
 impl Provider {
     /// `authorization`: the header, where there is one.
-    pub async fn token(&self, params: &Params, authorization: Option<&str>) -> Result<TokenResponse, OAuthError> {
+    pub async fn token(
+        &self,
+        params: &Params,
+        authorization: Option<&str>,
+        dpop: Option<DpopHeader<'_>>,
+    ) -> Result<TokenResponse, OAuthError> {
         params.none_twice()?;
         let client = self.authenticated(params, authorization).await?;
         let grant = match params.get("grant_type") {
@@ -30,24 +36,30 @@ impl Provider {
         if !client.grants.contains(&grant) {
             return Err(error(ErrorCode::UnauthorizedClient, "This grant_type is not in grants of the client."));
         }
+        let jkt = self.proven(client, dpop).await?;
         match grant {
-            GrantType::AuthorizationCode => self.by_code(client, params).await,
+            GrantType::AuthorizationCode => self.by_code(client, params, jkt).await,
             GrantType::DeviceCode => {
                 let code = needed(params, "device_code", "device_code is missing.")?;
-                self.by_device(client, code).await
+                self.by_device(client, code, jkt).await
             }
             GrantType::RefreshToken => {
                 let token = needed(params, "refresh_token", "refresh_token is missing.")?;
-                self.refresh(client, token, params.get("scope")).await
+                self.refresh(client, token, params.get("scope"), jkt.as_deref()).await
             }
         }
     }
 
-    async fn by_code(&self, client: &Client, params: &Params) -> Result<TokenResponse, OAuthError> {
+    async fn by_code(
+        &self,
+        client: &Client,
+        params: &Params,
+        jkt: Option<String>,
+    ) -> Result<TokenResponse, OAuthError> {
         let code = needed(params, "code", "code is missing.")?;
         super::request::resources(params, client)?;
         let record = self.redeem(client, code, params.get("redirect_uri"), params.get("code_verifier")).await?;
-        self.first_tokens(client, record).await
+        self.first_tokens(client, record, jkt).await
     }
 
     /// The client: by Basic, by its secret in the body, by its id alone if it has no secret (RFC 6749 §2.3), or by a token that
@@ -108,6 +120,12 @@ impl Provider {
             "auth_time": live.issued,
             "token_type": kind,
         });
+        if let Some(jkt) = &live.family.jkt {
+            answer["cnf"] = json!({ "jkt": jkt });
+            if kind == "Bearer" {
+                answer["token_type"] = json!("DPoP");
+            }
+        }
         if kind == "refresh_token" {
             answer["exp"] = json!(live.expires);
         }
@@ -133,9 +151,20 @@ impl Provider {
         Ok(self.refreshable(token).await?.filter(theirs).map(|live| (live, "refresh_token")))
     }
 
-    /// OpenID Connect Core §5.3; `None` where the token is not good.
-    pub async fn userinfo(&self, token: &str) -> Result<Option<Map<String, Value>>, OAuthError> {
+    /// OpenID Connect Core §5.3; `None` where the token is not good, which one that is bound to a key is only with a proof of it.
+    pub async fn userinfo(
+        &self,
+        token: &str,
+        dpop: Option<DpopHeader<'_>>,
+    ) -> Result<Option<Map<String, Value>>, OAuthError> {
         let Some(live) = self.access(token).await? else { return Ok(None) };
+        let proven = match dpop {
+            Some(header) => Some(self.proof(header, "userinfo", Some(token)).await?),
+            None => None,
+        };
+        if proven != live.family.jkt {
+            return Ok(None);
+        }
         let client = self.clients.get(&live.family.client);
         Ok(client.map(|client| self.claims_of(client, &live.family)))
     }

@@ -27,6 +27,9 @@ pub struct Family {
     pub scope: Vec<String>,
     pub claims: Vec<String>,
     pub resources: Vec<String>,
+    /// The thumbprint of the key without which its tokens are worth nothing.
+    #[serde(default)]
+    pub jkt: Option<String>,
     /// Its end, in Unix milliseconds.
     until: i64,
 }
@@ -79,7 +82,12 @@ pub struct Live {
 
 impl Provider {
     /// The tokens of a code that was just redeemed.
-    pub(super) async fn first_tokens(&self, client: &Client, code: CodeRecord) -> Result<TokenResponse, OAuthError> {
+    pub(super) async fn first_tokens(
+        &self,
+        client: &Client,
+        code: CodeRecord,
+        jkt: Option<String>,
+    ) -> Result<TokenResponse, OAuthError> {
         let CodeRecord { request, who, family: name, .. } = code;
         let refreshes = client.grants.contains(&GrantType::RefreshToken);
         let life = if refreshes { self.refresh_ttl.max(self.token_ttl) } else { self.token_ttl };
@@ -90,6 +98,7 @@ impl Provider {
             scope: request.scope,
             claims: request.claims,
             resources: request.resources,
+            jkt,
             until,
         };
         // Withdrawn already, by the same code in other hands: not written over.
@@ -107,6 +116,7 @@ impl Provider {
         client: &Client,
         token: &str,
         scope: Option<&str>,
+        jkt: Option<&str>,
     ) -> Result<TokenResponse, OAuthError> {
         let invalid = |why| Err(error(ErrorCode::InvalidGrant, why));
         let over = "The refresh token is over, was withdrawn, or is none.";
@@ -116,6 +126,9 @@ impl Provider {
         let Some(family) = self.family(&name).await?.filter(|family| family.client == client.id) else {
             return invalid(over);
         };
+        if family.jkt.as_deref() != jkt {
+            return Err(error(ErrorCode::InvalidDpopProof, "The refresh token is bound to another key, or to none."));
+        }
         let mut narrowed = family.clone();
         if scope.is_some() {
             narrowed.scope = super::params::words(scope);
@@ -162,7 +175,7 @@ impl Provider {
         metrics::counter!("max_auth_oidc_tokens_total").increment(1);
         Ok(TokenResponse {
             access_token,
-            token_type: "Bearer",
+            token_type: if family.jkt.is_some() { "DPoP" } else { "Bearer" },
             expires_in: self.token_ttl.as_secs(),
             scope: family.scope.join(" "),
             id_token,

@@ -5,7 +5,7 @@ use super::extract::body_up_to;
 use super::oauth2::OAuth2;
 use crate::base::limits::OAUTH_FORM;
 use crate::base::problem::{Problem, ProblemCode};
-use crate::oidc::{ErrorCode, OAuthError, Params, Provider};
+use crate::oidc::{DpopHeader, ErrorCode, OAuthError, Params, Provider};
 use axum::Router;
 use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -46,7 +46,8 @@ async fn begin_device(
 }
 
 async fn token(State(provider): State<Arc<Provider>>, asked: ClientForm) -> Response {
-    answered(provider.token(&asked.form, asked.authorization.as_deref()).await)
+    let dpop = asked.dpop.as_deref().map(|proof| DpopHeader { proof, method: "POST" });
+    answered(provider.token(&asked.form, asked.authorization.as_deref(), dpop).await)
 }
 
 /// RFC 9126 §2.2: `201`.
@@ -75,11 +76,14 @@ fn answered(answer: Result<impl Serialize, OAuthError>) -> Response {
 /// RFC 6750: in the header, or in the form of a POST; never in the address.
 async fn userinfo(State(provider): State<Arc<Provider>>, request: Request) -> Response {
     let header = authorization(request.headers());
-    let bearer = header.as_deref().and_then(|header| {
-        let (scheme, token) = header.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    let method = request.method().as_str().to_owned();
+    let proof = dpop(request.headers());
+    let scheme = if proof.is_some() { "dpop" } else { "bearer" };
+    let sent = header.as_deref().and_then(|header| {
+        let (said, token) = header.split_once(' ')?;
+        said.eq_ignore_ascii_case(scheme).then(|| token.trim().to_owned())
     });
-    let token = match bearer {
+    let token = match sent {
         Some(token) => Some(token),
         None if request.method() == Method::POST && header.is_none() => {
             match body_up_to(request.into_body(), OAUTH_FORM).await {
@@ -93,8 +97,13 @@ async fn userinfo(State(provider): State<Arc<Provider>>, request: Request) -> Re
         // Nothing was tried, so nothing is wrong (RFC 6750 §3.1).
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response();
     };
-    match provider.userinfo(&token).await {
+    let dpop = proof.as_deref().map(|proof| DpopHeader { proof, method: &method });
+    match provider.userinfo(&token, dpop).await {
         Ok(Some(claims)) => json(&claims),
+        Err(error) if error.code == ErrorCode::InvalidDpopProof => {
+            let challenge = format!("DPoP error=\"invalid_dpop_proof\", error_description=\"{}\"", error.description);
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response()
+        }
         Ok(None) => {
             let challenge =
                 "Bearer error=\"invalid_token\", error_description=\"It is over, was withdrawn, or is none.\"";
@@ -102,6 +111,10 @@ async fn userinfo(State(provider): State<Arc<Provider>>, request: Request) -> Re
         }
         Err(error) => refused(&error),
     }
+}
+
+fn dpop(headers: &HeaderMap) -> Option<String> {
+    headers.get("dpop").and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 fn authorization(headers: &HeaderMap) -> Option<String> {
@@ -112,6 +125,7 @@ fn authorization(headers: &HeaderMap) -> Option<String> {
 struct ClientForm {
     form: Params,
     authorization: Option<String>,
+    dpop: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for ClientForm {
@@ -126,7 +140,11 @@ impl<S: Send + Sync> FromRequest<S> for ClientForm {
             return Err(refused(&OAuthError { code: ErrorCode::InvalidRequest, description }));
         }
         let form = body_up_to(body, OAUTH_FORM).await.map_err(Problem::into_response)?;
-        Ok(Self { form: Params::parse(&form), authorization: authorization(&parts.headers) })
+        Ok(Self {
+            form: Params::parse(&form),
+            authorization: authorization(&parts.headers),
+            dpop: dpop(&parts.headers),
+        })
     }
 }
 
