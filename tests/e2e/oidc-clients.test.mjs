@@ -104,7 +104,7 @@ function discover(server, id, metadata, auth) {
   return openid.discovery(new URL(issuer), id, metadata, auth, { execute, [openid.customFetch]: trusting });
 }
 
-/** To the provider and back: the address with the answer, and what it is held against. `phone`: a code is scanned on the way. */
+/** To the provider and back: the address with the answer, and what it is held against. `phone`: a code is to be scanned. */
 async function answered(page, config, { phone = true, ...more } = {}) {
   const checks = {
     pkceCodeVerifier: openid.randomPKCECodeVerifier(),
