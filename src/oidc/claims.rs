@@ -59,7 +59,7 @@ pub fn claims(
             // Of the subject: a number of MAX's would let apps compare their users.
             "preferred_username" => match client.subject {
                 Subject::Public => json!(format!("max{}", session.sub)),
-                Subject::Pairwise => json!(format!("max-{}", subject.get(..10)?.to_ascii_lowercase())),
+                Subject::Pairwise => json!(username(subject)),
             },
             "picture" => json!(session.picture.as_ref()?),
             "updated_at" => json!(session.auth_time / 1000),
@@ -77,4 +77,20 @@ pub fn claims(
     let told = CLAIMS.iter().filter(|(claim, of)| has(claim, of));
     all.extend(told.filter_map(|(claim, _)| Some(((*claim).to_owned(), value(claim)?))));
     all
+}
+
+/// Letters and digits alone behind the prefix: Gitea and others refuse a name with two of `-_.` in a row, or one at its end.
+fn username(subject: &str) -> String {
+    let plain = subject.chars().filter(char::is_ascii_alphanumeric).take(10);
+    format!("max-{}", plain.collect::<String>().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::username;
+
+    #[test]
+    fn a_name_made_of_a_subject_is_one_that_apps_take() {
+        assert_eq!(username("-_Ab-C_9deFGHIJKLm-"), "max-abc9defghi");
+    }
 }

@@ -7,7 +7,7 @@ import * as oidc from '../harness/app.mjs';
 import { SECRET, form, startApp } from '../harness/app.mjs';
 import { fetchWhole } from '../harness/http.mjs';
 import { startEmulator, startServer } from '../harness/server.mjs';
-import { Cleanup } from '../harness/story.mjs';
+import { Cleanup, scan } from '../harness/story.mjs';
 import { eventually } from '../harness/time.mjs';
 
 const cleanup = new Cleanup();
@@ -39,11 +39,6 @@ const request = (client, more) => oidc.request(found, app, client, more);
 const redeem = (asked, code) => oidc.redeem(found, asked, code);
 const claimsOf = (token) => oidc.claimsOf(found, token);
 
-async function scan() {
-  const code = await eventually(async () => (await emulator.codes())[0], 'a code to scan', 15_000);
-  await emulator.approve(code.track);
-}
-
 /** What a careful developer would not accept. A phone faster than any person's ends a login before its WebSocket is open. */
 const faults = ({ complaints }) =>
   complaints.filter((text) => !/WebSocket is closed before the connection is established/.test(text));
@@ -56,7 +51,7 @@ async function signedIn() {
   const page = await visitor.page();
   const asked = request('grafana');
   await page.goto(asked.url);
-  await scan();
+  await scan(emulator);
   const answer = await app.next(page);
   return { visitor, page, asked, answer };
 }
@@ -70,7 +65,7 @@ describe('an app', () => {
     await page.getByText('Графики').waitFor();
     await page.locator('max-auth-panel svg').first().waitFor();
     await screenshot(page, 'oidc-login');
-    await scan();
+    await scan(emulator);
     const answer = await app.next(page);
     assert.equal(answer.params.state, asked.params.state);
     assert.equal(answer.params.iss, found.issuer);
@@ -110,7 +105,7 @@ describe('an app', () => {
     assert.ok((await app.next(page)).params.code, 'agreed to, and remembered');
     const again = request('wiki', { prompt: 'login' });
     await page.goto(again.url);
-    await scan();
+    await scan(emulator);
     const later = await claimsOf((await redeem(again, (await app.next(page)).params.code)).json.id_token);
     assert.ok(later.auth_time >= claims.auth_time && later.sub === claims.sub && later.sid !== claims.sid);
     assert.deepEqual(faults(visitor), []);

@@ -6,12 +6,15 @@ import http2 from 'node:http2';
 import zlib from 'node:zlib';
 import { deadline } from './time.mjs';
 
-/** Resolves when the head of the answer is in: {status, headers, body (a readable stream), close()}. */
-export async function open(url, { method = 'GET', headers = {}, body, version = 1, ms = 15_000 } = {}) {
+/**
+ * Resolves when the head of the answer is in: {status, headers, body (a readable stream), close()}. Over TLS and HTTP/1.1
+ * the certificate is looked at where `ca` (PEM) says what to trust.
+ */
+export async function open(url, { method = 'GET', headers = {}, body, version = 1, ms = 15_000, ca } = {}) {
   const ask = version === 2 ? openH2 : openH1;
   const abort = new AbortController();
   try {
-    return await deadline(ask(new URL(url), method, headers, body, abort.signal), ms, `${method} ${url} to answer`);
+    return await deadline(ask(new URL(url), method, headers, body, abort.signal, ca), ms, `${method} ${url} to answer`);
   } catch (error) {
     // An answer that came too late would keep its socket, unread, and with it this process.
     abort.abort();
@@ -19,10 +22,10 @@ export async function open(url, { method = 'GET', headers = {}, body, version = 
   }
 }
 
-function openH1(url, method, headers, body, signal) {
+function openH1(url, method, headers, body, signal, ca) {
   const { request } = url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
-    const outgoing = request(url, { method, headers, agent: false, rejectUnauthorized: false });
+    const outgoing = request(url, { method, headers, agent: false, ca, rejectUnauthorized: ca !== undefined });
     signal.addEventListener('abort', () => outgoing.destroy());
     outgoing.on('error', reject);
     outgoing.once('response', (incoming) => {

@@ -41,6 +41,12 @@ export async function untilCode(stream) {
   return { login, qr, track: trackOf(qr) };
 }
 
+/** The phone, where a browser shows the code: the one that is waiting is approved. */
+export async function scan(emulator) {
+  const code = await eventually(async () => (await emulator.codes())[0], 'a code to scan', 15_000);
+  await emulator.approve(code.track);
+}
+
 /** A whole sign-in over one transport, the person found in /session at the end. */
 export async function signIn({ emulator, base, how = 'ws', visitor = new Visitor(base), start = {}, options = {} }) {
   let stream;
