@@ -380,7 +380,8 @@ fn two_addresses_of_ours_differ_in_host_or_port() {
 fn what_is_shown_hides_passwords_and_keeps_the_rest_of_an_address() {
     let shown = |url: &str| {
         let file = format!("[store]\nurl = \"{url}\"");
-        let loaded = Config::from_sources(Some((Path::new("a"), &file)), std::iter::empty(), &Flags::default()).unwrap();
+        let loaded =
+            Config::from_sources(Some((Path::new("a"), &file)), std::iter::empty(), &Flags::default()).unwrap();
         loaded.shown.lines().find_map(|line| line.strip_prefix("url = ")).unwrap().to_owned()
     };
     for (url, told) in [

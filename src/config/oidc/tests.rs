@@ -117,7 +117,10 @@ fn what_a_client_may_not_say_is_told_with_its_key() {
         ("resources = [\"api\"]".to_owned(), "`resources`: \"api\" is not an absolute address"),
         ("resources = [\"https://a.example/#x\"]".to_owned(), "`resources`: "),
         (format!("resources = [\"https://a.example/{}\"]", long("a", 483)), "`resources`: "),
-        ("post_logout_redirect_uris = [\"/bye\"]".to_owned(), "`post_logout_redirect_uris`: \"/bye\" is not an address"),
+        (
+            "post_logout_redirect_uris = [\"/bye\"]".to_owned(),
+            "`post_logout_redirect_uris`: \"/bye\" is not an address",
+        ),
     ] {
         let told = app(&text).err().expect(&text);
         assert!(told.starts_with(why), "{text}: {told}");
@@ -201,9 +204,8 @@ fn an_address_of_a_client_is_https_or_here_or_of_a_scheme_of_its_own() {
 fn clients_are_a_list_of_which_each_has_another_id() {
     let none = Groups::default();
     let list = |text: &str| clients(&toml::from_str::<Table>(text).unwrap()["oidc"], &none);
-    let one = |id: &str| {
-        format!("[[oidc]]\nid = \"{id}\"\nauth = \"none\"\nredirect_uris = [\"https://a.example/\"]\n")
-    };
+    let one =
+        |id: &str| format!("[[oidc]]\nid = \"{id}\"\nauth = \"none\"\nredirect_uris = [\"https://a.example/\"]\n");
     let many = |count: usize| (0..count).map(|number| one(&number.to_string())).collect::<String>();
     let ids = |list: Vec<Client>| list.into_iter().map(|client| client.id).collect::<Vec<_>>();
     assert_eq!(ids(list(&many(3)).unwrap()), ["0", "1", "2"]);
