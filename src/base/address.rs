@@ -84,4 +84,18 @@ mod tests {
             assert!(!is_private(public.parse().unwrap()), "{public}");
         }
     }
+
+    #[test]
+    fn a_network_is_told_by_its_first_address_and_its_length() {
+        let text = |address: &str| {
+            let bytes = of(address).into_iter().map(|(network, times)| (network.bytes(), times));
+            bytes.map(|(bytes, times)| format!("{} {times}", String::from_utf8(bytes).unwrap())).collect::<Vec<_>>()
+        };
+        assert_eq!(text("192.0.2.1"), ["192.0.2.1/32 1"]);
+        assert_eq!(text("::ffff:192.0.2.1"), ["192.0.2.1/32 1"]);
+        assert_eq!(
+            text("2001:db8:1:2ff:3::4"),
+            ["2001:db8:1:2ff::/64 1", "2001:db8:1:200::/56 4", "2001:db8:1::/48 16"]
+        );
+    }
 }

@@ -85,13 +85,22 @@ mod tests {
     }
 
     #[test]
-    fn logins_are_spread_evenly_over_a_round() {
-        let rng = Rng::seeded(1);
-        let phases: Vec<f64> = (0..4000).map(|_| LoginId::new(&rng).phase()).collect();
-        for tenth in 0..10 {
-            let (from, to) = (f64::from(tenth) / 10.0, f64::from(tenth + 1) / 10.0);
-            let count = phases.iter().filter(|phase| (from..to).contains(*phase)).count();
-            assert!((300..500).contains(&count), "{from}: {count}");
-        }
+    fn a_log_shows_the_beginning_of_an_id_and_its_end_says_when_its_turn_is() {
+        let id = LoginId([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0x40, 0x80]);
+        assert_eq!((id.short().as_str(), id.text().starts_with(&id.short())), ("AQIDBAUG", true));
+        assert!((id.phase() - f64::from(0x4080) / 65_536.0).abs() < f64::EPSILON, "{}", id.phase());
+        let ids = (0..1000).map(|seed| LoginId::new(&Rng::seeded(seed)).phase());
+        let early = ids.filter(|phase| *phase < 0.5).count();
+        assert!((400..600).contains(&early), "{early} of 1000 in the first half");
+    }
+
+    #[test]
+    fn a_fingerprint_survives_its_text_and_matches_itself_alone() {
+        let (one, other) = (Fingerprint::of(b"one"), Fingerprint::of(b"other"));
+        assert!(one.matches(&Fingerprint::of(b"one")) && !one.matches(&other));
+        assert!(Fingerprint::from_text(&encode(one.bytes())).unwrap().matches(&one));
+        assert!(Fingerprint::from_text("AAAA").is_none() && Fingerprint::from_text("!").is_none());
+        // FIPS 180-4, SHA-256 of "abc".
+        assert_eq!(Fingerprint::of(b"abc").bytes()[..4], [0xba, 0x78, 0x16, 0xbf]);
     }
 }

@@ -195,3 +195,77 @@ fn greet(config: &Config, public: &Bound, demo: bool, driver: &dyn Driver) {
         tracing::warn!("server.public_url is not https: cookies and QR codes can be read on the way");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Heard;
+    use crate::signin::{BrowserInfo, CommandSlot, EventSink, Outcome, Run};
+
+    struct Nobody;
+
+    impl Driver for Nobody {
+        fn name(&self) -> &'static str {
+            "nobody"
+        }
+
+        fn assurance(&self) -> &'static str {
+            "nothing is sure"
+        }
+
+        fn run<'a>(&'a self, _: BrowserInfo, _: &'a dyn EventSink, _: &'a CommandSlot) -> Run<'a> {
+            Box::pin(std::future::ready(Outcome::Stopped))
+        }
+    }
+
+    #[test]
+    fn what_the_process_before_left_open_is_told_once() {
+        let heard = Heard::listen();
+        let directory = tempfile::tempdir().unwrap();
+        let told = || heard.lines("the last run was stopped while MAX was opening or ending sessions");
+        let logins = open_logins(directory.path()).ok().unwrap();
+        assert_eq!((logins.count(), told()), (0, 0));
+        drop(logins.begin());
+        assert_eq!(open_logins(directory.path()).ok().unwrap().count(), 0);
+        assert_eq!((told(), heard.lines("left=1")), (1, 1));
+        open_logins(directory.path()).ok().unwrap();
+        assert_eq!(told(), 1);
+        let Err(CliError::CannotRun(why)) = open_logins(Path::new("/nowhere/state")) else { panic!("no error") };
+        assert!(why.starts_with("store.path: /nowhere/state: open-logins cannot be written: "), "{why}");
+    }
+
+    /// Each configuration, whether its pages work only here, and whether a code could be read on the way.
+    #[tokio::test]
+    async fn a_start_says_where_it_is_and_what_cannot_work_there() {
+        for (file, only_here, readable) in [
+            ("", 0, 0),
+            ("[server]\nlisten = \"0.0.0.0:3001\"", 1, 0),
+            ("[server]\nlisten = \"192.0.2.7:3001\"", 0, 1),
+            ("[server]\nlisten = \"0.0.0.0:3001\"\npublic_url = \"https://example.ru\"", 0, 0),
+            ("[server]\npublic_url = \"http://example.ru\"", 0, 1),
+            ("[server]\npublic_url = \"http://localhost:1\"", 0, 0),
+            ("[server]\npublic_url = \"http://[::1]:1\"", 0, 0),
+        ] {
+            let heard = Heard::listen();
+            let config = Config::of(file);
+            let bound = bind("127.0.0.1:0".parse().unwrap(), "server.listen", false).await.ok().unwrap();
+            greet(&config, &bound, false, &Nobody);
+            assert_eq!(heard.lines("max-auth is ready"), 1, "{file}");
+            assert_eq!(heard.lines("driver: nothing is sure"), 1, "{file}");
+            assert_eq!(heard.lines("server.public_url is not set"), only_here, "{file}");
+            assert_eq!(heard.lines("server.public_url is not https"), readable, "{file}");
+            greet(&config, &bound, true, &Nobody);
+            assert_eq!(heard.lines("max-auth is ready"), 1, "a demo says it to the person");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_an_error_unless_any_will_do() {
+        let taken = bind("127.0.0.1:0".parse().unwrap(), "server.listen", false).await.ok().unwrap();
+        let address = taken.address().unwrap();
+        let Err(CliError::CannotRun(why)) = bind(address, "server.listen", false).await else { panic!("no error") };
+        assert!(why.contains("server.listen"), "{why}");
+        let other = bind(address, "server.listen", true).await.ok().unwrap().address().unwrap();
+        assert!(other.ip() == address.ip() && other.port() != address.port());
+    }
+}

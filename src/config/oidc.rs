@@ -379,3 +379,6 @@ fn resource(value: &Value) -> Result<String, String> {
     let fine = Url::parse(&text).is_ok() && !text.contains('#') && text.len() <= 500;
     if fine { Ok(text) } else { Err(format!("{text:?} is not an absolute address without a fragment (RFC 8707 §2)")) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ impl AllowList {
         self.is_everybody() || self.0.iter().any(is)
     }
 }
+
+#[cfg(test)]
+mod tests;

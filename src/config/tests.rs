@@ -9,14 +9,14 @@ impl Config {
     }
 }
 
-fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+pub(super) fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::from_sources(Some((Path::new("site.toml"), file)), variables, &Flags::default())
         .map(|loaded| loaded.config)
         .map_err(|invalid| invalid.to_string())
 }
 
-fn error(file: &str, variables: &[(&str, &str)]) -> String {
+pub(super) fn error(file: &str, variables: &[(&str, &str)]) -> String {
     load(file, variables).err().expect("an error")
 }
 
@@ -504,4 +504,100 @@ fn somebody_is_meant_by_number_phone_or_group() {
     assert!(!phones("[groups]\na = [\"max:7\"]").groups.name_phones());
     assert!(phones("[session]\nallow = [\"phone:+79990000000\"]").session.allow.names_phones());
     assert!(!phones("[session]\nallow = [\"max:7\"]").session.allow.names_phones());
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_read_and_an_unknown_one_is_none() {
+    assert!(environment("PATH").is_some_and(|path| path.contains('/')));
+    assert_eq!(environment("MAX_AUTH_TESTS_NEVER_SET_THIS"), None);
+}
+
+#[test]
+fn every_key_of_the_store_reaches_its_field() {
+    let file = r#"
+[store]
+kind = "redis"
+url = "redis://user:word@127.0.0.1:6379"
+prefix = "a-b_c.D:0"
+ca_file = "roots.pem"
+key_file = "key"
+path = "state"
+"#;
+    let store = load(file, &[]).unwrap().store;
+    assert_eq!((store.kind, store.kind_given), (StoreKind::Redis, true));
+    assert_eq!(store.url.as_ref().unwrap().expose(), "redis://user:word@127.0.0.1:6379");
+    assert_eq!(store.prefix, "a-b_c.D:0");
+    assert_eq!(store.ca_file.as_deref(), Some(Path::new("roots.pem")));
+    assert_eq!(store.key_file.as_deref(), Some(Path::new("key")));
+    assert_eq!(store.path, Path::new("state"));
+
+    let ours = load("", &[]).unwrap().store;
+    assert_eq!((ours.kind_given, ours.url.is_none(), ours.key_file.is_none()), (false, true, true));
+    assert_eq!(load("[store]\nkind = \"file\"", &[]).unwrap().store.kind, StoreKind::File);
+    assert_eq!(load("[store]\nkind = \"memory\"", &[]).unwrap().store.kind, StoreKind::Memory);
+}
+
+#[test]
+fn redis_needs_an_address_and_a_key_and_its_keys_begin_with_a_short_name() {
+    let redis = |more: &str| load(&format!("[store]\nkind = \"redis\"\n{more}"), &[]).err();
+    let url = "url = \"redis://127.0.0.1\"";
+    assert!(redis("key_file = \"key\"").unwrap().contains("`store.url`: is needed"));
+    assert!(redis(url).unwrap().contains("`store.key_file`: is needed"));
+    assert!(redis(&format!("{url}\nkey_file = \"key\"")).is_none());
+    for (prefix, fine) in [
+        ("", true),
+        ("max-auth:", true),
+        ("12345678901234567890123456789012", true),
+        ("123456789012345678901234567890123", false),
+        ("a b", false),
+        ("ключ", false),
+    ] {
+        let told = load(&format!("[store]\nprefix = \"{prefix}\""), &[]);
+        assert_eq!(told.is_ok(), fine, "{prefix:?}");
+    }
+}
+
+#[test]
+fn a_node_has_a_short_name() {
+    let longest = "a".repeat(64);
+    for (name, read) in [("", "node"), ("Sign-in_1.b", "Sign-in_1.b"), (longest.as_str(), longest.as_str())] {
+        assert_eq!(load(&format!("[server]\nnode = \"{name}\""), &[]).unwrap().server.node, read);
+    }
+    for name in ["a b", "a~b", &"a".repeat(65)] {
+        assert!(error(&format!("[server]\nnode = \"{name}\""), &[]).contains("is not a name such as"), "{name}");
+    }
+}
+
+#[test]
+fn two_addresses_of_ours_differ_in_host_or_port() {
+    let fine = |listen: &str, ops: &str| {
+        load(&format!("[server]\nlisten = \"{listen}\"\nops_listen = \"{ops}\""), &[]).is_ok()
+    };
+    assert!(fine("127.0.0.1:1", "127.0.0.1:2") && fine("127.0.0.1:1", "127.0.0.2:1"));
+    assert!(fine("127.0.0.1:0", "127.0.0.2:0") && !fine("127.0.0.1:1", "127.0.0.1:1"));
+}
+
+#[test]
+fn what_is_shown_hides_passwords_and_keeps_the_rest_of_an_address() {
+    let shown = |url: &str| {
+        let file = format!("[store]\nurl = \"{url}\"");
+        let loaded =
+            Config::from_sources(Some((Path::new("a"), &file)), std::iter::empty(), &Flags::default()).unwrap();
+        loaded.shown.lines().find_map(|line| line.strip_prefix("url = ")).unwrap().to_owned()
+    };
+    for (url, told) in [
+        ("redis://user:p@ss@host:1/2", "redis://***@host:1/2"),
+        ("redis://host:1/2", "redis://host:1/2"),
+        ("user@host", "user@host"),
+    ] {
+        assert_eq!(shown(url), format!("\"{told}\"  # a, line 2"));
+    }
+}
+
+#[test]
+fn a_free_section_takes_names_from_file_and_environment_and_others_do_not() {
+    let config = load("[groups]\nadmins = [\"max:7\"]", &[("MAX_AUTH_GROUPS_EDITORS", "[\"max:8\"]")]).unwrap();
+    let of = |id| config.groups.of(&Person { id, phone: None }).join(" ");
+    assert_eq!((of("7"), of("8"), of("9")), ("admins".to_owned(), "editors".to_owned(), String::new()));
+    assert!(error("[login]\nadmins = [\"max:7\"]", &[]).contains("unknown key `login.admins`"));
 }

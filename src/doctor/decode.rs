@@ -223,4 +223,66 @@ mod tests {
             ],
         ),
     ];
+
+    #[test]
+    fn what_is_not_known_here_is_opaque() {
+        for (encoding, opaque) in [
+            ("", false),
+            ("identity", false),
+            (" GZIP ", false),
+            ("x-gzip", false),
+            ("br", false),
+            ("zstd", false),
+            ("compress", true),
+            ("gzip, br", true),
+        ] {
+            assert_eq!(Decoder::of(encoding).is_opaque(), opaque, "{encoding}");
+        }
+        assert_eq!(Decoder::of("identity").feed(b"as it is"), b"as it is");
+        assert!(Decoder::of("compress").feed(b"as it is").is_empty());
+    }
+
+    /// RFC 8878 §3.1.1: how long a frame's head is, by its descriptor.
+    #[test]
+    fn a_frame_is_cut_after_its_last_whole_block() {
+        for (descriptor, head) in [
+            (0x00u8, 1),
+            (0x20, 1),
+            (0x21, 2),
+            (0x22, 3),
+            (0x23, 5),
+            (0x01, 2),
+            (0x40, 3),
+            (0x60, 2),
+            (0x80, 5),
+            (0xa0, 4),
+            (0xc0, 9),
+            (0xe3, 12),
+        ] {
+            let mut raw = vec![0x28, 0xb5, 0x2f, 0xfd, descriptor];
+            raw.extend(vec![9; head]);
+            // A raw block of three bytes, one that says a byte five times, and a last one of two bytes.
+            let blocks: [&[u8]; 3] = [&[3 << 3, 0, 0, 1, 2, 3], &[(5 << 3) | 2, 0, 0, 7], &[(2 << 3) | 1, 0, 0, 8, 9]];
+            let ended = |raw: &[u8], length: usize| Some(([raw, &END[..]].concat(), length));
+            assert_eq!(whole_blocks(&raw), ended(&raw, raw.len()), "{descriptor:#x}: a head");
+            for block in &blocks[..2] {
+                let before = raw.clone();
+                for part in block[..block.len() - 1].iter() {
+                    raw.push(*part);
+                    assert_eq!(whole_blocks(&raw), ended(&before, raw.len()), "{descriptor:#x}: a part of a block");
+                }
+                raw.push(block[block.len() - 1]);
+                assert_eq!(whole_blocks(&raw), ended(&raw, raw.len()), "{descriptor:#x}");
+            }
+            raw.extend(blocks[2]);
+            let whole = (raw.clone(), raw.len());
+            raw.extend(b"next");
+            assert_eq!(whole_blocks(&raw), Some(whole), "{descriptor:#x}: the end");
+            assert_eq!(whole_blocks(&raw[..4 + head]), None, "{descriptor:#x}: no whole head");
+            raw[4] |= 4;
+            assert_eq!(whole_blocks(&raw), Some((raw.clone(), raw.len())), "{descriptor:#x}: a checksum");
+            raw.pop();
+            assert_eq!(whole_blocks(&raw), None, "{descriptor:#x}: a part of a checksum");
+        }
+    }
 }

@@ -220,3 +220,87 @@ impl World {
         self.forget(|code| code.connection == connection);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn code(track: &str, connection: Serial, expires: Duration) -> Code {
+        Code {
+            track: track.to_owned(),
+            connection,
+            state: State::Open,
+            polls: 0,
+            wrong_passwords: 0,
+            expires,
+            expires_unix_ms: 0,
+            dialect: Dialect::Json,
+            device_name: String::new(),
+            os_version: String::new(),
+        }
+    }
+
+    fn tracks(world: &mut World, now: Duration) -> Vec<String> {
+        world.codes(now).map(|code| code.track.clone()).collect()
+    }
+
+    #[test]
+    fn a_login_is_open_until_it_is_ended_once() {
+        let mut world = World::default();
+        let (one, token) = world.open_login("a");
+        let (other, second) = world.open_login("b");
+        assert_eq!((token.as_str(), second.as_str()), ("a_1", "b_2"));
+        assert_eq!((world.token_of(one), world.login_of("b_2")), (Some("a_1"), Some(other)));
+        world.end_login(one);
+        world.end_login(one);
+        assert_eq!((world.token_of(one), world.login_of("a_1")), (None, None));
+        assert_eq!((world.stats.logins, world.stats.logouts, world.stats.open_logins()), (2, 1, 1));
+        world.open_login("c");
+        world.open_login("d");
+        world.close_others(Some(other));
+        assert_eq!((world.stats.closed_by_others, world.stats.sessions_closed, world.stats.open_logins()), (2, 1, 1));
+        assert_eq!((world.token_of(other), world.stats.max_logins_at_once), (Some("b_2"), 3));
+        world.close_others(None);
+        assert_eq!((world.stats.closed_by_others, world.stats.open_logins()), (3, 0));
+        for _ in 0..=MAX_LOGINS {
+            world.open_login("x");
+        }
+        assert_eq!((world.logins.len(), world.stats.open_logins()), (MAX_LOGINS, MAX_LOGINS as u64 + 1));
+    }
+
+    #[test]
+    fn a_code_lives_for_its_time_on_its_connection() {
+        let mut world = World::default();
+        let (here, there) = (world.connected(), world.connected());
+        assert_eq!((here, there, world.stats.connections, world.stats.total_connections), (1, 2, 2, 2));
+        world.add_code(code("a", here, SECOND * 10), Duration::ZERO);
+        world.add_code(code("b", there, SECOND * 20), Duration::ZERO);
+        assert!(world.code_of(here, "a", SECOND).is_some() && world.code_of(there, "a", SECOND).is_none());
+        assert!(world.live_code("a", SECOND * 10).is_some() && world.live_code("a", SECOND * 11).is_none());
+        assert!(world.approve("a", SECOND) && world.approve("a", SECOND), "twice is the same");
+        assert_eq!(world.live_code("a", SECOND).unwrap().state.name(), "approved");
+        assert!(!world.approve("nobody's", SECOND));
+        assert!(world.end_code("b", State::Declined, SECOND) && !world.end_code("b", State::Expired, SECOND));
+        assert!(world.live_code("b", SECOND).is_none(), "a phone can do no more with it");
+        assert_eq!(tracks(&mut world, SECOND + SHOWN_AFTER_END), ["a", "b"], "it is shown for a while");
+        assert_eq!(tracks(&mut world, SECOND * 2 + SHOWN_AFTER_END), ["a"]);
+        world.disconnected(there);
+        assert_eq!((tracks(&mut world, SECOND * 10).len(), world.stats.connections), (1, 1));
+        world.disconnected(here);
+        assert_eq!((tracks(&mut world, SECOND).len(), world.by_track.len(), world.stats.codes), (0, 0, 2));
+        world.add_code(code("c", here, SECOND), Duration::ZERO);
+        world.use_code("c");
+        world.use_code("c");
+        assert!(world.codes.is_empty() && world.by_track.is_empty());
+        for number in 0..=MAX_CODES {
+            world.add_code(code(&number.to_string(), here, SECOND), Duration::ZERO);
+        }
+        assert_eq!((world.codes.len(), world.by_track.len()), (MAX_CODES, MAX_CODES));
+        assert!(world.live_code("0", Duration::ZERO).is_none() && world.live_code("1", Duration::ZERO).is_some());
+        let again = MAX_CODES;
+        world.add_code(code("late", here, SECOND * 9), SECOND * 2);
+        assert_eq!((world.codes.len(), again), (1, MAX_CODES), "what is over goes first");
+    }
+}

@@ -394,4 +394,33 @@ mod tests {
         store.beat(young.clone(), CLAIM, 0, Bytes::new()).await.unwrap();
         assert!(lives(&young).await);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_is_lost_and_found_and_each_is_said_once() {
+        let heard = crate::observe::Heard::listen();
+        let clock = Clock::fixed(0);
+        let flaky = Arc::new(crate::store::Flaky::new(clock.clone()));
+        let rng = Rng::seeded(1);
+        let seal = Seals::new(&[1; 32], &rng).unwrap().store;
+        let drivers = Drivers::only(Arc::new(Talker::default()));
+        let (store, node): (Arc<dyn Store>, _) = (Arc::<crate::store::Flaky>::clone(&flaky), NodeName::new("a", &rng));
+        let sharing = Sharing::new(store, seal, node.clone(), Nodes::Many, drivers, clock);
+        let said = || (heard.lines("the store is out of reach"), heard.lines("the store is within reach again"));
+        let outage = async {
+            sleep(BEAT + Duration::from_millis(10)).await;
+            assert_eq!((sharing.has_claim(), said()), (true, (0, 0)));
+            flaky.reach(false);
+            sleep(CLAIM_LOST - Duration::from_millis(20)).await;
+            assert!(sharing.has_claim(), "its last beat is not so long ago");
+            sleep(Duration::from_millis(30)).await;
+            assert_eq!((sharing.has_claim(), said()), (false, (1, 0)));
+            sleep(CLAIM_LOST * 2).await;
+            flaky.reach(true);
+            sleep(BEAT).await;
+            assert_eq!((sharing.has_claim(), said()), (true, (1, 1)));
+        };
+        sharing.beat(|| 0, outage).await;
+        let others = flaky.beat(NodeName::new("b", &rng), CLAIM, 0, Bytes::new()).await.unwrap();
+        assert!(others.iter().all(|member| member.node != node), "it has said that it is gone");
+    }
 }

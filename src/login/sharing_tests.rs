@@ -463,3 +463,46 @@ async fn two_nodes_that_want_the_same_login_make_one_owner() {
     assert_eq!(b.registry.active() + c.registry.active(), 1);
     assert!(b.sharing.has_claim() && is_gapless(&at_b) && is_gapless(&at_c));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_with_nothing_to_write_learns_by_a_look_that_another_has_its_login() {
+    let site = Site::new();
+    let a = site.node("a", Plan::WaitForever, Nodes::Many).await;
+    let login = a.start().await.unwrap();
+    let _reader = login.attach(Attach::Begin).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let other = NodeName::parse("b~1").unwrap();
+    site.store.beat(other.clone(), Duration::from_secs(60), 1, Bytes::new()).await.unwrap();
+    site.store.claim(Sharing::log(login.id), Some(other), 1).await.unwrap();
+    until("the end of its driver", Duration::from_secs(25), || a.registry.active() == 0).await;
+    assert!(login.log.read(None).is_ok() && !login.log.is_sealed(), "its page follows the new owner");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_with_a_record_that_belongs_elsewhere_is_taken_over_by_nobody() {
+    let site = Site::new();
+    let (a, b) = two(&site, Plan::WaitForever).await;
+    let id = a.start().await.unwrap().id;
+    sleep(Duration::from_secs(1)).await;
+    a.die().await;
+    let log = Sharing::log(id);
+    let page = site.store.read(log, None, Reader::Nobody).await.unwrap().unwrap();
+    let strange = Append { fence: 1, after: page.newest, records: vec![page.records[0].clone()], seal: None };
+    assert_eq!(site.store.append(log, strange).await.unwrap(), Appended::Stored);
+    sleep(Duration::from_secs(10)).await;
+    let login = b.find(id).await;
+    assert!(login.log.is_lost());
+    assert_eq!(b.registry.active(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_approved_while_a_node_stops_is_taken_at_another() {
+    let site = Site::new();
+    let (a, b) = two(&site, Plan::ApproveWhenStopped).await;
+    let here = a.start().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    a.stop().await;
+    assert_eq!(story(&here).last().unwrap(), "success");
+    let there = b.find(here.id).await;
+    assert!(there.log.is_sealed() && b.takes(&there).await);
+}

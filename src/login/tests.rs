@@ -19,6 +19,8 @@ pub(super) enum Plan {
     ApproveAfter(Duration),
     WaitForever,
     AskPassword,
+    /// Somebody approved while it was told to stop.
+    ApproveWhenStopped,
     Panic,
 }
 
@@ -52,6 +54,7 @@ impl Driver for Scripted {
                     () = &mut approve => break,
                     command = commands.next() => {
                         let name = match command {
+                            Command::Stop if matches!(self.plan, Plan::ApproveWhenStopped) => break,
                             Command::Stop => return Outcome::Stopped,
                             Command::Wake => "wake",
                             Command::Password(_) => { sink.emit(DriverEvent::Finishing); break }
@@ -339,4 +342,43 @@ async fn a_crashed_login_is_forgotten_like_any_other() {
     sleep(Duration::from_secs(61)).await;
     world.registry.tidy();
     assert_eq!(world.registry.known_here(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absence_is_longer_than_a_page_takes_to_ask_again() {
+    for (pause, wakes) in [(PRESENCE_GAP, 0), (PRESENCE_GAP + Duration::from_millis(1), 1)] {
+        let world = world(Plan::WaitForever, 10);
+        let login = world.start().await;
+        drop(login.attach(Attach::Begin).unwrap());
+        sleep(pause).await;
+        let reader = login.attach(Attach::NextPage).unwrap();
+        // A second page beside the first is none who comes back.
+        sleep(PRESENCE_GAP * 2).await;
+        drop(login.attach(Attach::NextPage).unwrap());
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(world.driver.commands.lock().unwrap().len(), wakes, "after {pause:?}");
+        drop(reader);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_will_hear_of_is_not_told_when_the_server_stops() {
+    let world = world(Plan::ApproveWhenStopped, 1);
+    let login = world.start().await;
+    sleep(Duration::from_millis(1)).await;
+    assert!(world.tasks.stopped(sleep(Duration::from_secs(10))).await);
+    assert_eq!(story(&login), ["connecting", "code", "qr", "waiting"], "its grant ends with this process");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_that_comes_with_the_end_of_a_login_counts() {
+    let world = world(Plan::ApproveWhenStopped, 1);
+    let login = world.start().await;
+    drop(login.attach(Attach::Begin).unwrap());
+    sealed(&login).await;
+    assert_eq!(story(&login).last().unwrap(), "success", "left, and approved in that moment");
+    let login = world.start().await;
+    login.cancel();
+    sealed(&login).await;
+    assert_eq!(story(&login).last().unwrap(), "cancelled", "who gave up wants no session");
 }

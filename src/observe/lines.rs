@@ -180,4 +180,23 @@ mod tests {
         }
         assert!(lines.state.dropped.load(Ordering::Relaxed) >= 49);
     }
+
+    #[test]
+    fn what_was_lost_is_told_once_when_the_queue_is_empty() {
+        let heard = crate::observe::Heard::listen();
+        let (state, (queue, mut lines)) = (State::default(), mpsc::channel(2));
+        let mut next = |line: &str| {
+            queue.try_send(line.as_bytes().to_vec()).unwrap();
+            next(&mut lines, &state)
+        };
+        state.drop_one();
+        state.drop_one();
+        assert_eq!(next("a").unwrap(), b"a");
+        assert_eq!(heard.lines("were dropped"), 0, "not before what waits");
+        drop(queue);
+        assert!(super::next(&mut lines, &state).is_none());
+        assert_eq!(heard.lines("log lines were dropped, because nobody read standard error lines=2"), 1);
+        assert!(super::next(&mut lines, &state).is_none());
+        assert_eq!(heard.lines("were dropped"), 1, "nothing more was lost");
+    }
 }

@@ -3,9 +3,13 @@
 //! The log shows only what our own code says: other crates are capped at warnings, because at their lower levels some
 //! write out the frames they carry. Our own code has no way to print a secret: the types that hold one have no text.
 
+#[cfg(test)]
+mod heard;
 mod lines;
 
 use crate::config::{Log, LogFormat};
+#[cfg(test)]
+pub use heard::Heard;
 pub use lines::LastLines;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};

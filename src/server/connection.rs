@@ -260,6 +260,7 @@ impl Drop for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::places::Places;
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_used_ends() {
@@ -278,5 +279,33 @@ mod tests {
         assert_eq!((after(&uses(true, 0, 3), 29), after(&uses(true, 0, 3), 30)), ("", "not-read"));
         assert_eq!(after(&uses(true, 1, 0), 10_000), "", "a WebSocket");
         assert_eq!(after(&uses(true, 1, 3), 10_000), "", "and streams beside it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_counts_what_runs_on_it_until_it_is_dropped() {
+        let place = Arc::new(Places::for_anybody(1)).take([192, 0, 2, 1].into()).ok().unwrap();
+        let uses = Mutex::new(Uses::new(true, Instant::now() + FIRST_REQUEST_TIME));
+        let connection = Arc::new(Connection { _place: place, uses });
+        let count = || connection.with(|uses| (uses.first_due.is_none(), uses.running, uses.answers));
+        let still = || connection.with(|uses| Instant::now() - uses.moved);
+        let second = || tokio::time::sleep(Duration::from_secs(1));
+        assert_eq!(count(), (false, 0, 0));
+        second().await;
+        let used = Use::begin(&connection);
+        assert_eq!((count(), still()), ((true, 1, 0), Duration::ZERO));
+        second().await;
+        let mut answer = Answer::new(Body::from("text"), Arc::clone(&connection));
+        assert_eq!((count(), still()), ((true, 1, 1), Duration::from_secs(1)));
+        drop(used);
+        assert_eq!((count(), still()), ((true, 0, 1), Duration::ZERO));
+        second().await;
+        assert_eq!((http_body::Body::size_hint(&answer).exact(), answer.is_end_stream()), (Some(4), false));
+        let frame = std::future::poll_fn(|cx| Pin::new(&mut answer).poll_frame(cx)).await;
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "text");
+        assert_eq!(still(), Duration::ZERO, "it was asked for more");
+        assert!(answer.is_end_stream());
+        second().await;
+        drop(answer);
+        assert_eq!((count(), still()), ((true, 0, 0), Duration::ZERO));
     }
 }

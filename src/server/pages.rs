@@ -216,6 +216,9 @@ mod tests {
             ("*", "ru"),
             ("", "ru"),
             ("en;q=zero", "ru"),
+            ("en;q=0.5,ru;q=0.5", "en"),
+            ("ru;q=0.5 , en; q= 0.5", "ru"),
+            ("ru;q=0.1,;q=1,*;q=0.9,en;q=0.2", "en"),
         ] {
             let headers = HeaderMap::from_iter([(ACCEPT_LANGUAGE, header.parse().unwrap())]);
             assert_eq!(language(&headers).tag(), tag, "{header}");
@@ -227,6 +230,7 @@ mod tests {
     fn a_site_is_named_by_its_host() {
         assert_eq!(site(&Url::parse("https://example.ru/").unwrap()), "example.ru");
         assert_eq!(site(&Url::parse("http://127.0.0.1:3001/").unwrap()), "127.0.0.1:3001");
+        assert_eq!(site(&Url::parse("https://example.ru:443/").unwrap()), "example.ru");
     }
 
     const EVIL: &str = "</p><script>\"'&";

@@ -238,4 +238,45 @@ mod tests {
         fs::write(directory.path().join(FILE), format!("{good}{good}{good} x\n")).unwrap();
         assert!(error().contains("line 4 is damaged"), "{}", error());
     }
+
+    #[test]
+    fn lines_are_read_to_their_last_digit_and_half_a_line_is_none() {
+        let line = |number, until: i64| format!("{} {until}", id::encode(&session(number)));
+        let two = format!("{}\n{}\n", line(1, 500), line(2, 123));
+        let read = Ok(vec![(session(1), 500), (session(2), 123)]);
+        assert_eq!((parse(&two), parse(&format!("{two}{}", line(3, 7)))), (read.clone(), read));
+        assert_eq!((parse(""), parse(&line(1, 500))), (Ok(vec![]), Ok(vec![])), "never finished");
+        for (text, number) in [
+            (format!("\n{two}"), 1),
+            (format!("{two}{}\n", line(3, 7).replace(' ', "")), 3),
+            (format!("{two}{}x\n", line(3, 7)), 3),
+            (format!("{two}A{}\n", line(3, 7)), 3),
+        ] {
+            assert_eq!(parse(&text), Err(number), "{text:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_forgotten_after_its_minute_and_not_before() {
+        let ended = Ended::new(store());
+        ended.remember(session(1), Duration::from_secs(3600));
+        sleep(RECENT).await;
+        assert_eq!(ended.recent().len(), 1);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(ended.recent().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_taken_over_lives_as_long_as_the_file_says() {
+        let (store, directory) = (store(), tempfile::tempdir().unwrap());
+        let folder = Folder::open(directory.path()).unwrap();
+        let before = EndedBefore(vec![(session(1), 300), (session(2), 200)]);
+        before.take_over(&folder, &*store, 200).await.unwrap();
+        let ended = Ended::new(store);
+        assert!(!ended.contains(&session(2)).await.unwrap(), "over in this second");
+        sleep(Duration::from_secs(99)).await;
+        assert!(ended.contains(&session(1)).await.unwrap());
+        sleep(Duration::from_secs(2)).await;
+        assert!(!ended.contains(&session(1)).await.unwrap());
+    }
 }

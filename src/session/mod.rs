@@ -274,7 +274,8 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{MemoryStore, Seals};
+    use crate::store::{Flaky, MemoryStore, Seals};
+    use tokio::time::sleep;
 
     fn identity() -> Identity {
         Identity {
@@ -395,5 +396,66 @@ mod tests {
             assert!(sessions.read(bad).await.is_none());
         }
         assert!(other_key.read(&cookie).await.is_none(), "another key");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_forgot_is_told_again_who_signed_out_until_the_server_stops() {
+        let clock = Clock::fixed(1_000_000);
+        let flaky = Arc::new(Flaky::new(clock.clone()));
+        let store: Arc<dyn Store> = Arc::<Flaky>::clone(&flaky);
+        let (sessions, tasks) = (sessions(1, &store, &clock, Phone::Dropped), Tasks::new());
+        sessions.spawn_write_again(&tasks);
+        sleep(Duration::from_millis(1)).await;
+        let (_, cookie) = sessions.begin(identity()).unwrap();
+        sessions.end(&cookie).await.unwrap();
+        flaky.forget();
+        sleep(Duration::from_secs(2)).await;
+        assert!(sessions.read(&cookie).await.is_none(), "written again");
+        assert!(tasks.stopped(sleep(Duration::from_secs(1))).await, "nothing holds a stop up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cookie_is_looked_at_up_to_its_longest_and_a_longer_one_is_not() {
+        let (store, clock) = world();
+        let sessions = sessions(1, &store, &clock, Phone::Dropped);
+        let (session, _) = sessions.begin(identity()).unwrap();
+        let cookie = |letters: usize| {
+            let picture = Some("p".repeat(letters));
+            let session = BrowserSession { picture, ..session.clone() };
+            sessions.seal(&Sealed { sid: "s".into(), kept_phone: None, session }).unwrap()
+        };
+        let longest = (2000..4000).map(cookie).find(|cookie| cookie.len() >= COOKIE_MAX).unwrap();
+        assert_eq!(longest.len(), COOKIE_MAX);
+        assert!(sessions.read(&longest).await.is_some());
+        let longer = (2000..4000).map(cookie).find(|cookie| cookie.len() > COOKIE_MAX).unwrap();
+        assert!(sessions.read(&longer).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_says_its_times_and_is_over_at_its_last_millisecond() {
+        let (store, clock) = world();
+        let sessions = sessions(1, &store, &clock, Phone::Dropped);
+        assert_eq!(sessions.ttl(), Duration::from_secs(3600));
+        let (session, cookie) = sessions.begin(identity()).unwrap();
+        assert_eq!((session.auth_time, session.expires_at), (clock.unix_ms(), clock.unix_ms() + 3_600_000));
+        sleep(Duration::from_millis(3_599_999)).await;
+        assert!(sessions.read(&cookie).await.is_some());
+        sleep(Duration::from_millis(1)).await;
+        assert!(sessions.read(&cookie).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_store_is_away_a_session_counts_as_it_stands() {
+        let clock = Clock::fixed(1_000_000);
+        let flaky = Arc::new(Flaky::new(clock.clone()));
+        let store: Arc<dyn Store> = Arc::<Flaky>::clone(&flaky);
+        let sessions = sessions(1, &store, &clock, Phone::Dropped);
+        let (_, cookie) = sessions.begin(identity()).unwrap();
+        flaky.reach(false);
+        assert!(sessions.read(&cookie).await.is_some());
+        assert!(sessions.end(&cookie).await.is_err(), "and nobody is told that it has ended");
+        flaky.reach(true);
+        sessions.end(&cookie).await.unwrap();
+        assert!(sessions.read(&cookie).await.is_none());
     }
 }

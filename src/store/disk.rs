@@ -184,7 +184,7 @@ impl Opened {
     fn is_mostly_empty(&self, above: u64) -> bool {
         let rows = || -> Result<u64, redb::Error> { Ok(self.database.begin_read()?.open_table(ROWS)?.len()?) };
         let size = self.file.metadata().map_or(0, |file| file.len());
-        size > above && rows().is_ok_and(|rows| rows.saturating_mul(ROW) < size / 4)
+        rows().is_ok_and(|rows| is_mostly_empty(size, rows, above))
     }
 
     /// Before anybody else has it. A file that cannot be made smaller is used as it is.
@@ -198,6 +198,10 @@ impl Opened {
         drop(self);
         Self::new(folder)
     }
+}
+
+fn is_mostly_empty(size: u64, rows: u64, above: u64) -> bool {
+    size > above && rows.saturating_mul(ROW) < size / 4
 }
 
 fn write(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
@@ -268,5 +272,20 @@ mod tests {
         drop(opened.compacted(&folder).unwrap());
         assert!(size() < large / 4, "{} of {large}", size());
         assert_eq!(Disk::open(folder).unwrap().get(&key(0)).unwrap(), row());
+    }
+
+    #[test]
+    fn mostly_empty_is_less_than_a_quarter_of_what_is_large() {
+        let quarter = ROW * 10;
+        for (size, rows, above, empty) in [
+            (quarter * 4, 10, 0, false),
+            (quarter * 4, 9, 0, true),
+            (quarter * 4, 9, quarter * 4, false),
+            (quarter * 4, 9, quarter * 4 - 1, true),
+            (quarter * 4 + 4, 10, 0, true),
+            (u64::MAX, u64::MAX, 0, false),
+        ] {
+            assert_eq!(is_mostly_empty(size, rows, above), empty, "{rows} rows in {size}, above {above}");
+        }
     }
 }

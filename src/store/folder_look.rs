@@ -238,7 +238,20 @@ mod tests {
     #[test]
     fn a_volume_in_memory_is_known() {
         assert_eq!(filesystem(Path::new("/dev/shm")), Filesystem::Memory);
-        assert_eq!(of_magic(0x6969), Filesystem::Network("NFS"));
-        assert_eq!(of_magic(0xef53), Filesystem::Local);
+        for (magic, filesystem) in [
+            (0x0102_1994, Filesystem::Memory),
+            (0x8584_58f6, Filesystem::Memory),
+            (0x794c_7630, Filesystem::Overlay),
+            (0x6969, Filesystem::Network("NFS")),
+            (0x517b, Filesystem::Network("SMB")),
+            (0xfe53_4d42, Filesystem::Network("SMB")),
+            (0xff53_4d42, Filesystem::Network("SMB")),
+            (0x0102_1997, Filesystem::Network("9p")),
+            (0x6573_5546, Filesystem::Network("FUSE")),
+            (0x00c3_6400, Filesystem::Network("Ceph")),
+            (0xef53, Filesystem::Local),
+        ] {
+            assert_eq!(of_magic(magic), filesystem, "{magic:#x}");
+        }
     }
 }

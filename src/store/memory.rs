@@ -165,4 +165,42 @@ mod tests {
     }
 
     crate::store_suite!(tokio::test(start_paused = true), setup);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_lives_until_its_moment_is_over_and_not_a_millisecond_longer() {
+        let store = MemoryStore::new(Clock::fixed(1_000_000), 100);
+        let node = |name: &str| NodeName::parse(name).unwrap();
+        let beat = |name, seconds| store.beat(node(name), Duration::from_secs(seconds), 1, Bytes::new());
+        let names =
+            |members: Vec<Member>| members.iter().map(|member| member.node.text().to_owned()).collect::<Vec<_>>();
+        beat("a~1", 2).await.unwrap();
+        tokio::time::advance(Duration::from_millis(1_999)).await;
+        assert_eq!(names(beat("b~1", 10).await.unwrap()), ["a~1", "b~1"]);
+        assert!(!store.reserve(node("b~1"), 2).await.unwrap(), "one login of each");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(store.reserve(node("b~1"), 2).await.unwrap(), "the dead one's place is free");
+        assert_eq!(names(beat("b~1", 10).await.unwrap()), ["b~1"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_leaves_the_table_and_its_room_is_given_back() {
+        let store = MemoryStore::new(Clock::fixed(1_000_000), 10_000);
+        let key = |number: u32| Key::of(crate::store::Space::Ended, &[&number.to_be_bytes()]);
+        let second = Duration::from_secs(1);
+        for number in 0..5_000 {
+            store.put(key(number), Bytes::new(), second, When::Always).await.unwrap();
+        }
+        let table = || {
+            let table = store.table.lock().unwrap();
+            (table.rows.len(), table.order.len(), table.rows.capacity())
+        };
+        assert_eq!((table().0, table().1), (5_000, 5_000));
+        let large = table().2;
+        tokio::time::advance(second).await;
+        store.put(key(0), Bytes::new(), second, When::Always).await.unwrap();
+        // Written again, it has one place in the order.
+        store.put(key(0), Bytes::new(), second * 2, When::Always).await.unwrap();
+        assert_eq!((table().0, table().1), (1, 1));
+        assert!(table().2 < large / 2, "{} of {large}", table().2);
+    }
 }

@@ -24,9 +24,9 @@ mod vault;
 #[cfg(test)]
 mod volume_tests;
 
-#[cfg(test)]
-pub use self::redis::look::Right;
 pub use self::redis::look::{ClusterLook, Denied, Failure, MemberLook, RedisLook, ServerLook, Trouble, look_at_redis};
+#[cfg(test)]
+pub use self::redis::look::{HostLook, Right};
 #[cfg(test)]
 pub use self::redis::tests as redis_tests;
 pub use self::redis::{RedisError, RedisOptions, RedisStore};

@@ -312,4 +312,61 @@ mod tests {
         assert_eq!(ends.summary(None).len(), HOPS_KEPT);
         assert_eq!(ends.summary(Some("0"))[0].ended, ENDS_KEPT);
     }
+
+    #[test]
+    fn a_timer_is_most_of_the_cuts_and_a_second_at_least() {
+        let clear = [(60_000, 10), (60_100, 5_000), (60_200, 9_000)];
+        let people = |count: u64| (1..=count).map(|n| (n * 7_000, n * 1_500 + 20_000)).collect::<Vec<_>>();
+        let with = |count: u64| ends(&[&clear[..], &people(count)].concat()).map(|timer| (timer.seconds, timer.count));
+        assert_eq!((with(3), with(4)), (Some((60.1, 3)), None), "three of six, and of seven");
+        let at = |ms: u64| ends(&[(ms, 1); 3]).map(|timer| timer.seconds);
+        assert_eq!((at(999), at(1_000), at(1_049), at(1_050)), (None, Some(1.0), Some(1.0), Some(1.1)));
+        assert!(!ends(&[(60_000, 60_000); 3]).unwrap().idle, "of the whole life, where both fit");
+        let spread = |last: u64| ends(&[(60_000, 10), (60_500, 5_000), (last, 9_000)]).is_some();
+        assert!(spread(61_000) && !spread(61_001), "within a second of each other");
+    }
+
+    #[test]
+    fn an_operator_reads_rows_in_order_and_only_cuts_make_a_timer() {
+        let ends = StreamStats::default();
+        let end = |how| End { age: Duration::from_secs(60), silence: Duration::from_secs(60), how };
+        let other = [StreamTransport::Sse, StreamTransport::WebSocket];
+        for (hop, how) in [("b", EndReason::Cut), ("a", EndReason::Cut), ("a", EndReason::Cut), ("a", EndReason::Cut)] {
+            other.iter().for_each(|transport| ends.record(hop, *transport, end(how)));
+        }
+        let rows = |only: Option<&str>| {
+            let rows = ends.summary(only).into_iter();
+            rows.map(|row| (row.hop, row.transport, row.ended, row.cut, row.timer.is_some())).collect::<Vec<_>>()
+        };
+        let row = |hop: &str, transport: StreamTransport, count, timer| {
+            (hop.to_owned(), transport.name(), count, count, timer)
+        };
+        let mut expected: Vec<_> =
+            other.iter().flat_map(|&each| [row("a", each, 3, true), row("b", each, 1, false)]).collect();
+        expected.sort();
+        assert_eq!(rows(None), expected);
+        assert_eq!(rows(Some("b")), [&expected[2..3], &expected[3..]].concat());
+        let timers = ends.timers("a");
+        assert_eq!((timers.len(), timers[0].cut, timers[0].transport.as_str()), (2, 3, expected[0].1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_says_how_it_ended_when_it_is_dropped() {
+        let ends = Arc::<StreamStats>::default();
+        let cut = |what: &str| ends.summary(Some(what)).iter().map(|row| row.cut).sum::<usize>();
+        let begin = |hop: &str| StreamGuard::new(Arc::clone(&ends), hop.into(), StreamTransport::Sse);
+        for _ in 0..3 {
+            let mut guard = begin("idle");
+            tokio::time::sleep(Duration::from_secs(7 + cut("idle") as u64 * 10)).await;
+            guard.sent();
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            drop(guard);
+        }
+        let timer = ends.timers("idle").remove(0).timer;
+        assert_eq!((timer.seconds, timer.idle, timer.count), (30.0, true, 3));
+        let mut guard = begin("fine");
+        guard.will_end(EndReason::Finished);
+        drop(guard);
+        assert_eq!((ends.summary(Some("fine"))[0].ended, cut("fine")), (1, 0));
+    }
 }

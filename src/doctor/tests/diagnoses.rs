@@ -211,6 +211,15 @@ fn streams() {
         ("whole answers, large events do not", on("BBBBBBB").round(|round| round.bulk = Some(stream('B')))),
         ("a filter in nginx", on("BBBBBBB").nginx().server("nginx").round(|round| round.bulk = Some(stream('B')))),
         ("the same elsewhere", on("BBBBBBB").server("Caddy").round(|round| round.bulk = Some(stream('B')))),
+        ("the same where nginx does not obey", {
+            on("BBBBBBB").server("nginx").round(|round| round.bulk = Some(stream('B')))
+        }),
+        ("nginx, and only large events are held", {
+            on("LBLBLLL").nginx().server("nginx").round(|round| round.bulk = Some(stream('B')))
+        }),
+        ("a filter in nginx that lets large events pass", {
+            on("BBBBBBB").nginx().server("nginx").round(|round| round.bulk = Some(stream('L')))
+        }),
         ("all late", on("DDDDDDD")),
         ("most late", on("DDDDLLL")),
         ("half late", on("DDDLLLL")),
@@ -225,6 +234,14 @@ fn streams() {
         ),
         ("the same, with all headers too", Look::new().round(|round| round.real = "TB".chars().map(stream).collect())),
         ("the same in nginx", Look::new().round(|round| round.real = "BL".chars().map(stream).collect()).nginx()),
+        ("the same in nginx, Varnish behind it", {
+            let look = Look::new().round(|round| round.real = "BL".chars().map(stream).collect()).nginx();
+            look.server("nginx").echo(|echo| echo.marks = vec!["x-varnish".to_owned()])
+        }),
+        ("the same in Varnish", {
+            let look = Look::new().round(|round| round.real = "BL".chars().map(stream).collect());
+            look.server("Caddy").echo(|echo| echo.marks = vec!["x-varnish".to_owned()])
+        }),
         (
             "the same compressed",
             Look::new()

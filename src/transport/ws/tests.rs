@@ -389,3 +389,25 @@ fn with_grace(world: &World, grace: u64, grace_phone: u64) -> Arc<Registry> {
     let driver = Arc::new(Phone(Duration::from_secs(1000)));
     Arc::new(Registry::new(settings, Drivers::only(driver), grants, None, (clock, rng, world.tasks.clone())))
 }
+
+/// The minute is over when a minute has passed, and not with its last moment. Answers to pings count.
+#[tokio::test(start_paused = true)]
+async fn a_minute_of_messages_ends_after_it() {
+    for (end, closed) in [(60_000, true), (60_001, false)] {
+        let world = world(1000);
+        let (_, mut browser) = world.resumed(None, false).await;
+        let began = tokio::time::Instant::now();
+        let (nearly, after) = (began + Duration::from_millis(59_990), began + Duration::from_millis(end));
+        let mut answered = 0;
+        while let Ok(Some(Ok(message))) = tokio::time::timeout_at(nearly, browser.next()).await {
+            answered += u32::from(message.is_ping());
+        }
+        for _ in answered..BROWSER_MESSAGES_PER_MINUTE {
+            say(&mut browser, "{}").await;
+        }
+        tokio::time::sleep_until(after).await;
+        say(&mut browser, "{}").await;
+        let soon = tokio::time::timeout(Duration::from_secs(1), story(&mut browser)).await;
+        assert_eq!(soon.is_ok_and(|story| story.contains(&"1008 Too many messages".to_owned())), closed, "{end}");
+    }
+}

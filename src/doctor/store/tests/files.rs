@@ -6,7 +6,7 @@ use crate::store::{Filesystem, FolderLook, Lock, Rows};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-fn healthy() -> FolderLook {
+pub(super) fn healthy() -> FolderLook {
     let path = PathBuf::from("/var/lib/max-auth");
     FolderLook {
         looked_at: path.clone(),

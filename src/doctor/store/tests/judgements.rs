@@ -7,17 +7,17 @@ use crate::store::{ClusterLook, Denied, Failure, MemberLook, NodeNote, Noted, Re
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-fn context() -> Context<'static> {
+pub(super) fn context() -> Context<'static> {
     Context { user: "max", logins: 20_000, sentinels: false, cluster: false }
 }
 
-fn words(text: &str) -> BTreeMap<String, String> {
+pub(super) fn words(text: &str) -> BTreeMap<String, String> {
     let words = text.split(' ').filter_map(|word| word.split_once('='));
     words.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// As it should be.
-fn healthy() -> ServerLook {
+pub(super) fn healthy() -> ServerLook {
     ServerLook {
         at: "r:6379".to_owned(),
         opened_in: Duration::from_millis(1),
@@ -40,7 +40,7 @@ fn healthy() -> ServerLook {
     }
 }
 
-fn set(look: &mut ServerLook, name: &str, value: &str) {
+pub(super) fn set(look: &mut ServerLook, name: &str, value: &str) {
     let (info, config) = (look.info.as_mut().unwrap(), look.config.as_mut().unwrap());
     for words in [info, config] {
         if words.contains_key(name) || name.starts_with("slave") {

@@ -3,6 +3,7 @@
 mod files;
 mod judgements;
 mod servers;
+mod word_for_word;
 
 use super::check::{Check, Fix, Level};
 use super::*;
