@@ -9,6 +9,8 @@ mod report;
 mod run;
 mod stream;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod visit;
 
 use super::{CliError, block_on, complain, say};
