@@ -78,12 +78,12 @@ CHAINS = $(NODE) --test --test-concurrency=1 --test-timeout=900000 --test-report
 chains:
 	@scripts/setup chains
 	$(CARGO) build
-	cd tests/chains && $(CHAINS) live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs doctor.test.mjs setup.test.mjs caches.test.mjs
+	cd tests/chains && $(CHAINS) live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs doctor.test.mjs setup.test.mjs forward-auth.test.mjs caches.test.mjs
 
 chains-fast:
 	@scripts/setup chains
 	$(CARGO) build
-	cd tests/chains && FAST=1 $(CHAINS) live.test.mjs doctor.test.mjs caches.test.mjs
+	cd tests/chains && FAST=1 $(CHAINS) live.test.mjs doctor.test.mjs forward-auth.test.mjs caches.test.mjs
 
 limits:
 	@scripts/limits

@@ -22,7 +22,8 @@ export const missing = (chain) => [
 
 /**
  * Starts `chain`: server first, then the tiers from the inside out.
- * `change` gets a tier's number, text and ports, and gives the text to use. `relayed`: there is a relay in front that can cut
+ * `change` gets a tier's number, text and ports, and gives the text to use; `settings` may be a
+ * function of the address that visitors use. `relayed`: there is a relay in front that can cut
  * (harness/relay.mjs).
  */
 export async function startChain(
@@ -46,7 +47,11 @@ export async function startChain(
         upstream: [[emulator.url, 'json']],
         publicUrl: origin,
         port: backend,
-        settings: { LOG_LEVEL: 'info', ...chain.settings, ...settings },
+        settings: {
+          LOG_LEVEL: 'info',
+          ...chain.settings,
+          ...(typeof settings === 'function' ? settings({ origin }) : settings),
+        },
       });
       return server;
     };
