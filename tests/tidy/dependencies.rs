@@ -23,11 +23,7 @@ fn every_dependency_has_its_paragraph() {
     let text = read("DEPS.md");
     let named: BTreeSet<String> = text.split("**").skip(1).step_by(2).map(str::to_owned).collect();
     let browser_side =
-<<<<<<< HEAD
-        ["ws", "playwright-core", "prettier", "typescript", "libfuzzer-sys", "openid-client", "@auth/core"];
-=======
         ["ws", "playwright-core", "openid-client", "@auth/core", "prettier", "typescript", "libfuzzer-sys"];
->>>>>>> rp-tests
     for name in dependencies() {
         assert!(named.contains(&name), "DEPS.md says nothing of {name}");
     }
