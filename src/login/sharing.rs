@@ -253,6 +253,7 @@ mod tests {
     use super::*;
     use crate::base::clock::Clock;
     use crate::base::rng::Rng;
+    use crate::base::tasks::Tasks;
     use crate::signin::{BrowserInfo, CommandSlot, Driver, EventSink, Outcome, Run};
     use crate::store::{Costly, MemoryStore, Seals};
     use futures_util::future::join_all;
@@ -321,7 +322,8 @@ mod tests {
         let store = Arc::new(MemoryStore::new(Clock::fixed(0), 10));
         let one = Arc::new(node(&store, "one", 1, Value::Null).0);
         let beating = Arc::clone(&one);
-        let task = tokio::spawn(async move { beating.beat(|| 0, std::future::pending()).await });
+        let tasks = Tasks::new();
+        tasks.spawn("beat", async move { beating.beat(|| 0, std::future::pending()).await });
         sleep(BEAT * 3).await;
         let losses = one.losses();
         assert!(timeout(BEAT * 2, one.claim_lost(losses)).await.is_err(), "it is heard of");
@@ -331,7 +333,6 @@ mod tests {
         assert!(one.has_claim(), "at once again");
         assert!(timeout(RETRY, one.claim_lost(losses)).await.is_ok(), "whoever wrote before it must stop");
         assert!(timeout(BEAT, one.claim_lost(one.losses())).await.is_err(), "what it claims now is its own");
-        task.abort();
     }
 
     /// Each says how often one network of visitors got in of three times.

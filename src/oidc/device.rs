@@ -45,8 +45,14 @@ struct Device {
 
 #[derive(Serialize, Deserialize)]
 enum Decision {
-    Agreed { request: AuthorizationRequest, who: Box<SignedIn> },
+    Agreed(Box<Agreed>),
     Declined,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Agreed {
+    request: AuthorizationRequest,
+    who: SignedIn,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -155,7 +161,7 @@ impl Provider {
         let Some(client) = self.clients.get(&waiting.request.client) else { return Ok(DeviceAnswer::Gone) };
         let decision = match agreed {
             true if !self.permits(client, who) => return Ok(DeviceAnswer::Denied),
-            true => Decision::Agreed { request: waiting.request, who: Box::new(self.known_to(client, who)) },
+            true => Decision::Agreed(Box::new(Agreed { request: waiting.request, who: self.known_to(client, who) })),
             false => Decision::Declined,
         };
         let decided = self.vault.put_new(decision_key(&waiting.device), &Decided { decision }, LIFE).await?;
@@ -185,11 +191,10 @@ impl Provider {
         match decided.map(|decided| decided.decision) {
             None => Err(error(ErrorCode::AuthorizationPending, "Nobody has answered yet.")),
             Some(Decision::Declined) => Err(error(ErrorCode::AccessDenied, "The person did not agree.")),
-            Some(Decision::Agreed { request, who }) => {
+            Some(Decision::Agreed(agreed)) => {
+                let Agreed { request, who } = *agreed;
                 match self.vault.race(Vault::key(Space::Used, &["device", code]), LIFE).await? {
-                    Race::Won => {
-                        self.first_tokens(client, CodeRecord::new(request, *who, self.vault.name()), jkt).await
-                    }
+                    Race::Won => self.first_tokens(client, CodeRecord::new(request, who, self.vault.name()), jkt).await,
                     Race::Lost(_) => Err(error(ErrorCode::InvalidGrant, "The device_code was used before.")),
                 }
             }

@@ -108,8 +108,10 @@ fn is_forbidden(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::tasks::Tasks;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
 
     #[test]
     fn the_machines_own_link_is_forbidden_however_it_is_written() {
@@ -133,17 +135,18 @@ mod tests {
     }
 
     /// Answers once; what it was asked.
-    async fn answers(text: &'static str) -> (Url, tokio::task::JoinHandle<String>) {
+    async fn answers(text: &'static str) -> (Url, oneshot::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/out?x=1", listener.local_addr().unwrap())).unwrap();
-        let heard = tokio::spawn(async move {
+        let (tell, heard) = oneshot::channel();
+        Tasks::new().spawn("app", async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut asked = Vec::new();
             while !asked.ends_with(b"token=a.b.c") {
                 assert_ne!(stream.read_buf(&mut asked).await.unwrap(), 0);
             }
             stream.write_all(text.as_bytes()).await.unwrap();
-            String::from_utf8(asked).unwrap()
+            let _ = tell.send(String::from_utf8(asked).unwrap());
         });
         (url, heard)
     }

@@ -16,14 +16,7 @@ use std::time::Duration;
 fn kept(text: &mut String, name: &str, checks: &[Check], whole: bool) {
     let _ = writeln!(text, "=== {name}");
     for check in checks.iter().filter(|check| whole || check.level != Level::Ok) {
-        let _ = writeln!(
-            text,
-            "{} {} at {}: {}",
-            format!("{:?}", check.level),
-            check.code.name(),
-            check.at,
-            check.measured
-        );
+        let _ = writeln!(text, "{:?} {} at {}: {}", check.level, check.code.name(), check.at, check.measured);
         for fix in &check.fixes {
             let _ = match fix {
                 Fix::Line { text: line, place } => writeln!(text, "    {line}   ({place})"),
