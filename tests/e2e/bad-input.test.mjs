@@ -370,7 +370,7 @@ describe('requests', () => {
   test('unknown paths: 404; not the operator’s either', async () => {
     for (const path of [
       '/nothing',
-      '/verify/x',
+      '/verified/x',
       '/../../etc/passwd',
       '/%2e%2e/%2e%2e/etc/passwd',
       '/client.js/x',
