@@ -23,7 +23,7 @@ fn every_dependency_has_its_paragraph() {
     let text = read("DEPS.md");
     let named: BTreeSet<String> = text.split("**").skip(1).step_by(2).map(str::to_owned).collect();
     let browser_side =
-        ["ws", "playwright-core", "openid-client", "@auth/core", "prettier", "typescript", "libfuzzer-sys"];
+        ["ws", "playwright-core", "openid-client", "@auth/core", "jose", "prettier", "typescript", "libfuzzer-sys"];
     for name in dependencies() {
         assert!(named.contains(&name), "DEPS.md says nothing of {name}");
     }
