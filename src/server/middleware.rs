@@ -129,4 +129,29 @@ mod tests {
             assert!(response.headers().contains_key(&name), "{name}");
         }
     }
+
+    /// Each request, its status, and whether a page elsewhere may read the answer.
+    #[tokio::test]
+    async fn a_preflight_is_answered_here_for_listed_origins_and_everything_else_goes_on() {
+        let asks = "access-control-request-method";
+        for (method, origin, header, status, listed) in [
+            ("OPTIONS", "https://example.ru", asks, 204, true),
+            ("OPTIONS", "https://example.ru", "x-other", 418, true),
+            ("GET", "https://example.ru", asks, 418, true),
+            ("OPTIONS", "https://evil.example", asks, 418, false),
+            ("GET", "https://evil.example", "x-other", 418, false),
+        ] {
+            let origins = AllowedOrigins::new(vec![Origin::parse("https://example.ru").unwrap()]);
+            let routes = wrap(Router::new().fallback(async || StatusCode::IM_A_TEAPOT), origins);
+            let request = http::Request::builder().method(method).header(ORIGIN, origin).header(header, "POST");
+            let response = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let what = format!("{method} {origin} {header}");
+            assert_eq!(response.status().as_u16(), status, "{what}");
+            let told = response.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|origin| origin.to_str().unwrap());
+            assert_eq!(told, listed.then_some(origin), "{what}");
+            assert_eq!(response.headers().contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS), listed, "{what}");
+            let methods = response.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS);
+            assert_eq!(methods, status == 204, "{what}");
+        }
+    }
 }

@@ -364,3 +364,39 @@ fn leads_to(mut response: Response, uri: Option<&str>) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SCOPES;
+    use crate::texts::Texts;
+
+    #[test]
+    fn each_scope_has_words_of_its_own_but_for_an_address_that_reaches_nobody() {
+        let texts = Texts::ours();
+        for locale in Locale::ALL {
+            let words = texts.of(locale);
+            let said: Vec<_> = SCOPES.iter().filter_map(|scope| in_words(scope, words)).collect();
+            let unsaid: Vec<_> = SCOPES.iter().filter(|scope| in_words(scope, words).is_none()).collect();
+            assert_eq!(unsaid, [&"email"]);
+            assert!(
+                said.iter().enumerate().all(|(at, text)| !text.is_empty() && !said[..at].contains(text)),
+                "{said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_s_forms_lead_to_the_app_and_nowhere_else() {
+        for (uri, leads) in [
+            (None, "form-action 'self' ;"),
+            (Some("https://app.example.ru:8443/cb?x=1"), "form-action 'self' https://app.example.ru:8443;"),
+            (Some("ru.example.app:/cb"), "form-action 'self' ru.example.app:;"),
+            (Some("no address"), "form-action 'self' ;"),
+        ] {
+            let response = leads_to(Response::default(), uri);
+            let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+            assert!(policy.contains(leads), "{uri:?}: {policy}");
+        }
+    }
+}

@@ -76,3 +76,31 @@ impl StrippedUpgrades {
         problem
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Heard;
+    use axum::response::IntoResponse as _;
+
+    /// Each version and header of a request, whether the answer has headers of HTTP/1.1, and whether an upgrade was lost.
+    #[test]
+    fn a_lost_upgrade_is_told_to_the_operator_once_and_to_whoever_asked_each_time() {
+        let heard = Heard::listen();
+        let stripped = StrippedUpgrades::default();
+        for (version, header, headers, lost) in [
+            (Version::HTTP_10, VIA, true, 0),
+            (Version::HTTP_11, SEC_WEBSOCKET_KEY, true, 1),
+            (Version::HTTP_11, SEC_WEBSOCKET_VERSION, true, 1),
+            (Version::HTTP_2, SEC_WEBSOCKET_KEY, false, 1),
+        ] {
+            let request = Request::builder().version(version).header(&header, "13").body(()).unwrap();
+            let answer = stripped.answer(&request).into_response();
+            assert_eq!(answer.status(), 426);
+            for name in [UPGRADE, CONNECTION] {
+                assert_eq!(answer.headers().contains_key(&name), headers, "{version:?} {name}");
+            }
+            assert_eq!(heard.lines("drops the Upgrade header"), lost, "{version:?} {header}");
+        }
+    }
+}
