@@ -80,4 +80,15 @@ mod tests {
         let outcomes = [ours.read_exact(&mut buffer).await.is_ok(), ours.read_exact(&mut buffer).await.is_ok()];
         assert_eq!(outcomes, [true, false]);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_minute_has_its_bytes_to_the_last_one() {
+        for (bytes, fine) in [(100, true), (101, false)] {
+            let (mut theirs, ours) = tokio::io::duplex(1000);
+            let mut ours = Metered::new(ours, 100, None);
+            theirs.write_all(&vec![0; bytes]).await.unwrap();
+            tokio::time::advance(MINUTE - std::time::Duration::from_millis(1)).await;
+            assert_eq!(ours.read_exact(&mut vec![0; bytes]).await.is_ok(), fine, "{bytes}");
+        }
+    }
 }

@@ -129,6 +129,17 @@ mod tests {
             (FindingCode::AppCompression, Fault, APP, "you, in the application in front of max-auth"),
             (FindingCode::HopNotAsked, Note, CLIENT_SIDE, "you, on this command line"),
             (FindingCode::Tls, Fault, UNKNOWN, "you, where the certificate is kept"),
+            (FindingCode::Tls, Fault, NGINX, "you, in nginx"),
+            (FindingCode::BackendDown, Fault, UNKNOWN, "you, on the server of max-auth"),
+            (FindingCode::BackendDown, Fault, APP, "you, on the server of max-auth"),
+            (FindingCode::BackendDown, Fault, NGINX, "you, in nginx"),
+            (FindingCode::Dns, Fault, UNKNOWN, "you, in the zone of the name"),
+            (FindingCode::UpstreamUnreachable, Note, APP, "nobody: another address of MAX works"),
+            (FindingCode::UpstreamUnreachable, Fault, APP, "you or your hoster, on max-auth's way to MAX"),
+            (FindingCode::ClientAddressLost, Fault, APP, "you, in max-auth"),
+            (FindingCode::NotRouted, Fault, APP, "you, in max-auth"),
+            (FindingCode::RateLimited, Fault, APP, "you, in max-auth"),
+            (FindingCode::RateLimited, Fault, NGINX, "you, in nginx"),
             (FindingCode::Cached, Fault, layer("cloudflare"), "you, in Cloudflare's dashboard"),
         ] {
             assert_eq!(who(code, severity, layer), words, "{}", code.name());

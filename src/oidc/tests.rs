@@ -474,3 +474,19 @@ async fn signing_out_everywhere_ends_what_nobody_listed_too() {
     let (_, again) = world.signed_in(7).await;
     assert!(world.sessions.read(&again).await.is_some(), "a new sign-in is none of those");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_is_for_one_person_and_another_may_only_try_once_more() {
+    let world = world();
+    let tokens = world.token(&form(&world.code().await, VERIFIER)).await.unwrap();
+    let hint = format!("&id_token_hint={}", tokens["id_token"].as_str().unwrap());
+    let ((meant, _), (other, _)) = (world.signed_in(7).await, world.signed_in(8).await);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let Step::SignIn(request) = world.authorize(&query(&hint), Some(&other)).await else { panic!("no sign-in") };
+    let silent = world.authorize(&query(&format!("{hint}&prompt=none")), Some(&other)).await;
+    assert_eq!(answer(&silent, "error").as_deref(), Some("login_required"));
+    assert!(answer(&world.authorize(&query(&hint), Some(&meant)).await, "code").is_some(), "agreed before");
+    let (again, _) = world.signed_in(8).await;
+    let step = world.provider.resume(&request, Some(&again), &world.flow).await.unwrap();
+    assert_eq!(answer(&step, "error").as_deref(), Some("login_required"), "scanned for this, and not the one");
+}

@@ -396,4 +396,28 @@ mod tests {
         drop(store);
         assert!(opened(&path).get(ended).await.unwrap().is_some());
     }
+
+    #[test]
+    fn what_waits_for_room_on_disk_is_bounded() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Arc::new(Folder::open(directory.path()).unwrap());
+        let writer = Writer {
+            disk: Arc::new(Disk::open(folder).unwrap()),
+            unsaved: Arc::default(),
+            listeners: Arc::default(),
+            clock: Clock::fixed(0),
+            full: None,
+            retry_at: 0,
+            sweep_at: 0,
+            told: OncePerMinute::default(),
+        };
+        let rows = |numbers: std::ops::Range<usize>| {
+            numbers.map(|number| (Key::of(Space::Ended, &[&number.to_be_bytes()]), None)).collect::<Changes>()
+        };
+        assert!(writer.keep(rows(0..UNSAVED - 1)).is_ok());
+        let full = writer.keep(rows(UNSAVED..UNSAVED + 2));
+        assert!(matches!(full, Err(Unavailable::Full(_))), "{full:?}");
+        assert!(writer.keep(rows(UNSAVED..UNSAVED + 1)).is_ok(), "to the last");
+        assert!(writer.keep(rows(UNSAVED + 1..UNSAVED + 2)).is_err());
+    }
 }

@@ -205,6 +205,10 @@ mod tests {
             assert!(error.contains("symbolic link"), "{error}");
         }
         let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join(LOCK)).unwrap();
+        let error = key(directory.path()).unwrap_err();
+        assert!(!error.contains("symbolic link"), "what is a folder is no link: {error}");
+        let directory = tempfile::tempdir().unwrap();
         symlink(&theirs, directory.path().join("session.key.new")).unwrap();
         assert_ne!(key(directory.path()).unwrap(), [7; 32]);
         assert_eq!(fs::read(&theirs).unwrap(), [7; 32], "not written through");

@@ -203,4 +203,21 @@ mod tests {
         assert_eq!((table().0, table().1), (1, 1));
         assert!(table().2 < large / 2, "{} of {large}", table().2);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_elsewhere_is_told_until_its_moment_is_over() {
+        use futures_util::FutureExt as _;
+        for (ms, told) in [(1_999, true), (2_000, false)] {
+            let store = MemoryStore::new(Clock::fixed(1_000_000), 100);
+            let (owner, reader) = (NodeName::parse("a~1").unwrap(), NodeName::parse("b~1").unwrap());
+            let (log, life) = (Key::of(crate::store::Space::Login, &[b"l"]), Duration::from_secs(600));
+            store.begin(log, owner, "head".into(), vec!["one".into()], life).await.unwrap();
+            let mut hints = store.hints(&reader);
+            store.read(log, None, Reader::Node(reader, Duration::from_secs(2))).await.unwrap();
+            tokio::time::advance(Duration::from_millis(ms)).await;
+            let append = Append { fence: 1, after: 1, records: vec!["two".into()], seal: None };
+            assert_eq!(store.append(log, append).await.unwrap(), Appended::Stored);
+            assert_eq!(hints.next().now_or_never().flatten().is_some(), told, "after {ms} ms");
+        }
+    }
 }

@@ -59,6 +59,8 @@ async fn a_server_as_it_should_be_has_nothing_against_it_and_nothing_of_ours_lef
     assert_eq!(report.exit_code(), 0, "{}", report.text(false, Lang::En));
     let not_looked = report.checks.iter().find(|check| check.code == StoreCode::NotLooked).unwrap();
     assert_eq!(lines(not_looked), ["ACL SETUSER max +info +config|get"], "the documented user, and what it sees less");
+    let clock = report.checks.iter().find(|check| check.code == StoreCode::Clock).unwrap();
+    assert!(clock.level == Level::Ok && !clock.measured.contains("(to -"), "{clock:?}");
     let rights = report.checks.iter().find(|check| check.code == StoreCode::Rights).unwrap();
     assert_eq!(rights.level, Level::Ok, "{rights:?}");
     assert!(server.ask("DBSIZE").contains(":0"), "{}", server.ask("KEYS *"));

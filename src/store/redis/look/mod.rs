@@ -319,11 +319,14 @@ mod tests {
         let reply = Value::Array(vec![
             range(0, 99, vec![server(text("10.0.0.1"), 7000), server(text("10.0.0.9"), 7000)]),
             range(200, 8191, vec![server(text("10.0.0.1"), 7000), server(text("10.0.0.9"), 7000)]),
-            range(8192, 16383, vec![server(Value::Nil, 7001)]),
+            range(8192, 16381, vec![server(Value::Nil, 7001)]),
+            range(16382, 16382, vec![server(text("?"), 7002)]),
+            range(16383, 16383, vec![server(text(""), 7003), server(text("10.0.0.9"), 7000)]),
         ]);
         let slots = slots(&reply, "seed");
-        assert_eq!(slots.servers, [("10.0.0.1".to_owned(), 7000), ("seed".to_owned(), 7001)]);
-        assert_eq!((slots.uncovered, slots.alone), (100, vec!["seed:7001".to_owned()]));
+        let named = slots.servers.iter().map(|(host, port)| format!("{host}:{port}")).collect::<Vec<_>>();
+        assert_eq!(named, ["10.0.0.1:7000", "seed:7001", "seed:7002", "seed:7003"]);
+        assert_eq!((slots.uncovered, slots.alone), (100, vec!["seed:7001".to_owned(), "seed:7002".to_owned()]));
         assert_eq!(super::slots(&Value::Nil, "").uncovered, 16384);
     }
 
