@@ -97,7 +97,7 @@ test("in the visitor's language, with the site's name and the time left, in the 
     await page.waitForURL((url) => url.pathname === `${BASE_PATH}/account`);
     await page.getByText('Иван Петров').waitFor();
     await screenshot(page, `account-${locale}`);
-    await page.getByRole('button').click();
+    await page.getByRole('button', { name: locale === 'ru-RU' ? 'Выйти' : 'Sign out', exact: true }).click();
     await page.getByText(locale === 'ru-RU' ? 'Вы не вошли' : 'You are not signed in').waitFor();
     assert.deepEqual(profile.complaints, []);
     await profile.stop();
