@@ -381,4 +381,6 @@ fn resource(value: &Value) -> Result<String, String> {
 }
 
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
