@@ -1,17 +1,23 @@
 //! Connections to servers and emulators of this machine, from several of its addresses: one has 28 000 ports.
 
 use axum::body::Body;
-use http::Request;
+use bytes::Bytes;
 use http::header::HOST;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::base::tasks::Tasks;
+
+/// What answers that are read whole may have (bytes).
+const LARGEST_ANSWER: usize = 256 * 1024;
 
 /// Opens connections, each from the next address.
 pub struct Connector {
@@ -87,6 +93,61 @@ impl Http {
         }
         self.sender.ready().await.map_err(|error| broke(&error))?;
         self.sender.send_request(request).await.map_err(|error| broke(&error))
+    }
+
+    /// With the whole body, so that the next question can follow.
+    pub async fn ask_whole(&mut self, request: Request<Body>) -> Result<Answer, String> {
+        let (parts, body) = self.ask(request).await?.into_parts();
+        let body = Limited::new(body, LARGEST_ANSWER).collect().await;
+        let body = body.map_err(|error| format!("connection: {error}"))?.to_bytes();
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+}
+
+/// An answer that was read whole.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Connections to one server that are used again and again.
+pub struct Kept {
+    address: SocketAddr,
+    most: usize,
+    idle: Mutex<Vec<Http>>,
+}
+
+impl Kept {
+    pub fn new(address: SocketAddr, most: usize) -> Self {
+        Self { address, most, idle: Mutex::default() }
+    }
+
+    /// `request` is made again where the connection that was kept had been closed meanwhile.
+    pub async fn ask(
+        &self,
+        connector: &Connector,
+        request: impl Fn() -> http::Result<Request<Body>>,
+    ) -> Result<Answer, String> {
+        let made = || request().map_err(|error| error.to_string());
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(mut kept) = kept
+            && let Ok(answer) = kept.ask_whole(made()?).await
+        {
+            self.keep(kept);
+            return Ok(answer);
+        }
+        let mut fresh = connector.http(self.address).await?;
+        let answer = fresh.ask_whole(made()?).await?;
+        self.keep(fresh);
+        Ok(answer)
+    }
+
+    fn keep(&self, connection: Http) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < self.most {
+            idle.push(connection);
+        }
     }
 }
 

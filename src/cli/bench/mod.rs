@@ -1,6 +1,7 @@
 //! `max-auth bench`: what waiting and finished logins cost, and whether a server keeps its word under load. Servers of
 //! this machine only.
 
+mod app;
 mod connect;
 mod cost;
 mod phone;

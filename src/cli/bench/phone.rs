@@ -1,12 +1,11 @@
 //! The phones of the emulators: approve a code wherever it is known.
 
-use super::connect::{Connector, Http, broke};
+use super::connect::{Connector, Kept};
 use axum::body::Body;
 use http::{Request, StatusCode};
-use http_body_util::BodyExt as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -17,16 +16,11 @@ const AT_ONCE: usize = 32;
 const LONGEST_TRACK: usize = 128;
 
 pub struct Phones {
-    emulators: Vec<Emulator>,
+    emulators: Vec<Kept>,
     connector: Arc<Connector>,
     places: Semaphore,
     /// Of each server, the emulator that knew a code of it last: it is asked first.
     known: Vec<AtomicUsize>,
-}
-
-struct Emulator {
-    address: SocketAddr,
-    idle: Mutex<Vec<Http>>,
 }
 
 /// What came of it.
@@ -41,7 +35,7 @@ pub enum Approval {
 
 impl Phones {
     pub fn new(emulators: &[SocketAddr], servers: usize, connector: Arc<Connector>) -> Self {
-        let emulator = |&address: &SocketAddr| Emulator { address, idle: Mutex::default() };
+        let emulator = |&address: &SocketAddr| Kept::new(address, AT_ONCE);
         Self {
             emulators: emulators.iter().map(emulator).collect(),
             connector,
@@ -58,7 +52,7 @@ impl Phones {
         let mut outcome = Approval::Unknown;
         for turn in 0..self.emulators.len() {
             let index = (first + turn) % self.emulators.len();
-            match self.emulators[index].approve(track, &self.connector).await {
+            match approve(&self.emulators[index], track, &self.connector).await {
                 Ok(true) => {
                     known.store(index, Ordering::Relaxed);
                     return Approval::Given(Instant::now());
@@ -71,37 +65,11 @@ impl Phones {
     }
 }
 
-impl Emulator {
-    /// Whether it knew the code.
-    async fn approve(&self, track: &str, connector: &Connector) -> Result<bool, String> {
-        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some(mut kept) = kept
-            && let Ok(found) = press(&mut kept, track).await
-        {
-            self.keep(kept);
-            return Ok(found);
-        }
-        // None was kept, or it was closed meanwhile.
-        let mut fresh = connector.http(self.address).await?;
-        let found = press(&mut fresh, track).await?;
-        self.keep(fresh);
-        Ok(found)
-    }
-
-    fn keep(&self, connection: Http) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < AT_ONCE {
-            idle.push(connection);
-        }
-    }
-}
-
-async fn press(connection: &mut Http, track: &str) -> Result<bool, String> {
-    let request = Request::post(format!("/phone/approve/{track}")).body(Body::empty());
-    let answer = connection.ask(request.map_err(|error| error.to_string())?).await?;
-    let status = answer.status();
-    answer.into_body().collect().await.map_err(|error| broke(&error))?;
-    match status {
+/// Whether the emulator knew the code.
+async fn approve(emulator: &Kept, track: &str, connector: &Connector) -> Result<bool, String> {
+    let answer =
+        emulator.ask(connector, || Request::post(format!("/phone/approve/{track}")).body(Body::empty())).await?;
+    match answer.status {
         StatusCode::NO_CONTENT => Ok(true),
         StatusCode::NOT_FOUND => Ok(false),
         status => Err(format!("the emulator answers {}", status.as_u16())),

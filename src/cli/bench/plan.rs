@@ -1,5 +1,6 @@
 //! What a run will do: its arguments, checked, and the moments at which logins begin.
 
+use super::app::Client;
 use clap::{Args, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -64,6 +65,19 @@ pub struct Arguments {
     /// Open loop: the gaps between starts follow from this number
     #[arg(long, value_name = "N", help_heading = "Closed and open loop", requires = "rate", default_value_t = 1)]
     seed: u64,
+
+    /// They sign in to an app: from /authorize to its tokens and /userinfo, as this client without a secret
+    #[arg(
+        long,
+        value_name = "ID",
+        help_heading = "Closed and open loop",
+        requires = "seconds",
+        requires = "redirect_uri"
+    )]
+    client: Option<String>,
+    /// The redirect URI of that client; nobody goes there
+    #[arg(long, value_name = "URI", help_heading = "Closed and open loop", requires = "client")]
+    redirect_uri: Option<Url>,
 
     /// How events travel: a WebSocket, server-sent events, page after page
     #[arg(long, value_enum, default_value_t = Transport::Websocket)]
@@ -140,6 +154,7 @@ pub struct Plan {
     pub targets: Vec<Target>,
     pub emulators: Vec<SocketAddr>,
     pub transport: Transport,
+    pub client: Option<Client>,
     pub pids: Vec<u32>,
     pub any_address: bool,
     pub timeout: Duration,
@@ -166,6 +181,11 @@ impl Plan {
             targets: arguments.urls.iter().map(target).collect::<Result<_, _>>()?,
             emulators: arguments.emulator.iter().map(loopback).collect::<Result<_, _>>()?,
             transport: arguments.transport,
+            client: arguments
+                .client
+                .clone()
+                .zip(arguments.redirect_uri.clone())
+                .map(|(id, redirect_uri)| Client { id, redirect_uri }),
             pids: arguments.pid.clone(),
             any_address: arguments.any_address,
             timeout: span("--timeout", arguments.timeout)?,
@@ -369,6 +389,9 @@ mod tests {
             ("--hold=-1", "--hold: 0.1"),
             ("--hold 0.01", "--hold: 0.1"),
             ("--timeout 0", "--timeout: 0.1"),
+            ("--client app --visitors 3 --for 1", "--redirect-uri"),
+            ("--redirect-uri https://app.example.ru/cb --visitors 3 --for 1", "--client"),
+            ("--client app --redirect-uri https://app.example.ru/cb", "--for"),
             ("--sources 0", "--sources: 1 to"),
             ("--transport pigeon", "possible values"),
             ("http://192.0.2.1/api", "http://192.0.2.1 is not on this machine"),

@@ -79,6 +79,7 @@ impl Outcome {
             "schema": 1,
             "load": load,
             "transport": self.plan.transport.name(),
+            "client": self.plan.client.as_ref().map(|client| client.id.as_str()),
             "addresses": self.plan.targets.iter().map(|target| target.url.as_str()).collect::<Vec<_>>(),
             "length_ms": millis(self.length),
             "watched_ms": self.is_waiting().then(|| millis(self.held)),
@@ -153,6 +154,7 @@ impl Outcome {
 
     fn title(&self) -> String {
         let seconds = |length: Duration| format!("{} s", length.as_secs_f64());
+        let to = if self.plan.client.is_some() { " to an app" } else { "" };
         let load = match self.plan.load {
             Load::Waiting { logins, begin, hold, .. } => {
                 let begun = match begin {
@@ -162,9 +164,13 @@ impl Outcome {
                 format!("{} waiting logins, {begun}, held for {}", grouped(logins), seconds(hold))
             }
             Load::Closed { visitors, length } => {
-                format!("{} visitors who sign in again and again, for {}", grouped(visitors as u64), seconds(length))
+                format!(
+                    "{} visitors who sign in{to} again and again, for {}",
+                    grouped(visitors as u64),
+                    seconds(length)
+                )
             }
-            Load::Open { rate, length, .. } => format!("{rate} logins a second, for {}", seconds(length)),
+            Load::Open { rate, length, .. } => format!("{rate} logins{to} a second, for {}", seconds(length)),
         };
         let servers = self.plan.targets.len();
         let addresses = if servers == 1 { "1 address".to_owned() } else { format!("{servers} addresses") };

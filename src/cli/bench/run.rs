@@ -1,5 +1,6 @@
 //! A run: begins logins as planned, hears what becomes of them, reads what the servers use meanwhile.
 
+use super::app::App;
 use super::connect::Connector;
 use super::cost::{Readings, Usage};
 use super::phone::Phones;
@@ -42,12 +43,17 @@ pub async fn run(plan: Plan, progress: &(dyn Fn(&str) + Sync)) -> Result<Outcome
     let connector = Arc::new(Connector::new(plan.sources, tasks.clone()));
     let phones = (!plan.emulators.is_empty())
         .then(|| Arc::new(Phones::new(&plan.emulators, plan.targets.len(), Arc::clone(&connector))));
+    let app = match plan.client.clone() {
+        Some(client) => Some(App::discover(client, &plan.targets, Arc::clone(&connector)).await?),
+        None => None,
+    };
     let visits = Arc::new(Visits {
         targets: plan.targets.clone(),
         next_target: AtomicUsize::new(0),
         transport: plan.transport,
         connector,
         phones,
+        app,
         rng: Rng::system(),
         timeout: plan.timeout,
         any_address: plan.any_address,

@@ -24,8 +24,14 @@ const LARGEST_EVENT: usize = 64 * 1024;
 /// A page holds what a log keeps at most (bytes).
 const LARGEST_PAGE: usize = 512 * 1024;
 
-/// What a browser says of itself.
-const HELLO: &str = r#"{"userAgent":{"deviceName":"Chrome","osVersion":"Linux"}}"#;
+/// What a browser says of itself, and for which request of an app it comes.
+fn hello(request: Option<&str>) -> String {
+    let mut hello = serde_json::json!({ "userAgent": { "deviceName": "Chrome", "osVersion": "Linux" } });
+    if let Some(request) = request {
+        hello["request"] = request.into();
+    }
+    hello.to_string()
+}
 
 /// The longest that a page may be held for, in seconds.
 const PAGE_WAIT: u32 = 10;
@@ -48,6 +54,7 @@ pub struct Data {
     pub login: Option<String>,
     pub qr_link: Option<String>,
     pub code: Option<String>,
+    pub redirect: Option<String>,
 }
 
 /// Why there are no more events.
@@ -65,6 +72,14 @@ impl Ended {
             Self::Gone(why) | Self::Broke(why) => why,
         }
     }
+}
+
+/// Who begins a login.
+#[derive(Default)]
+pub struct Comer<'a> {
+    /// The cookies it has already.
+    pub cookie: &'a str,
+    pub request: Option<&'a str>,
 }
 
 /// Where a login goes on.
@@ -90,16 +105,20 @@ pub struct Opener<'a> {
 
 impl Opener<'_> {
     /// Begins a login. Gives its cookie, too.
-    pub async fn begin(&self, target: &Target) -> Result<(Stream, String), Ended> {
+    pub async fn begin(&self, target: &Target, comer: &Comer<'_>) -> Result<(Stream, String), Ended> {
+        let hello = hello(comer.request);
         if self.transport == Transport::Websocket {
-            let Connected { mut socket, cookies } = self.websocket(target, &target.url, "").await?;
-            socket.send(Message::text(HELLO)).await.map_err(|error| Ended::Broke(broke(&error)))?;
+            let Connected { mut socket, cookies } = self.websocket(target, &target.url, comer.cookie).await?;
+            socket.send(Message::text(hello)).await.map_err(|error| Ended::Broke(broke(&error)))?;
             return Ok((Stream::Websocket(Box::new(socket)), cookies.join("; ")));
         }
         let mut connection = self.connector.http(target.address).await.map_err(Ended::Broke)?;
         let request = Request::post(&target.url[Position::BeforePath..]).header(CONTENT_TYPE, "application/json");
-        let request = request.header(ACCEPT, self.accepts()).header(ORIGIN, &target.origin);
-        let answer = connection.ask(whole(request, HELLO)?).await.map_err(Ended::Broke)?;
+        let mut request = request.header(ACCEPT, self.accepts()).header(ORIGIN, &target.origin);
+        if !comer.cookie.is_empty() {
+            request = request.header(COOKIE, comer.cookie);
+        }
+        let answer = connection.ask(whole(request, hello)?).await.map_err(Ended::Broke)?;
         let set = answer.headers().get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
         let cookies: Vec<&str> = set.filter_map(|value| value.split(';').next()).collect();
         let cookie = cookies.join("; ");
@@ -320,10 +339,10 @@ fn events_url(base: &Url, place: &Place<'_>) -> Url {
 
 fn get(url: &Url, origin: &str, cookie: &str, accepts: &str) -> Result<Request<Body>, Ended> {
     let request = Request::get(&url[Position::BeforePath..]).header(ACCEPT, accepts).header(ORIGIN, origin);
-    whole(request.header(COOKIE, cookie), "")
+    whole(request.header(COOKIE, cookie), String::new())
 }
 
-fn whole(request: http::request::Builder, body: &'static str) -> Result<Request<Body>, Ended> {
+fn whole(request: http::request::Builder, body: String) -> Result<Request<Body>, Ended> {
     request.body(Body::from(body)).map_err(|error| Ended::Gone(error.to_string()))
 }
 

@@ -6,7 +6,7 @@ use crate::base::clock::Clock;
 use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config::{Config, Dialect, Endpoint, Flags};
+use crate::config::{Config, Dialect, Endpoint};
 use crate::emulator::{self, Emulator, Options};
 use crate::server;
 use clap::Parser;
@@ -20,6 +20,21 @@ struct Line {
     arguments: Arguments,
 }
 
+/// Apps without a secret: one that asks nobody, one that this person may not use.
+const CLIENTS: &str = r#"
+    [[oidc.clients]]
+    id = "app"
+    auth = "none"
+    redirect_uris = ["https://app.example.ru/cb"]
+    id_token_alg = "ES256"
+    [[oidc.clients]]
+    id = "closed"
+    auth = "none"
+    redirect_uris = ["https://closed.example.ru/cb"]
+    id_token_alg = "ES256"
+    allow = ["max:1"]
+"#;
+
 struct Site {
     base: String,
     phone: String,
@@ -32,7 +47,7 @@ async fn site(tasks: &Tasks, approve_after: u32) -> Site {
     let listener = emulator::listen("127.0.0.1:0".parse().unwrap(), false).await.unwrap();
     let phone = listener.local_addr().unwrap();
     tasks.spawn("emulator", async move { max.serve(listener).await });
-    let mut config = Config::load(&Flags::default()).unwrap().config;
+    let mut config = Config::of(CLIENTS);
     let url = format!("ws://{phone}/websocket").parse().unwrap();
     config.upstream.endpoints = vec![Endpoint { url, dialect: Dialect::Binary }];
     config.login.starts_per_minute = 0;
@@ -121,4 +136,35 @@ async fn waiting_logins_are_held_and_then_approved_or_let_go() {
     }
     let (ramped, _) = run_of(&format!("{} --logins 10 --ramp 20 --hold 1", site.base)).await;
     assert!(ramped["length_ms"].as_f64().unwrap() > 1400.0, "ten at twenty a second, and a second: {ramped}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_of_an_app_come_back_with_a_code_that_it_redeems() {
+    let tasks = Tasks::new();
+    let site = site(&tasks, 1).await;
+    for transport in ["websocket", "sse", "poll"] {
+        let client = "--client app --redirect-uri https://app.example.ru/cb";
+        let line = format!("{} --visitors 3 --for 1 --transport {transport} {client}", site.base);
+        let (result, _) = run_of(&line).await;
+        assert_eq!(result["client"], "app");
+        let (started, succeeded) = (count(&result, "started"), count(&result, "succeeded"));
+        assert!(succeeded >= 3 && started == succeeded, "{result}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_turns_its_visitors_away_has_no_logins() {
+    let tasks = Tasks::new();
+    let site = site(&tasks, 1).await;
+    let line = format!("{} --rate 20 --for 0.2", site.base);
+    let refused = [
+        ("--client closed --redirect-uri https://closed.example.ru/cb", "/oauth2/continue: status 403"),
+        ("--client app --redirect-uri https://app.example.ru/other", "/oauth2/authorize: status 400"),
+    ];
+    for (client, why) in refused {
+        let (outcome, _) = outcome_of(&format!("{line} {client}")).await;
+        let result = outcome.json();
+        assert_eq!(count(&result, "succeeded"), 0, "{result}");
+        assert_eq!(result["reasons"][why], count(&result, "started"), "{result}");
+    }
 }

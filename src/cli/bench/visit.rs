@@ -1,9 +1,10 @@
 //! One login, from its start to its end: begun, waited with, resumed when its stream ends, approved, finished.
 
+use super::app::{App, Asked, Browser, Step};
 use super::connect::Connector;
 use super::phone::{Approval, Phones, track};
 use super::plan::{Target, Transport};
-use super::stream::{Ended, Event, Opener, Place, Stream};
+use super::stream::{Comer, Ended, Event, Opener, Place, Stream};
 use super::tally::{End, Told};
 use crate::base::backoff::Backoff;
 use crate::base::rng::Rng;
@@ -36,6 +37,8 @@ pub struct Visits {
     pub transport: Transport,
     pub connector: Arc<Connector>,
     pub phones: Option<Arc<Phones>>,
+    /// Which everybody wants to sign in to.
+    pub app: Option<App>,
     pub rng: Rng,
     pub timeout: Duration,
     pub any_address: bool,
@@ -59,6 +62,7 @@ impl Visits {
             place,
             deadline: Some(Instant::now() + self.timeout),
             cookie: String::new(),
+            sent_by: None,
             login: None,
             position: None,
             code: None,
@@ -83,6 +87,8 @@ struct Visit {
     /// For the code, for coming back, for the success; none while it only waits.
     deadline: Option<Instant>,
     cookie: String,
+    /// The app's part, where one sent it here.
+    sent_by: Option<(Browser, Asked)>,
     login: Option<String>,
     position: Option<String>,
     /// The name of the code that is shown.
@@ -104,13 +110,10 @@ enum Happened {
 
 impl Visit {
     async fn run(&mut self) -> End {
-        let opened = timeout_at(self.deadline(), self.all.opener().begin(&self.all.targets[self.target])).await;
-        let mut stream = match opened {
-            Ok(Ok((stream, cookie))) => {
-                self.cookie = cookie;
-                stream
-            }
-            Ok(Err(ended)) => return self.failed(ended.why()),
+        let deadline = self.deadline();
+        let mut stream = match timeout_at(deadline, self.begin()).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(end)) => return end,
             Err(_) => return self.failed("too slow to begin".to_owned()),
         };
         loop {
@@ -137,6 +140,64 @@ impl Visit {
                 Happened::TooSlow => return End::Lost("too slow: no success".to_owned()),
             }
         }
+    }
+
+    /// Its first stream; or its end, when there is none or none is needed.
+    async fn begin(&mut self) -> Result<Stream, End> {
+        let all = Arc::clone(&self.all);
+        let target = &all.targets[self.target];
+        let mut request = None;
+        if let Some(app) = &all.app {
+            let mut browser = match Browser::open(&all.connector, target).await {
+                Ok(browser) => browser,
+                Err(why) => return Err(self.failed(why)),
+            };
+            match app.authorize(&mut browser, &all.rng).await {
+                Ok((asked, Step::SignIn(id))) => {
+                    (request, self.cookie) = (Some(id), browser.cookie());
+                    self.sent_by = Some((browser, asked));
+                }
+                Ok((asked, Step::Code(code))) => return Err(self.redeem(app, &code, &asked).await),
+                Err(why) => return Err(self.failed(why)),
+            }
+        }
+        let comer = Comer { cookie: &self.cookie, request: request.as_deref() };
+        match all.opener().begin(target, &comer).await {
+            Ok((stream, set)) => {
+                match &mut self.sent_by {
+                    Some((browser, _)) => {
+                        set.split("; ").for_each(|cookie| browser.keep(cookie));
+                        self.cookie = browser.cookie();
+                    }
+                    None => self.cookie = set,
+                }
+                Ok(stream)
+            }
+            Err(ended) => Err(self.failed(ended.why())),
+        }
+    }
+
+    /// From the success of a login to what the app learns.
+    async fn finish(&mut self, redirect: Option<&str>) -> End {
+        let all = Arc::clone(&self.all);
+        let (Some(app), Some((mut browser, asked))) = (&all.app, self.sent_by.take()) else { return self.succeeded() };
+        let Some(redirect) = redirect else { return End::Lost("success without a redirect".to_owned()) };
+        match app.signed_in(&mut browser, redirect, &asked).await {
+            Ok(code) => self.redeem(app, &code, &asked).await,
+            Err(why) => End::Lost(why),
+        }
+    }
+
+    async fn redeem(&mut self, app: &App, code: &str, asked: &Asked) -> End {
+        match app.redeem(self.target, code, asked).await {
+            Ok(()) => self.succeeded(),
+            Err(why) => End::Lost(why),
+        }
+    }
+
+    fn succeeded(&self) -> End {
+        let since_approval = self.approved.map(|at| at.elapsed());
+        End::Succeeded { since_start: self.intended.elapsed(), since_approval }
     }
 
     fn deadline(&self) -> Instant {
@@ -220,8 +281,9 @@ impl Visit {
         match event.event.as_str() {
             "qr" => self.shown(event.data.qr_link.as_deref().and_then(track)).await,
             "success" => {
-                let since_approval = self.approved.map(|at| at.elapsed());
-                return Some(End::Succeeded { since_start: self.intended.elapsed(), since_approval });
+                let deadline = self.deadline();
+                let finished = timeout_at(deadline, self.finish(event.data.redirect.as_deref())).await;
+                return Some(finished.unwrap_or_else(|_| End::Lost("too slow: no tokens".to_owned())));
             }
             "error" => return Some(self.failed(event.data.code.unwrap_or_else(|| "error without code".to_owned()))),
             _ => {}

@@ -19,6 +19,7 @@ fn outcome(load: Load, told: Vec<Told>) -> Outcome {
             targets: vec![target.clone(), target],
             emulators: Vec::new(),
             transport: Transport::Websocket,
+            client: None,
             pids: vec![7, 12_345],
             any_address: false,
             timeout: Duration::from_secs(1),
