@@ -9,6 +9,7 @@ use crate::emulator::{self, Account, Emulator, Options};
 use crate::observe;
 use clap::Args;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -35,6 +36,9 @@ pub struct Arguments {
     /// Below this version clients get `qr_login.disabled`
     #[arg(long, value_name = "V")]
     min_app_version: Option<String>,
+    /// So many people take turns at signing in
+    #[arg(long, value_name = "N", default_value_t = NonZeroU32::MIN)]
+    people: NonZeroU32,
     /// Ping clients this often
     #[arg(long, value_name = "SECONDS")]
     server_ping: Option<f64>,
@@ -73,6 +77,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         server_ping,
         wrap_all_ints: arguments.wrap_all,
         account,
+        people: arguments.people,
     };
     block_on(emulate(options, arguments.listen, arguments.allow_remote))
 }

@@ -29,11 +29,11 @@ impl Default for Account {
 }
 
 impl Account {
-    /// `profile` as in the answers to 291, 115 and 19.
-    pub(super) fn profile(&self, has_password: bool) -> Value {
+    /// `profile` as in the answers to 291, 115 and 19. `person`: 0 is the account itself, the others have numbers after its.
+    pub(super) fn profile(&self, person: u32, has_password: bool) -> Value {
         let mut contact = json!({
-            "id": self.id,
-            "phone": self.phone,
+            "id": self.id + i64::from(person),
+            "phone": self.phone + i64::from(person),
             "country": "RU",
             "accountStatus": 0,
             "names": [{

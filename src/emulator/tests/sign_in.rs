@@ -35,6 +35,21 @@ async fn a_sign_in_in_both_dialects() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn people_take_turns() {
+    let three = std::num::NonZeroU32::new(3).unwrap();
+    let emulator = emulator(Options { people: three, ..quick() });
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..12 {
+        let End::SignedIn { profile, .. } = Run::new(&emulator, SETTINGS).over(&emulator, Dialect::Binary).await else {
+            panic!()
+        };
+        seen.insert((profile.id, profile.phone.clone().unwrap_or_default()));
+    }
+    let all = (0..3).map(|person| (401_041_669 + person, format!("+7999123456{}", 7 + person)));
+    assert!(seen.len() > 1 && seen.is_subset(&all.collect()), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_canary_travels_in_the_token() {
     let account = Account { token: "An_FAKE_canary".to_owned(), photo_url: None, ..Account::default() };
     let emulator = emulator(Options { account, ..quick() });
