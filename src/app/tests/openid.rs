@@ -308,3 +308,30 @@ async fn the_end_of_a_token_for_backends_is_the_one_that_is_said() {
     let who = site.ask(&format!("GET {BASE}/session\nCookie: {session}")).await.json();
     assert_eq!(claims["auth_time"].as_i64().unwrap(), who["authTime"].as_i64().unwrap_or_default() / 1000, "{who}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_the_keys_and_makes_the_next_one_sign() {
+    let site = provider(1000).await;
+    let ops = async |request: &str| super::ask(&site.ops, request).await;
+    let kids = |answer: &Answer, state: &str| -> Vec<String> {
+        let all = answer.json()["keys"].as_array().unwrap().clone();
+        let those = all.iter().filter(|key| key["state"] == state);
+        those.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = ops("GET /keys").await;
+    assert_eq!((kids(&first, "signing").len(), kids(&first, "next").len()), (2, 2), "{}", first.body);
+    assert!(!first.body.contains("\"d\"") && !first.body.contains("pkcs8"));
+    let page = ops("POST /keys/rotate?now=1").await;
+    assert_eq!((page.status, &page.json()["code"]), (StatusCode::FORBIDDEN, &Value::from("origin-refused")));
+    let soon = ops("POST /keys/rotate\nX-Max-Auth-Operator: 1").await;
+    assert_eq!((soon.status, &soon.json()["code"]), (StatusCode::TOO_MANY_REQUESTS, &Value::from("rate-limited")));
+    assert!(soon.body.contains("16 min") && !soon.header("retry-after").is_empty(), "{}", soon.body);
+    assert_eq!(kids(&ops("GET /keys").await, "signing"), kids(&first, "signing"), "nothing was done yet");
+    let rotated = ops("POST /keys/rotate?now=1\nX-Max-Auth-Operator: 1").await;
+    assert_eq!((kids(&rotated, "signing"), kids(&rotated, "retired")), (kids(&first, "next"), kids(&first, "signing")));
+    assert_eq!(
+        site.ask("GET /oauth2/jwks").await.json()["keys"].as_array().unwrap().len(),
+        6,
+        "all of them stay known"
+    );
+}
