@@ -268,4 +268,25 @@ mod tests {
         let other = bind(address, "server.listen", true).await.ok().unwrap().address().unwrap();
         assert!(other.ip() == address.ip() && other.port() != address.port());
     }
+
+    #[tokio::test]
+    async fn what_is_kept_is_kept_in_the_folder_unless_something_else_is_said() {
+        let heard = Heard::listen();
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::of("");
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        (config.server.listen, config.server.ops_listen) = (anywhere, anywhere);
+        config.store.path = folder.path().to_owned();
+        let ready = async {
+            while heard.lines("max-auth is ready") == 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            ended = serve(config, false, false) => panic!("ended: {}", ended.is_ok()),
+            () = ready => {}
+        }
+        let kept = std::fs::read_dir(folder.path()).unwrap().count();
+        assert!(kept > 1, "{kept} files");
+    }
 }

@@ -201,3 +201,29 @@ fn no_route(error: &std::io::Error) -> bool {
 fn no_resolver(error: &std::io::Error) -> bool {
     error.to_string().contains("Temporary failure in name resolution")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn each_address_is_told_what_became_of_it() {
+        let closed = async || TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let (one, other) = (closed().await, closed().await);
+        let Err(Broken::Tcp(told)) = race(&[one, other], Duration::from_secs(5)).await else { panic!("connected") };
+        let lines: Vec<&str> = told.split("; ").collect();
+        assert_eq!(lines.len(), 2, "{told}");
+        for (line, address) in lines.iter().zip([one, other]) {
+            assert!(line.starts_with(&format!("{address}: ")) && line.contains("refused"), "{told}");
+        }
+        let Err(Broken::Tcp(told)) = race(&[one], Duration::from_secs(5)).await else { panic!("connected") };
+        assert!(told.starts_with(&format!("{one}: ")) && told.contains("refused"), "{told}");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let stream = race(&[one, open], Duration::from_secs(5)).await.ok().expect("the one that answers");
+        assert_eq!(stream.peer_addr().unwrap(), open);
+        let Err(Broken::Tcp(told)) = race(&[], Duration::from_secs(5)).await else { return };
+        assert_eq!(told, "");
+    }
+}

@@ -285,4 +285,20 @@ mod tests {
             assert_eq!(whole_blocks(&raw), None, "{descriptor:#x}: a part of a checksum");
         }
     }
+
+    #[test]
+    fn a_flush_is_readable_however_its_bytes_come() {
+        for (encoding, pieces) in PIECES {
+            for step in [1, 2, 3, 7] {
+                let (mut decoder, mut text, mut expected) = (Decoder::of(encoding), Vec::new(), String::new());
+                for (number, piece) in pieces.iter().enumerate() {
+                    for bytes in piece.chunks(step) {
+                        text.extend(decoder.feed(bytes));
+                    }
+                    expected += &format!("event {number}\n\n");
+                    assert_eq!(String::from_utf8_lossy(&text), expected, "{encoding}, {step} at a time");
+                }
+            }
+        }
+    }
 }

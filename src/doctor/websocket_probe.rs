@@ -147,3 +147,26 @@ async fn open(client: &Client, mut ask: ProbeRequest, nonce: &str) -> WebSocketO
         _ => WebSocketObservation::Silent { headers },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Clock;
+    use crate::base::tasks::Tasks;
+    use crate::doctor::Trust;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn a_silence_says_something_only_when_it_was_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: url::Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let within = async |time: Duration| {
+            let client = Client::new(url.clone(), Trust::Anybody, Tasks::new(), Clock::system());
+            socket_once(&client.until(Some(Instant::now() + time))).await
+        };
+        let (short, long) = tokio::join!(within(Duration::from_millis(400)), within(Duration::from_secs(60)));
+        assert!(matches!(short, WebSocketObservation::NotTried), "{short:?}");
+        assert!(matches!(long, WebSocketObservation::Hung), "{long:?}");
+    }
+}

@@ -159,3 +159,44 @@ fn binary(frame: &Frame, version: u8, cmd: u8, flags: u8, body: &[u8]) -> Vec<u8
     bytes.extend(body);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::max::frame::{Cmd, DecodeError, Received};
+
+    /// What a client makes of a frame that was spoilt so; `None` where its WebSocket library stops before.
+    fn read(kind: Kind, dialect: Dialect) -> Option<Result<Frame, DecodeError>> {
+        let frame = Frame { cmd: Cmd::Answer, seq: 7, opcode: Opcode(289), payload: Some(json!({ "x": 1 })) };
+        match spoilt(kind, &frame, dialect) {
+            Odd::Message(Message::Text(text)) => Some(dialect.decode(Received::Text(&text))),
+            Odd::Message(Message::Binary(bytes)) => Some(dialect.decode(Received::Binary(&bytes))),
+            Odd::Message(_) | Odd::Bytes(_) => None,
+        }
+    }
+
+    #[test]
+    fn each_kind_is_wrong_in_its_own_way() {
+        for (name, kind) in KINDS {
+            let both = [Dialect::Json, Dialect::Binary].map(|dialect| read(kind, dialect).map(|read| read.err()));
+            let fine = match (kind, &both) {
+                (Kind::Utf8 | Kind::Large | Kind::Reserved, [None, None]) => true,
+                (Kind::Version, [Some(Some(DecodeError::Version { .. })), Some(Some(DecodeError::Version { .. }))])
+                | (Kind::Cmd, [Some(Some(DecodeError::Cmd(4))), Some(Some(DecodeError::Cmd(4)))])
+                | (Kind::Nesting, [Some(Some(DecodeError::TooDeep)), Some(Some(DecodeError::TooDeep))])
+                | (Kind::Dialect, [Some(Some(DecodeError::Dialect { .. })), Some(Some(DecodeError::Dialect { .. }))])
+                | (Kind::Truncated, [Some(Some(DecodeError::Json { .. })), Some(Some(DecodeError::Length { .. }))])
+                | (Kind::Empty, [Some(Some(DecodeError::Json { .. })), Some(Some(DecodeError::Header(0)))])
+                | (Kind::Zstandard, [Some(Some(DecodeError::Json { .. })), Some(Some(DecodeError::Zstandard))])
+                | (Kind::Key, [Some(Some(DecodeError::Json { .. })), Some(Some(_))])
+                // The binary dialect is read with half a pair in it.
+                | (Kind::Surrogate, [Some(Some(DecodeError::Json { .. })), Some(None)])
+                | (Kind::Reconnect, [Some(None), Some(None)]) => true,
+                _ => false,
+            };
+            assert!(fine, "{name}: {both:?}");
+        }
+        let key = read(Kind::Key, Dialect::Binary).unwrap().unwrap_err();
+        assert!(!matches!(key, DecodeError::Zstandard), "{key}");
+    }
+}

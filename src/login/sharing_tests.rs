@@ -506,3 +506,20 @@ async fn what_was_approved_while_a_node_stops_is_taken_at_another() {
     let there = b.find(here.id).await;
     assert!(there.log.is_sealed() && b.takes(&there).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_alive_until_its_last_login_is_ended_and_then_says_that_it_leaves() {
+    let site = Site::new();
+    let (a, idle) = two(&site, Plan::WaitForever).await;
+    let watcher = NodeName::new("watcher", &Rng::seeded(1));
+    let others = async || {
+        let beat = site.store.beat(watcher.clone(), Duration::from_secs(60), 0, bytes::Bytes::new()).await;
+        beat.unwrap().into_iter().filter(|member| member.node != watcher).count()
+    };
+    a.start().await.unwrap();
+    assert_eq!(others().await, 2);
+    idle.stop().await;
+    assert_eq!(others().await, 1, "with nothing to end it leaves at once");
+    a.stop().await;
+    assert_eq!(others().await, 0);
+}

@@ -4,6 +4,7 @@ use super::event::Kind;
 use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
+use crate::observe::Counted;
 use crate::signin::{BrowserInfo, Command, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run};
 use std::sync::Mutex;
 use tokio::time::sleep;
@@ -381,4 +382,19 @@ async fn an_approval_that_comes_with_the_end_of_a_login_counts() {
     login.cancel();
     sealed(&login).await;
     assert_eq!(story(&login).last().unwrap(), "cancelled", "who gave up wants no session");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_end_is_counted_by_its_outcome() {
+    let counted = Counted::listen();
+    let ended = |outcome: &str| counted.of(&format!("max_auth_logins_ended_total{{outcome=\"{outcome}\"}}"));
+    for (plan, outcome) in
+        [(Plan::ApproveAfter(Duration::from_secs(1)), "success"), (Plan::WaitForever, "login-expired")]
+    {
+        let login = world(plan, 10).start().await;
+        let _reader = login.attach(Attach::Resume).unwrap();
+        assert_eq!(ended(outcome), 0);
+        sealed(&login).await;
+        assert_eq!((ended(outcome), story(&login).last().unwrap().as_str()), (1, outcome));
+    }
 }

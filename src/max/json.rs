@@ -111,3 +111,38 @@ fn not_json(error: &serde_json::Error) -> DecodeError {
     };
     DecodeError::Json { kind, line: error.line(), column: error.column() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame of so many bytes.
+    fn frame(bytes: usize) -> Frame {
+        let of = |length| Frame::request(1, Opcode(7), Some(Value::String("x".repeat(length))));
+        let around = encode(&of(0)).unwrap().len();
+        of(bytes - around)
+    }
+
+    #[test]
+    fn a_frame_may_be_as_large_as_the_limit_says() {
+        let largest = encode(&frame(MAX_FRAME_BYTES)).unwrap();
+        assert_eq!(largest.len(), MAX_FRAME_BYTES);
+        assert_eq!((decode(&largest).unwrap().seq, head(&largest).unwrap().opcode), (1, Opcode(7)));
+        let error = encode(&frame(MAX_FRAME_BYTES + 1)).unwrap_err();
+        assert!(matches!(error, EncodeError::TooLarge(bytes) if bytes == MAX_FRAME_BYTES + 1), "{error}");
+        let larger = format!("{largest} ");
+        assert!(matches!(decode(&larger), Err(DecodeError::TooLarge { bytes }) if bytes == MAX_FRAME_BYTES + 1));
+        assert!(head(&larger).is_none());
+    }
+
+    #[test]
+    fn a_frame_may_hold_as_many_values_as_the_limit_says() {
+        let with = |commas: usize| {
+            // Four stand between the parts of the frame.
+            let values = format!("[0{}]", ",0".repeat(commas - 4));
+            format!(r#"{{"ver":11,"cmd":0,"seq":1,"opcode":7,"payload":{values}}}"#)
+        };
+        assert!(decode(&with(MAX_VALUES)).is_ok());
+        assert!(matches!(decode(&with(MAX_VALUES + 1)), Err(DecodeError::TooManyValues)));
+    }
+}

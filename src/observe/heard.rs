@@ -1,5 +1,7 @@
-//! For tests: what one thread writes to its log.
+//! For tests: what one thread writes to its log, and what it counts.
 
+use metrics::LocalRecorderGuard;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::subscriber::DefaultGuard;
@@ -35,5 +37,26 @@ impl Write for Text {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Until it is dropped, what this thread counts is kept here.
+pub struct Counted {
+    metrics: PrometheusHandle,
+    _listening: LocalRecorderGuard<'static>,
+}
+
+impl Counted {
+    pub fn listen() -> Self {
+        // The guard borrows it; a test's process is short.
+        let recorder = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
+        Self { metrics: recorder.handle(), _listening: metrics::set_default_local_recorder(recorder) }
+    }
+
+    /// A counter, as it is shown: `name{label="value"}`.
+    pub fn of(&self, shown: &str) -> u64 {
+        let all = self.metrics.render();
+        let line = all.lines().find_map(|line| line.strip_prefix(shown)?.strip_prefix(' '));
+        line.map_or(0, |number| number.parse().unwrap())
     }
 }

@@ -9,7 +9,7 @@ mod lines;
 
 use crate::config::{Log, LogFormat};
 #[cfg(test)]
-pub use heard::Heard;
+pub use heard::{Counted, Heard};
 pub use lines::LastLines;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const SECRET: &str = "&client_secret=0123456789abcdef";
 
 /// A client with a key of its own.
-fn keyed() -> (World, SigningKey) {
+pub(super) fn keyed() -> (World, SigningKey) {
     let key = SigningKey::parse(SigningAlgorithm::Es256, &jws::generate(SigningAlgorithm::Es256).unwrap()).unwrap();
     let jwks = json!({ "keys": [key.public] });
     let client = format!(
@@ -28,7 +28,7 @@ fn keyed() -> (World, SigningKey) {
     (world_with(&client), key)
 }
 
-fn assertion(world: &World, key: &SigningKey, change: impl FnOnce(&mut Value)) -> String {
+pub(super) fn assertion(world: &World, key: &SigningKey, change: impl FnOnce(&mut Value)) -> String {
     let now = world.provider.vault.unix_seconds();
     let mut claims = json!({
         "iss": "keyed", "sub": "keyed", "aud": "https://id.example.ru", "exp": now + 60, "jti": world.provider.vault.name(),
@@ -39,7 +39,7 @@ fn assertion(world: &World, key: &SigningKey, change: impl FnOnce(&mut Value)) -
     key.sign("JWT", &claims).unwrap()
 }
 
-fn asserted(token: &str) -> String {
+pub(super) fn asserted(token: &str) -> String {
     format!("client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer&client_assertion={token}")
 }
 
@@ -141,7 +141,7 @@ async fn a_pushed_request_is_for_its_client_once_and_for_a_short_time() {
     );
 }
 
-const TELEVISION: &str = r#"
+pub(super) const TELEVISION: &str = r#"
     [[oidc.clients]]
     id = "tv"
     name = "Television"
@@ -159,7 +159,7 @@ const TELEVISION: &str = r#"
     id_token_alg = "ES256"
 "#;
 
-async fn begun(world: &World, client: &str) -> Result<DeviceBegun, &'static str> {
+pub(super) async fn begun(world: &World, client: &str) -> Result<DeviceBegun, &'static str> {
     let form = format!("client_id={client}&scope=openid+profile+phone");
     let begun = world.provider.begin_device(&Params::parse(form.as_bytes()), None, "203.0.113.7".to_owned()).await;
     let begun = serde_json::to_value(begun.map_err(|error| error.code.text())?).unwrap();
@@ -170,9 +170,9 @@ async fn begun(world: &World, client: &str) -> Result<DeviceBegun, &'static str>
     Ok(DeviceBegun { device: text("device_code"), user: text("user_code") })
 }
 
-struct DeviceBegun {
-    device: String,
-    user: String,
+pub(super) struct DeviceBegun {
+    pub device: String,
+    pub user: String,
 }
 
 /// What the device is told, five seconds later.
@@ -230,12 +230,19 @@ async fn a_device_that_is_refused_late_or_not_theirs_gets_nothing() {
     let codes: std::collections::BTreeSet<String> =
         join_all((0..50).map(|_| begun(&world, "tv"))).await.into_iter().map(|begun| begun.unwrap().user).collect();
     assert_eq!(codes.len(), 50);
+    let letters: std::collections::BTreeSet<char> = codes.iter().flat_map(|code| code.chars()).collect();
+    assert_eq!(letters.len(), 21, "each of the twenty, and the dash: {letters:?}");
     let code = "grant_type=authorization_code&client_id=tv&code=x&redirect_uri=x&code_verifier=x";
     assert_eq!(world.token(code).await, Err("unauthorized_client"), "only what is in grants");
 }
 
 /// A proof of having the key, and what is changed of it.
-fn proof(world: &World, key: &SigningKey, endpoint: &str, change: impl FnOnce(&mut Value, &mut Value)) -> String {
+pub(super) fn proof(
+    world: &World,
+    key: &SigningKey,
+    endpoint: &str,
+    change: impl FnOnce(&mut Value, &mut Value),
+) -> String {
     let mut header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.public });
     let mut claims = json!({
         "htm": "POST", "htu": format!("https://id.example.ru/oauth2/{endpoint}?x=1"),
@@ -245,11 +252,11 @@ fn proof(world: &World, key: &SigningKey, endpoint: &str, change: impl FnOnce(&m
     key.sign_under(&header, &claims).unwrap()
 }
 
-fn es256() -> SigningKey {
+pub(super) fn es256() -> SigningKey {
     SigningKey::parse(SigningAlgorithm::Es256, &jws::generate(SigningAlgorithm::Es256).unwrap()).unwrap()
 }
 
-fn posted(proof: &str) -> Option<DpopHeader<'_>> {
+pub(super) fn posted(proof: &str) -> Option<DpopHeader<'_>> {
     Some(DpopHeader { proof, method: "POST" })
 }
 

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
     use crate::base::clock::Clock;
     use crate::base::rng::Rng;
-    use crate::store::{MemoryStore, Seals};
+    use crate::store::{Flaky, MemoryStore, Seals};
     use std::collections::BTreeSet;
 
     const LIFE: Duration = Duration::from_secs(3600);
@@ -275,5 +275,29 @@ mod tests {
             assert!(kids_of("signing").contains(&kid(&set)) && kids_of("next").len() == 2);
             published = kids(&set);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_are_known_sign_and_are_published_while_the_store_is_away() {
+        let clock = Clock::fixed(1_000_000_800_000);
+        let store = Arc::new(Flaky::new(clock.clone()));
+        let node = || {
+            let rng = Rng::system();
+            let vault =
+                Vault::new(Arc::<Flaky>::clone(&store), Seals::new(&[1; 32], &rng).unwrap().store, clock.clone(), rng);
+            Keys::new(vault, LIFE, vec![SigningAlgorithm::Es256])
+        };
+        let (known, new) = (node(), node());
+        let set = known.set().await.unwrap();
+        store.reach(false);
+        assert_eq!(kids(&known.set().await.unwrap()), kids(&set));
+        assert_eq!(kids(&known.published().await.unwrap()), kids(&set));
+        assert!(new.set().await.is_err() && new.published().await.is_err() && known.rotate(true).await.is_err());
+        store.reach(true);
+        assert_eq!(kids(&new.set().await.unwrap()), kids(&set));
+        let Rotation::Done(rotated) = known.rotate(true).await.unwrap() else { panic!("it was to be now") };
+        let signing = |set: &KeySet| set.signing(SigningAlgorithm::Es256).unwrap().kid.clone();
+        assert!(signing(&rotated) != signing(&set) && kids(&set).contains(&signing(&rotated)), "the one that was next");
+        assert_ne!(kids(&new.published().await.unwrap()), kids(&set), "as the other node has it by now");
     }
 }

@@ -4,6 +4,8 @@
 mod assertion;
 mod authorize;
 mod backchannel;
+#[cfg(test)]
+mod bounds_tests;
 mod claims;
 #[cfg(test)]
 mod client_tests;

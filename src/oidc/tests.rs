@@ -47,7 +47,7 @@ pub(super) const VERIFIER: &str = "0123456789012345678901234567890123456789012";
 
 pub(super) struct World {
     pub provider: Provider,
-    sessions: Arc<Sessions>,
+    pub sessions: Arc<Sessions>,
     pub flow: Fingerprint,
     told: Arc<Told>,
 }
@@ -108,7 +108,7 @@ impl World {
     }
 
     /// A code for app, scanned for.
-    async fn code(&self) -> String {
+    pub async fn code(&self) -> String {
         let Step::SignIn(request) = self.authorize(&query(""), None).await else { panic!("no sign-in") };
         let (signed_in, _) = self.signed_in(7).await;
         let step = self.provider.resume(&request, Some(&signed_in), &self.flow).await.unwrap();
@@ -124,7 +124,7 @@ pub(super) fn query(more: &str) -> String {
     )
 }
 
-fn loose(more: &str) -> String {
+pub(super) fn loose(more: &str) -> String {
     format!("client_id=loose&redirect_uri=https://loose.example.ru/cb&response_type=code&scope=openid{more}")
 }
 
@@ -135,7 +135,7 @@ pub(super) fn form(code: &str, verifier: &str) -> String {
     )
 }
 
-fn refresh(token: &str) -> String {
+pub(super) fn refresh(token: &str) -> String {
     format!("grant_type=refresh_token&refresh_token={token}&client_id=app&client_secret=0123456789abcdef")
 }
 
@@ -147,7 +147,7 @@ pub(super) fn answer(step: &Step, name: &str) -> Option<String> {
     value(name)
 }
 
-fn payload(token: &Value) -> Value {
+pub(super) fn payload(token: &Value) -> Value {
     let claims = token.as_str().unwrap().split('.').nth(1).unwrap();
     serde_json::from_slice(&id::decode(claims).unwrap()).unwrap()
 }

@@ -192,3 +192,8 @@ fn what_is_known_of_each_product() {
     }
     assert_snapshot("proxies/snapshots/products.txt", &text);
 }
+
+#[test]
+fn a_layer_shows_itself_by_its_name_where_a_test_compares_it() {
+    assert_eq!(format!("{NGINX:?}"), NGINX.name());
+}

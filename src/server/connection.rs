@@ -261,6 +261,7 @@ impl Drop for Answer {
 mod tests {
     use super::*;
     use crate::base::places::Places;
+    use tokio::io::AsyncWriteExt as _;
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_used_ends() {
@@ -307,5 +308,35 @@ mod tests {
         second().await;
         drop(answer);
         assert_eq!((count(), still()), ((true, 0, 0), Duration::ZERO));
+    }
+
+    /// What a connection that began like this is; after each piece there is a pause.
+    async fn begun(pieces: &[&[u8]]) -> Option<bool> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut theirs = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (ours, _) = listener.accept().await.unwrap();
+        let says = async {
+            for piece in pieces {
+                theirs.write_all(piece).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            drop(theirs);
+        };
+        timeout(Duration::from_secs(10), async { tokio::join!(begins_like_http2(&ours), says).0 }).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_say_which_http_it_is_however_they_come() {
+        for (pieces, http2) in [
+            (&[PREFACE][..], Some(true)),
+            (&[&PREFACE[..1], &PREFACE[1..10], &PREFACE[10..]], Some(true)),
+            (&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand more"], Some(true)),
+            (&[b"GET / HTTP/1.1\r\n\r\n"], Some(false)),
+            (&[b"P", b"OST / HTTP/1.1\r\n\r\n"], Some(false)),
+            (&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\t"], Some(false)),
+            (&[], None),
+        ] {
+            assert_eq!(begun(pieces).await, http2, "{pieces:?}");
+        }
     }
 }

@@ -207,6 +207,7 @@ pub struct EventsQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::Counted;
 
     #[test]
     fn an_encoding_is_accepted_unless_its_weight_is_none() {
@@ -226,5 +227,59 @@ mod tests {
             assert_eq!(accepts_encoding(&headers, "gzip"), accepted, "{value:?}");
         }
         assert!(!accepts_encoding(&HeaderMap::new(), "gzip"));
+    }
+
+    #[test]
+    fn a_failure_of_a_browser_is_counted_by_words_that_are_known() {
+        let counted = Counted::listen();
+        count_failures("ws.hang,sse.http-502,ws.hang,poll.http,post.what,xyz.hang,ws,,WS.hang,sse.");
+        let of = |transport: &str, why: &str| {
+            counted.of(&format!("max_auth_client_failures_total{{transport=\"{transport}\",why=\"{why}\"}}"))
+        };
+        for (transport, why, count) in
+            [("ws", "hang", 2), ("sse", "http", 1), ("sse", "other", 1), ("poll", "http", 1), ("post", "other", 1)]
+        {
+            assert_eq!(of(transport, why), count, "{transport} {why}");
+        }
+        assert_eq!((of("xyz", "hang"), of("ws", "other")), (0, 0));
+        count_failures(&"ws.late,".repeat(50));
+        assert_eq!(of("ws", "late"), 20, "whoever sends many is not heard out");
+    }
+
+    #[test]
+    fn a_browser_is_called_as_its_person_calls_it() {
+        let called = |agent: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(USER_AGENT, agent.parse().unwrap());
+            (browser_of(&headers), is_phone(&headers))
+        };
+        for (agent, name, phone) in [
+            (
+                "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/120.0 YaBrowser/24.1 Safari/537.36",
+                "Yandex Browser, Windows",
+                false,
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0 Safari/537.36 Edg/120.0",
+                "Edge, Linux",
+                false,
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36",
+                "Chrome, Android",
+                true,
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Version/17.0 Mobile/15E148 Safari/604.1",
+                "Safari, iPhone",
+                true,
+            ),
+            ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Gecko/20100101 Firefox/120.0", "Firefox, macOS", false),
+            ("curl/8.0 Linux", "Linux", false),
+            ("curl/8.0", "", false),
+        ] {
+            assert_eq!(called(agent), (name.to_owned(), phone), "{agent}");
+        }
+        assert_eq!((browser_of(&HeaderMap::new()), is_phone(&HeaderMap::new())), (String::new(), false));
     }
 }

@@ -58,7 +58,7 @@ async fn cross_origin(State(origins): State<AllowedOrigins>, request: Request, n
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
             headers.insert(
                 ACCESS_CONTROL_ALLOW_HEADERS,
-                HeaderValue::from_static("content-type, last-event-id, x-max-auth-key"),
+                HeaderValue::from_static("authorization, content-type, dpop, last-event-id, x-max-auth-key"),
             );
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         }

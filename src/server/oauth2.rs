@@ -58,10 +58,10 @@ pub fn router(oauth2: Arc<OAuth2>) -> Router {
         .with_state(Arc::clone(&oauth2));
     let for_programs = oauth2_clients::router(&oauth2, at).layer(from_fn(any_origin));
     let same_for_everybody = Router::new()
-        .route(&at("jwks"), get(jwks))
-        .route(&format!("{path}/.well-known/openid-configuration"), get(discovery))
+        .route(&at("jwks"), get(jwks).options(preflight))
+        .route(&format!("{path}/.well-known/openid-configuration"), get(discovery).options(preflight))
         // RFC 8414 §3.1: before the issuer's path.
-        .route(&format!("/.well-known/oauth-authorization-server{path}"), get(discovery))
+        .route(&format!("/.well-known/oauth-authorization-server{path}"), get(discovery).options(preflight))
         .with_state(oauth2)
         .layer(map_response(says_itself))
         .layer(from_fn(any_origin));
@@ -82,6 +82,11 @@ async fn any_origin(request: Request, next: Next) -> Response {
     }
     headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
     response
+}
+
+/// So that the method is one of the address's: [`any_origin`] says what a page may ask.
+pub async fn preflight() -> StatusCode {
+    StatusCode::NO_CONTENT
 }
 
 async fn discovery(State(oauth2): State<Arc<OAuth2>>) -> Response {

@@ -2,7 +2,7 @@
 
 use super::answer::json;
 use super::extract::body_up_to;
-use super::oauth2::OAuth2;
+use super::oauth2::{OAuth2, preflight};
 use crate::base::limits::OAUTH_FORM;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::oidc::{DpopHeader, ErrorCode, OAuthError, Params, Provider};
@@ -17,13 +17,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub fn router(oauth2: &Arc<OAuth2>, at: impl Fn(&str) -> String) -> Router {
-    let device = Router::new().route(&at("device_authorization"), post(begin_device)).with_state(Arc::clone(oauth2));
+    let device = Router::new()
+        .route(&at("device_authorization"), post(begin_device).options(preflight))
+        .with_state(Arc::clone(oauth2));
     Router::new()
-        .route(&at("token"), post(token))
-        .route(&at("par"), post(push))
-        .route(&at("userinfo"), get(userinfo).post(userinfo))
-        .route(&at("revoke"), post(revoke))
-        .route(&at("introspect"), post(introspect))
+        .route(&at("token"), post(token).options(preflight))
+        .route(&at("par"), post(push).options(preflight))
+        .route(&at("userinfo"), get(userinfo).post(userinfo).options(preflight))
+        .route(&at("revoke"), post(revoke).options(preflight))
+        .route(&at("introspect"), post(introspect).options(preflight))
         .with_state(Arc::clone(&oauth2.provider))
         .merge(device)
 }

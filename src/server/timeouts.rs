@@ -153,4 +153,38 @@ mod tests {
         let error = ours.write_all(&[0; 100]).await.unwrap_err();
         assert_eq!((error.kind(), began.elapsed()), (ErrorKind::TimedOut, BROWSER_WRITE));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_buffered_goes_out_with_a_flush_which_has_the_same_time() {
+        let (ours, mut theirs) = tokio::io::duplex(10);
+        let mut ours = WriteTimeout::new(tokio::io::BufWriter::new(ours));
+        ours.write_all(b"12345678").await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(1), theirs.read_u8()).await.is_err(), "not yet");
+        ours.flush().await.unwrap();
+        let mut read = [0; 8];
+        theirs.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"12345678");
+        ours.write_all(&[0; 20]).await.unwrap();
+        let began = Instant::now();
+        let error = ours.flush().await.unwrap_err();
+        assert_eq!((error.kind(), began.elapsed()), (ErrorKind::TimedOut, BROWSER_WRITE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_else_is_as_without_it() {
+        let (ours, mut theirs) = tokio::io::duplex(10);
+        assert!(!WriteTimeout::new(tokio::io::empty()).is_write_vectored() || tokio::io::empty().is_write_vectored());
+        let mut ours = WriteTimeout::new(ours);
+        assert_eq!(ours.is_write_vectored(), theirs.is_write_vectored());
+        let pieces = [IoSlice::new(b"ab"), IoSlice::new(b"cd")];
+        let written = ours.write_vectored(&pieces).await.unwrap();
+        theirs.write_all(b"xy").await.unwrap();
+        let mut read = [0; 2];
+        ours.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"xy");
+        ours.shutdown().await.unwrap();
+        let mut all = Vec::new();
+        theirs.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, b"abcd"[..written]);
+    }
 }

@@ -80,6 +80,7 @@ impl StrippedUpgrades {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::{Counted, Heard};
     use axum::response::IntoResponse as _;
 
     #[test]
@@ -93,5 +94,26 @@ mod tests {
             let headers = answer.headers();
             assert_eq!((headers.contains_key(UPGRADE), headers.contains_key(CONNECTION)), (has, has), "{version:?}");
         }
+    }
+
+    #[test]
+    fn the_operator_is_told_once_of_what_a_proxy_took_away_and_each_is_counted() {
+        let (heard, counted) = (Heard::listen(), Counted::listen());
+        let upgrades = StrippedUpgrades::default();
+        let ask = |header: Option<HeaderName>| {
+            let mut request = Request::builder().version(Version::HTTP_11).header(VIA, "1.1 middle");
+            if let Some(header) = header {
+                request = request.header(header, "x");
+            }
+            upgrades.answer(&request.body(()).unwrap())
+        };
+        let told = || (heard.lines("drops the Upgrade header"), counted.of("max_auth_upgrades_stripped_total"));
+        ask(None);
+        ask(Some(UPGRADE));
+        assert_eq!(told(), (0, 0), "somebody who opened the address");
+        ask(Some(SEC_WEBSOCKET_KEY));
+        assert_eq!((told(), heard.lines("1.1 middle")), ((1, 1), 1));
+        ask(Some(SEC_WEBSOCKET_VERSION));
+        assert_eq!(told(), (1, 2));
     }
 }

@@ -67,3 +67,59 @@ fn body(login: &Login, page: &Page, asked: i64, key: Option<&str>) -> Bytes {
     body.put_u8(b'}');
     body.freeze()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ws::tests::{World, world};
+    use super::*;
+    use http_body_util::BodyExt as _;
+    use serde_json::Value;
+    use tokio::time::Instant;
+
+    /// The events of a page, and how long it took.
+    async fn asked(world: &World, reader: &LogReader, after: Option<Position>, wait: u64) -> (Vec<String>, f32) {
+        let began = Instant::now();
+        let answer = serve(reader, after, Duration::from_secs(wait), None, &world.tasks).await.ok().unwrap();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let page: Value = serde_json::from_slice(&body).unwrap();
+        let events = page["events"].as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap().to_owned());
+        (events.collect(), began.elapsed().as_secs_f32())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_waits_only_for_what_is_not_there_yet() {
+        let world = world(15);
+        let (login, _socket) = world.resumed(None, false).await;
+        let reader = login.attach(crate::login::Attach::Resume).unwrap();
+        let all = login.log.read(None).unwrap();
+        let (events, took) = asked(&world, &reader, None, 9).await;
+        assert_eq!((events.len(), took), (all.events.len(), 0.0), "what is there comes at once");
+        let new = Some(all.next);
+        assert_eq!(asked(&world, &reader, new, 0).await, (vec![], 0.0), "whoever does not want to wait");
+        assert_eq!(asked(&world, &reader, new, 4).await, (vec![], 4.0));
+        let (events, took) = asked(&world, &reader, new, 86_400).await;
+        assert!(LONG_POLL_WAIT.as_secs_f32() < 15.0 && took <= LONG_POLL_WAIT.as_secs_f32(), "{took}");
+        let (events, took) = match events.is_empty() {
+            true => asked(&world, &reader, new, 9).await,
+            false => (events, took),
+        };
+        assert!(!events.is_empty() && took < 9.0, "{events:?} came after {took} s");
+        let end = login.log.read(None).unwrap();
+        assert!(end.sealed);
+        assert_eq!(asked(&world, &reader, Some(end.next), 9).await, (vec![], 0.0), "nothing more will come");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_stops_answers_who_waits() {
+        let world = world(1000);
+        let (login, _socket) = world.resumed(None, false).await;
+        let reader = login.attach(crate::login::Attach::Resume).unwrap();
+        let new = Some(login.log.read(None).unwrap().next);
+        let stop = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            world.tasks.stopped(tokio::time::sleep(Duration::from_secs(60))).await;
+        };
+        let ((_, took), _) = tokio::join!(asked(&world, &reader, new, 9), stop);
+        assert!((2.0..2.5).contains(&took), "{took}");
+    }
+}

@@ -327,4 +327,4 @@ fn text_frame_header(length: usize) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

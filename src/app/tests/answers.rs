@@ -14,17 +14,17 @@ const BEGIN: &str =
     r#"{"userAgent":{"deviceName":"Firefox","osVersion":"Windows"},"returnTo":"/after?x=1","locale":"en"}"#;
 
 /// What was asked and answered, to be compared with what is kept.
-struct Transcript<'a> {
+pub(super) struct Transcript<'a> {
     site: &'a Site,
-    text: String,
+    pub text: String,
 }
 
 impl<'a> Transcript<'a> {
-    fn of(site: &'a Site) -> Self {
+    pub fn of(site: &'a Site) -> Self {
         Self { site, text: String::new() }
     }
 
-    async fn ask(&mut self, what: &str, request: &str) -> Answer {
+    pub async fn ask(&mut self, what: &str, request: &str) -> Answer {
         let answer = self.site.ask(request).await;
         let begins = answer.header("content-type") == "application/json" && request.starts_with(&begin());
         let answer = if begins { answer.first_event() } else { answer };

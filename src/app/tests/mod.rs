@@ -3,6 +3,7 @@
 
 mod answers;
 mod forward_auth;
+mod openid;
 
 use super::{App, Surroundings, build};
 use crate::base::clock::Clock;

@@ -86,6 +86,8 @@ pub fn track(link: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::tasks::Tasks;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     #[test]
     fn the_name_of_a_code_is_the_end_of_its_link_and_nothing_that_could_be_a_path() {
@@ -94,5 +96,53 @@ mod tests {
             assert_eq!(track(bad), None, "{bad:?}");
         }
         assert_eq!(track(&"x".repeat(LONGEST_TRACK + 1)), None);
+    }
+
+    /// An emulator that answers everything so, and counts the questions.
+    async fn emulator(answer: &'static str, tasks: &Tasks) -> (SocketAddr, Arc<AtomicUsize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, asked) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
+        let (counts, each) = (Arc::clone(&asked), tasks.clone());
+        tasks.spawn("emulator", async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let counts = Arc::clone(&counts);
+                each.spawn("connection", async move {
+                    let mut request = [0; 4096];
+                    while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                        counts.fetch_add(1, Ordering::Relaxed);
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    }
+                });
+            }
+        });
+        (address, asked)
+    }
+
+    #[tokio::test]
+    async fn a_code_is_approved_where_it_is_known_and_that_is_asked_first_from_then_on() {
+        const KNOWN: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+        const UNKNOWN: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+        const BROKEN: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+        let tasks = Tasks::new();
+        let phones = |emulators: &[SocketAddr], servers| {
+            Phones::new(emulators, servers, Arc::new(Connector::new(1, tasks.clone())))
+        };
+        let ((no, asked_no), (yes, asked_yes)) = (emulator(UNKNOWN, &tasks).await, emulator(KNOWN, &tasks).await);
+        let asked = || (asked_no.load(Ordering::Relaxed), asked_yes.load(Ordering::Relaxed));
+        let two = phones(&[no, yes], 1);
+        assert!(matches!(two.approve("a", 0).await, Approval::Given(_)));
+        assert_eq!(asked(), (1, 1));
+        assert!(matches!(two.approve("b", 0).await, Approval::Given(_)));
+        assert_eq!(asked(), (1, 2), "where the last one was known");
+        let spread = phones(&[no, yes], 2);
+        assert!(matches!(spread.approve("c", 1).await, Approval::Given(_)));
+        assert_eq!(asked(), (1, 3), "servers begin at one emulator each");
+        assert_eq!(phones(&[no], 1).approve("d", 0).await, Approval::Unknown);
+        let (broken, _) = emulator(BROKEN, &tasks).await;
+        assert_eq!(
+            phones(&[broken, no], 1).approve("e", 0).await,
+            Approval::Failed("the emulator answers 500".to_owned())
+        );
+        assert!(matches!(phones(&[broken, yes], 1).approve("f", 0).await, Approval::Given(_)), "another knows it");
     }
 }

@@ -204,14 +204,18 @@ impl Plan {
             Load::Closed { visitors, .. } => visitors as u64,
             Load::Open { at_most, .. } => at_most as u64,
         };
-        match getrlimit(Resource::Nofile).current {
-            Some(limit) if open + OTHER_FILES > limit => Err(format!(
-                "{open} logins at once need {} open files, and the limit is {limit}: raise it (ulimit -n), or run several \
-                 of these side by side",
-                open + OTHER_FILES
-            )),
-            _ => Ok(()),
-        }
+        fits(open, getrlimit(Resource::Nofile).current)
+    }
+}
+
+fn fits(open: u64, limit: Option<u64>) -> Result<(), String> {
+    match limit {
+        Some(limit) if open + OTHER_FILES > limit => Err(format!(
+            "{open} logins at once need {} open files, and the limit is {limit}: raise it (ulimit -n), or run several \
+             of these side by side",
+            open + OTHER_FILES
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -430,5 +434,17 @@ mod tests {
         assert!((longer - (-1.0_f64).exp()).abs() < 0.03, "a share of 1/e is longer than the mean: {longer}");
         assert_eq!(all, Arrivals::exponential(50.0, length, 7).collect::<Vec<_>>());
         assert_ne!(all, Arrivals::exponential(50.0, length, 8).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn more_logins_than_files_are_refused_with_both_numbers() {
+        assert_eq!((fits(1000, Some(1000 + OTHER_FILES)), fits(1000, None)), (Ok(()), Ok(())));
+        let why = fits(1001, Some(1000 + OTHER_FILES)).unwrap_err();
+        let needed = format!(
+            "1001 logins at once need {} open files, and the limit is {}:",
+            1001 + OTHER_FILES,
+            1000 + OTHER_FILES
+        );
+        assert!(why.starts_with(&needed), "{why}");
     }
 }

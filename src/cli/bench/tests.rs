@@ -168,3 +168,34 @@ async fn an_app_that_turns_its_visitors_away_has_no_logins() {
         assert_eq!(result["reasons"][why], count(&result, "started"), "{result}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_on_behind_its_place_over_the_same_transport() {
+    let (tasks, rng) = (Tasks::new(), Rng::system());
+    let site = site(&tasks, 0).await;
+    let connector = connect::Connector::new(1, tasks.clone());
+    for (transport, flag) in
+        [(plan::Transport::Websocket, "websocket"), (plan::Transport::Sse, "sse"), (plan::Transport::Poll, "poll")]
+    {
+        let words = ["bench", &site.base, "--transport", flag];
+        let plan = Plan::of(&Line::try_parse_from(words).unwrap().arguments).unwrap();
+        let (target, opener) = (&plan.targets[0], stream::Opener { transport, connector: &connector, rng: &rng });
+        let (mut begun, cookie) = opener.begin(target, &stream::Comer::default()).await.ok().unwrap();
+        let mut ids = Vec::new();
+        let mut login = None;
+        while ids.len() < 3 {
+            let event = begun.next().await.unwrap();
+            login = login.or(event.data.login);
+            ids.extend(event.id);
+        }
+        let login = login.expect("named in its first event");
+        let place = stream::Place { login: &login, after: Some(&ids[0]), cookie: &cookie };
+        let mut resumed = opener.resume(target, &place).await.ok().unwrap();
+        let kind = match &resumed {
+            stream::Stream::Websocket(_) => "websocket",
+            stream::Stream::Sse { .. } => "sse",
+            stream::Stream::Pages(_) => "poll",
+        };
+        assert_eq!((kind, resumed.next().await.unwrap().id.as_ref()), (flag, Some(&ids[1])));
+    }
+}

@@ -12,8 +12,9 @@ use crate::config::{Config, Flags};
 use crate::proxies::{FindingCode, Lang};
 use crate::server;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -122,6 +123,56 @@ async fn a_middle_that_holds_whole_answers_is_named() {
         assert!(finding["fix"].as_array().unwrap().is_empty(), "{finding}");
         assert!(!finding["advice"].as_array().unwrap().is_empty(), "{finding}");
     }
+}
+
+/// Hands everything on, and gives the first answer about a visitor to every other who asks at its address.
+async fn remembers_visitors(listener: TcpListener, server: SocketAddr, tasks: Tasks) {
+    let known: Arc<Mutex<HashMap<String, Vec<u8>>>> = Arc::default();
+    while let Ok((mut visitor, _)) = listener.accept().await {
+        let known = Arc::clone(&known);
+        tasks.spawn("middle", async move {
+            let mut request = Vec::new();
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                if visitor.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            let mut upstream = TcpStream::connect(server).await.unwrap();
+            let head = String::from_utf8_lossy(&request).into_owned();
+            let first = head.lines().next().unwrap().to_owned();
+            if !first.contains("/probe/visitor") {
+                upstream.write_all(&request).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut visitor, &mut upstream).await;
+                return;
+            }
+            let kept = known.lock().unwrap().get(&first).cloned();
+            let answer = match kept {
+                Some(answer) => answer,
+                None => {
+                    let request = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+                    upstream.write_all(request.as_bytes()).await.unwrap();
+                    let mut answer = Vec::new();
+                    let _ = upstream.read_to_end(&mut answer).await;
+                    known.lock().unwrap().insert(first, answer.clone());
+                    answer
+                }
+            };
+            let _ = visitor.write_all(&answer).await;
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_middle_that_takes_one_visitor_for_another_is_the_worst_there_is() {
+    let tasks = Tasks::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let middle = listener.local_addr().unwrap();
+    let server = serve(&tasks, Some(middle)).await;
+    tasks.spawn("middle", remembers_visitors(listener, server, tasks.clone()));
+    let report = doctor(&tasks, middle).await;
+    let finding = report.json()["findings"].as_array().unwrap().iter().find(|found| found["code"] == "cached").cloned();
+    let evidence = finding.unwrap_or_else(|| panic!("{}", report.text(false, Lang::En)))["evidence"].to_string();
+    assert!(evidence.contains("was given to the next one"), "{evidence}");
 }
 
 #[tokio::test]

@@ -27,9 +27,15 @@ fn certificate(folder: &Path, name: &str, authority: bool, by: Option<&str>) -> 
 
 /// A port that shows this certificate to each.
 async fn shows(certificate: &Path) -> SocketAddr {
+    speaks(certificate, &[]).await
+}
+
+/// The same, and speaks these by ALPN.
+async fn speaks(certificate: &Path, protocols: &[&str]) -> SocketAddr {
     let key = PrivateKeyDer::from_pem_file(certificate.with_extension("key")).unwrap();
     let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_no_client_auth().with_single_cert(certificates(certificate).unwrap(), key).unwrap();
+    let mut config = config.with_no_client_auth().with_single_cert(certificates(certificate).unwrap(), key).unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -199,4 +205,22 @@ fn an_element_of_der_is_as_long_as_it_says() {
         assert_eq!(element(bytes), None, "{bytes:?}");
     }
     assert!(!is_self_signed(&[]) && !is_self_signed(&[0x30, 3, 0x30, 1, 0xa0]));
+}
+
+#[tokio::test]
+async fn http2_is_what_both_sides_agree_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = certificate(folder.path(), "own", false, None);
+    for (protocols, offered, http2) in [
+        (&["h2", "http/1.1"][..], true, true),
+        (&["h2", "http/1.1"], false, false),
+        (&["http/1.1"], true, false),
+        (&[], true, false),
+    ] {
+        let address = speaks(&own, protocols).await;
+        let (_, local, is_http2) = at(address, "https", None, &Trust::Anybody).wire(offered).await.ok().unwrap();
+        assert_eq!((is_http2, local.unwrap().ip()), (http2, address.ip()), "{protocols:?} {offered}");
+    }
+    let plain = says("").await;
+    assert!(!at(plain, "http", None, &Trust::Anybody).wire(true).await.ok().unwrap().2);
 }

@@ -266,3 +266,24 @@ struct NullSink;
 impl EventSink for NullSink {
     fn emit(&self, _: DriverEvent) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_tungstenite::tungstenite::error::CapacityError;
+
+    #[test]
+    fn a_library_that_has_stopped_reading_is_not_a_line_that_was_cut() {
+        let large = CapacityError::MessageTooLong { size: 2, max_size: 1 };
+        for (error, unreadable) in [
+            (SocketError::Capacity(large), true),
+            (SocketError::Utf8("bytes".to_owned()), true),
+            (SocketError::Protocol(ProtocolError::NonZeroReservedBits), true),
+            (SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake), false),
+            (SocketError::ConnectionClosed, false),
+            (SocketError::Io(std::io::ErrorKind::ConnectionReset.into()), false),
+        ] {
+            assert_eq!(is_unreadable(&error), unreadable, "{error}");
+        }
+    }
+}

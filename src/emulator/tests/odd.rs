@@ -48,6 +48,11 @@ struct Ran {
 
 /// One sign-in under a script, until nothing of it is left at MAX.
 async fn under(faults: Value, dialect: config::Dialect, password: bool) -> Ran {
+    under_with(faults, dialect, password, OpenLogins::default()).await
+}
+
+/// `open`: where it is kept that a session may be open.
+async fn under_with(faults: Value, dialect: config::Dialect, password: bool, open: OpenLogins) -> Ran {
     let (clock, rng, tasks) = (Clock::system(), Rng::seeded(11), Tasks::new());
     let options = Options {
         approve_after: 1,
@@ -66,7 +71,6 @@ async fn under(faults: Value, dialect: config::Dialect, password: bool) -> Ran {
     settings.upstream.endpoints = vec![Endpoint { url: format!("ws://{address}/websocket").parse().unwrap(), dialect }];
     settings.upstream.answer_timeout = ANSWER;
     settings.login.password = config::PasswordPolicy::Ask;
-    let open = OpenLogins::default();
     let driver = AccountQr::new(
         &settings.upstream,
         &settings.login,
@@ -146,4 +150,23 @@ async fn a_max_that_is_never_quite_readable_still_signs_people_in() {
     for (name, ran) in all(scripts.to_vec()).await {
         assert_eq!((ran.outcome, ran.logins, ran.logouts), ("signed in", 1, 1), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_max_may_have_opened_a_session_that_is_kept_for_the_next_start() {
+    let open = OpenLogins::default();
+    // The answer to the request that opens the session is late: it is open, and nobody here knows.
+    let late = json!([{"on":291,"do":"delay","ms":700}]);
+    let run = under_with(late, config::Dialect::Binary, false, open.clone());
+    let watch = async {
+        let mut most = 0;
+        for _ in 0..200 {
+            most = most.max(open.count());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        most
+    };
+    let (ran, most) = tokio::join!(run, watch);
+    assert_eq!((ran.outcome, ran.logins, ran.logouts), ("signed in", 1, 1));
+    assert_eq!((most, open.count()), (1, 0));
 }

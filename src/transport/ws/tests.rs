@@ -49,10 +49,10 @@ impl Driver for Phone {
     }
 }
 
-struct World {
+pub(in crate::transport) struct World {
     registry: Arc<Registry>,
     policy: Arc<StartPolicy>,
-    tasks: Tasks,
+    pub tasks: Tasks,
 }
 
 const FLOW: &[u8] = b"flow";
@@ -65,7 +65,7 @@ impl Continuations for NoApps {
     }
 }
 
-fn world(approved_after: u64) -> World {
+pub(in crate::transport) fn world(approved_after: u64) -> World {
     let (clock, rng, tasks) = (Clock::fixed(0), Rng::seeded(9), Tasks::new());
     let settings = Settings {
         ttl: Duration::from_secs(600),
@@ -93,7 +93,7 @@ fn world(approved_after: u64) -> World {
     World { registry, policy: Arc::new(policy), tasks }
 }
 
-type Browser = WebSocketStream<DuplexStream>;
+pub(in crate::transport) type Browser = WebSocketStream<DuplexStream>;
 
 impl World {
     fn context(&self, flow: &[u8]) -> Context {
@@ -122,7 +122,7 @@ impl World {
     }
 
     /// A login and a socket that resumed it by URL.
-    async fn resumed(&self, after: Option<Position>, heartbeat: bool) -> (Arc<Login>, Browser) {
+    pub async fn resumed(&self, after: Option<Position>, heartbeat: bool) -> (Arc<Login>, Browser) {
         let start = StartParams {
             browser: BrowserInfo::default(),
             purpose: Purpose::Site { return_to: "/".into() },
@@ -409,5 +409,23 @@ async fn a_minute_of_messages_ends_after_it() {
         say(&mut browser, "{}").await;
         let soon = tokio::time::timeout(Duration::from_secs(1), story(&mut browser)).await;
         assert_eq!(soon.is_ok_and(|story| story.contains(&"1008 Too many messages".to_owned())), closed, "{end}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_goes_out_with_each_slow_beat_whether_marks_are_asked_for_or_not() {
+    for (heartbeat, opening) in [(false, 0), (true, 1)] {
+        let world = world(1000);
+        let (_login, mut browser) = world.resumed(None, heartbeat).await;
+        let (began, mut pings) = (Instant::now(), Vec::new());
+        let until = began + Duration::from_secs(50);
+        while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, browser.next()).await {
+            if let Message::Ping(_) = message {
+                pings.push(began.elapsed());
+            }
+        }
+        let early = pings.iter().filter(|at| **at < Duration::from_millis(500)).count();
+        assert_eq!(early, opening, "{heartbeat}: with the last of the marks that try a stream out: {pings:?}");
+        assert!((2..=10).contains(&pings.len()), "{heartbeat}: {pings:?}");
     }
 }

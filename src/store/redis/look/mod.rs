@@ -328,6 +328,10 @@ mod tests {
         assert_eq!(named, ["10.0.0.1:7000", "seed:7001", "seed:7002", "seed:7003"]);
         assert_eq!((slots.uncovered, slots.alone), (100, vec!["seed:7001".to_owned(), "seed:7002".to_owned()]));
         assert_eq!(super::slots(&Value::Nil, "").uncovered, 16384);
+        for (first, last, uncovered) in [(0, 16383, 0), (0, 0, 16383), (16383, 16383, 16383), (0, 8191, 8192)] {
+            let reply = Value::Array(vec![range(first, last, vec![server(text("10.0.0.1"), 7000)])]);
+            assert_eq!(super::slots(&reply, "").uncovered, uncovered, "{first} to {last}");
+        }
     }
 
     #[test]

@@ -274,12 +274,15 @@ async fn skew(open: &mut Open, clock: &Clock) -> Option<(i64, i64)> {
         let (before, began) = (clock.unix_ms(), Instant::now());
         let theirs = time(&open.ask(&["TIME"]).await.ok()?)?;
         let way = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let skew = theirs.saturating_sub(before.saturating_add(way / 2));
-        if best.is_none_or(|(_, exact)| way / 2 + 1 < exact) {
-            best = Some((skew, way / 2 + 1));
-        }
+        best = Some(closer(best, before, theirs, way));
     }
     best
+}
+
+/// The more exact of what is known and one more look: begun at `before` by our clock, answered with `theirs`, and `way` long.
+fn closer(known: Option<(i64, i64)>, before: i64, theirs: i64, way: i64) -> (i64, i64) {
+    let look = (theirs.saturating_sub(before.saturating_add(way / 2)), way / 2 + 1);
+    known.filter(|(_, exact)| *exact <= look.1).unwrap_or(look)
 }
 
 /// What the user may not; side by side, so that a long way is gone once.
@@ -439,5 +442,15 @@ mod tests {
         assert_eq!(time, Some(1_700_000_000_123));
         let info = info("# Server\r\nredis_version:7.0.15\r\nslave0:ip=1,port=2\r\n");
         assert_eq!((info["redis_version"].as_str(), info["slave0"].as_str()), ("7.0.15", "ip=1,port=2"));
+    }
+
+    #[test]
+    fn the_quickest_answer_says_what_a_clock_is_off_by() {
+        let first = closer(None, 10_000, 10_500, 100);
+        assert_eq!(first, (450, 51), "answered in the middle of the way, or 51 ms from there");
+        assert_eq!(closer(Some(first), 20_000, 20_450, 20), (440, 11), "a shorter way");
+        assert_eq!(closer(Some(first), 20_000, 30_000, 300), first, "a longer one");
+        assert_eq!(closer(Some(first), 20_000, 30_000, 101), first, "one that says no more");
+        assert_eq!(closer(None, 10_000, 9_000, 0), (-1_000, 1));
     }
 }
