@@ -289,7 +289,9 @@ fn lines(observed: &Observed) -> Vec<String> {
     let mut lines = vec![format!("without a session: {}{to}", page.status)];
     if let Some(seen) = &observed.page_seen {
         let how = if seen.by_header { "" } else { " (the proxy does not show it the visitor's headers)" };
-        lines.push(format!("/verify was asked for {}{}{how}", seen.origin, seen.path));
+        // Some proxies lead by themselves and name no path.
+        let path = if seen.path == "/" { "" } else { &seen.path };
+        lines.push(format!("/verify was asked for {}{path}{how}", seen.origin));
     }
     if let Some(seen) = &observed.forged_seen {
         let product = layer(observed).product();
