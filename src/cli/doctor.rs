@@ -6,7 +6,7 @@ use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{self, Config, Flags};
-use crate::doctor::{self, DeliveryMode, Options, Saved, Step, StoreReport, Trust};
+use crate::doctor::{self, DeliveryMode, ForwardAuthReport, Options, Saved, Step, StoreReport, Trust};
 use crate::proxies::Lang;
 use clap::Args;
 use std::io::IsTerminal as _;
@@ -23,7 +23,7 @@ pub const CANNOT_TEST: u8 = 3;
 #[derive(Args)]
 pub struct Arguments {
     /// The site or its login endpoint, e.g. https://example.ru or https://example.ru/api/auth/max
-    #[arg(value_name = "URL", value_parser = address, required_unless_present_any = ["upstream", "store", "explain"])]
+    #[arg(value_name = "URL", value_parser = address, required_unless_present_any = ["upstream", "store", "explain", "forward_auth"])]
     url: Option<Url>,
     /// Print the findings as JSON
     #[arg(long)]
@@ -43,6 +43,9 @@ pub struct Arguments {
     /// Look at the store of the configuration, too: in reach, in time, safe, and which line mends it
     #[arg(long)]
     store: bool,
+    /// A protected page, e.g. https://example.ru/report: is it for who is signed in only, does the sign-in lead back to it?
+    #[arg(long, value_name = "URL", value_parser = address)]
+    forward_auth: Option<Url>,
     /// The configuration file, for --upstream and --store
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -62,7 +65,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", requires = "url")]
     against: Option<PathBuf>,
     /// Ask every 10 s, a line for each transport, until Ctrl-C
-    #[arg(long, requires = "url", conflicts_with_all = ["json", "slow", "upstream", "store", "save", "against"])]
+    #[arg(long, requires = "url", conflicts_with_all = ["json", "slow", "upstream", "store", "forward_auth", "save", "against"])]
     watch: bool,
     /// The report's language; without it that of LANG
     #[arg(long, value_enum)]
@@ -163,16 +166,32 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
         {
             say(&store.text(colours, lang));
         }
-        if let Some(store) = &store
-            && options.url.is_none()
-            && options.upstream.is_none()
-        {
+        let page = match &arguments.forward_auth {
+            Some(url) => {
+                let asked = doctor::examine_forward_auth(url, &options.trust, Clock::system(), Tasks::new()).await;
+                Some(asked.map_err(|error| error.to_string())?)
+            }
+            None => None,
+        };
+        let code = code.max(page.as_ref().map_or(0, ForwardAuthReport::exit_code));
+        if let Some(page) = page.as_ref().filter(|_| !arguments.json) {
+            if store.is_some() {
+                say("");
+            }
+            say(&page.text(colours, lang));
+        }
+        let with_parts = |report: serde_json::Value| {
+            let report = store.iter().fold(report, doctor::with_store);
+            page.iter().fold(report, doctor::with_forward_auth)
+        };
+        let parts = store.is_some() || page.is_some();
+        if parts && options.url.is_none() && options.upstream.is_none() {
             if arguments.json {
-                say(&doctor::with_store(doctor::nothing_asked().json(), store).to_string());
+                say(&with_parts(doctor::nothing_asked().json()).to_string());
             }
             return Ok(ExitCode::from(code));
         }
-        if store.is_some() && !arguments.json {
+        if parts && !arguments.json {
             say("");
         }
         let (steps, told) = unbounded_channel();
@@ -191,11 +210,7 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
         let kept = report.json();
         report.changes = against.map(|saved| saved.changes(&kept));
         match arguments.json {
-            true => say(&match &store {
-                Some(store) => doctor::with_store(report.json(), store),
-                None => report.json(),
-            }
-            .to_string()),
+            true => say(&with_parts(report.json()).to_string()),
             false => say(&report.text(colours, lang)),
         }
         if let Some(path) = &arguments.save {

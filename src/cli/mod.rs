@@ -39,7 +39,7 @@ enum Command {
     Emulate(emulate::Arguments),
     /// Why does the stream not arrive, and which line fixes it? Exit 0: it does; 1: by a fallback; 2: not; 3: not tested
     Doctor(doctor::Arguments),
-    /// A working proxy or deployment file on standard output
+    /// A working proxy or deployment file, or both sides of an app that signs in with MAX, on standard output
     Setup(setup::Arguments),
     /// Look at the configuration
     #[command(subcommand)]

@@ -16,6 +16,8 @@ use crate::base::origin::Origin;
 use crate::texts::{Locale, Texts};
 pub use client_auth::{ClientAuth, secret_hash};
 use ipnet::IpNet;
+#[cfg(test)]
+pub use oidc::preset_names;
 pub use oidc::{Client, Consent, Email, GrantType, Oidc, SCOPES, SigningAlgorithm, Subject};
 pub use people::{AllowList, Groups, Person};
 use reader::{ConfigMerger, Source};

@@ -144,6 +144,12 @@ const PRESETS: &[Preset] = &[
     preset("synapse", false, &[], false, Email::None),
 ];
 
+/// The names of all, for those who hold a page or a file to each.
+#[cfg(test)]
+pub fn preset_names() -> Vec<&'static str> {
+    PRESETS.iter().map(|preset| preset.name).collect()
+}
+
 const fn preset(
     name: &'static str,
     pkce_optional: bool,

@@ -1,7 +1,7 @@
 //! What the doctor found, as people and programs get it.
 
 use super::words;
-use crate::proxies::{CLIENT_SIDE, Fact, FindingCode, Lang, Layer, ProxyPosition, Severity, fixes};
+use crate::proxies::{APP, CLIENT_SIDE, Fact, FindingCode, Lang, Layer, PathPart, ProxyPosition, Severity, fixes};
 use serde_json::{Value, json};
 
 /// What replaces the placeholders of a fix.
@@ -94,6 +94,7 @@ impl Finding {
                 let place = self.layer.place(ProxyPosition::Single, &site.base);
                 format!("{place}, in the outer or only {}", self.layer.name())
             }
+            code if code.part() == PathPart::ProtectedPage && self.layer != APP => "the rules for the page".to_owned(),
             _ => self.layer.place(self.position, &site.base),
         };
         let fixes = self.fixes(site, Lang::En);

@@ -9,6 +9,7 @@ mod delivery;
 mod diagnose;
 mod explain;
 mod finding;
+mod forward_auth;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod hops;
@@ -44,6 +45,7 @@ pub use delivery::{DeliveryMode, DeliveryTimes};
 use diagnose::{Diagnosis, diagnose};
 pub use explain::explain;
 use finding::{Finding, Site};
+pub use forward_auth::{ForwardAuthReport, examine as examine_forward_auth};
 use futures_util::future::join_all;
 use hops::Hop;
 use http::Client;
@@ -89,6 +91,8 @@ pub struct Options {
 pub enum CannotTest {
     #[error("{0}: an address begins with http:// or https://")]
     NotHttp(Url),
+    #[error("{0}: {1}")]
+    Page(Url, String),
     #[error("{0}")]
     Upstream(String),
     #[error("the network of this machine is down, so nothing was learned of the site: {0}")]
@@ -235,6 +239,12 @@ pub fn nothing_asked() -> Report {
 /// A report with what was found of the store.
 pub fn with_store(mut report: serde_json::Value, store: &StoreReport) -> serde_json::Value {
     report["store"] = store.json();
+    report
+}
+
+/// A report with what was found of a protected page.
+pub fn with_forward_auth(mut report: serde_json::Value, page: &ForwardAuthReport) -> serde_json::Value {
+    report["forwardAuth"] = page.json();
     report
 }
 

@@ -73,7 +73,7 @@ impl Report {
         let mut text = format!("{}\n\n", paint.bold(&format!("max-auth doctor {}", self.url)));
         if self.path_asked {
             let _ = writeln!(text, "{}\n", lang.say(self.experience()));
-            let parts = PathPart::ALL.iter().filter(|part| **part != PathPart::Max);
+            let parts = PathPart::ALL.iter().filter(|part| !matches!(part, PathPart::Max | PathPart::ProtectedPage));
             self.parts(&mut text, &paint, parts, lang);
         }
         if !self.upstream.is_empty() {
@@ -135,7 +135,7 @@ impl Report {
         }
     }
 
-    fn finding(&self, text: &mut String, paint: &Paint, finding: &Finding, lang: Lang) {
+    pub fn finding(&self, text: &mut String, paint: &Paint, finding: &Finding, lang: Lang) {
         let (title, about) = match finding.severity {
             Severity::Fault => (paint.red(lang.say(words::FAULT)), String::new()),
             Severity::Note => (paint.yellow(lang.say(words::NOTE)), format!("   ({})", lang.say(words::GETS_ALONG))),
@@ -173,6 +173,7 @@ impl Report {
             FindingCode::Dns => format!("getent hosts {}", self.site.origin.split("://").last().unwrap_or_default()),
             FindingCode::Tls => format!("curl -sv {probe}?nonce=1 -o /dev/null"),
             FindingCode::UpstreamUnreachable => "max-auth doctor --upstream".to_owned(),
+            _ if code.part() == PathPart::ProtectedPage => format!("max-auth doctor --forward-auth '{}'", self.asked),
             _ if code.part() == PathPart::Streams => {
                 format!(
                     "curl -N --compressed '{probe}/stream?nonce=1&as=no-headers': three events, one after the other"

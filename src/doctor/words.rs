@@ -48,6 +48,24 @@ pub const POLLING: Text = (
     "Посетители могут войти, но только повторными запросами: ни WebSocket, ни потоки событий вовремя не доходят.",
 );
 
+/// A protected page, in a sentence.
+pub const PROTECTED: Text = (
+    "Only who is signed in gets to this page; everybody else is led to the sign-in and back.",
+    "На эту страницу попадают только вошедшие; остальных ведут на вход и обратно.",
+);
+pub const PROTECTED_WITH_FAULTS: Text = (
+    "Who is not signed in does not get to this page, but something is wrong: see the faults below.",
+    "Кто не вошёл, на страницу не попадает, но не всё в порядке: смотрите ошибки ниже.",
+);
+pub const OPEN: Text = (
+    "Everybody gets to this page, signed in or not. Mend that before anything else.",
+    "На эту страницу попадает любой, вошёл он или нет. Исправьте это прежде всего.",
+);
+pub const FORGED: Text = (
+    "A page behind the sign-in can be entered under another name. Mend that before anything else.",
+    "На страницу можно войти под чужим именем. Исправьте это прежде всего.",
+);
+
 const NOBODY: Text = ("nobody: max-auth defeats it", "никто: max-auth справляется сам");
 const NOBODY_MAX: Text = ("nobody: another address of MAX works", "никто: другой адрес MAX работает");
 const CERTIFICATE: Text = ("you, where the certificate is kept", "вы, там, где лежит сертификат");
@@ -64,7 +82,13 @@ pub fn who(lang: Lang, code: FindingCode, severity: Severity, layer: Layer) -> S
     let note = severity == Severity::Note;
     let in_max_auth = matches!(
         code,
-        FindingCode::OriginRefused | FindingCode::ClientAddressLost | FindingCode::NotRouted | FindingCode::RateLimited
+        FindingCode::OriginRefused
+            | FindingCode::ClientAddressLost
+            | FindingCode::NotRouted
+            | FindingCode::RateLimited
+            | FindingCode::WayBackPathLost
+            | FindingCode::WayBackHostWrong
+            | FindingCode::HostNotListed
     );
     let text = match code {
         FindingCode::HopNotAsked => COMMAND_LINE,

@@ -18,6 +18,27 @@ pub const VISITOR_PATH: &str = "/probe/visitor";
 /// A WebSocket: one [`SocketGreeting`], then [`EVENTS`] [`StreamEvent`]s.
 pub const SOCKET_PATH: &str = "/probe/socket";
 
+/// A [`VerifyAnswer`]: how a proxy's question about a request with this nonce arrived at `/verify`.
+pub const VERIFY_PATH: &str = "/probe/verify";
+
+/// Header of a request to a protected page, with a nonce: what `/verify` sees of it is kept for [`VERIFY_PATH`].
+pub const VERIFY_HEADER: &str = "x-max-auth-probe";
+/// The same in the query of the page, for proxies that do not show the visitor's headers to `/verify`.
+pub const VERIFY_PARAMETER: &str = "max-auth-probe";
+
+/// How long it is kept.
+pub const VERIFY_KEPT: Duration = Duration::from_secs(30);
+
+/// What `/verify` says of a person, and so what a visitor must not be able to say.
+pub const IDENTITY_HEADERS: [&str; 5] = ["x-auth-user", "x-auth-name", "x-auth-groups", "x-auth-phone", "x-auth-token"];
+
+/// The spellings of such a name that an application may take for it: many read `_` as `-`.
+pub fn spellings(name: &str) -> [String; 4] {
+    let (first, rest) = name.split_once('-').unwrap_or((name, ""));
+    let (second, third) = rest.split_once('-').unwrap_or((rest, ""));
+    [("-", "-"), ("_", "_"), ("-", "_"), ("_", "-")].map(|(one, two)| format!("{first}{one}{second}{two}{third}"))
+}
+
 /// The doctor's cookie at [`VISITOR_PATH`].
 pub const VISITOR_COOKIE: &str = "max-auth-probe";
 
@@ -101,6 +122,12 @@ pub struct ProbeQuery {
     pub size: Option<usize>,
 }
 
+/// Whether it is one.
+pub fn is_nonce(text: &str) -> bool {
+    (1..=NONCE_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
 impl ProbeQuery {
     /// As it stands in an address, behind the question mark. A nonce needs no escape.
     pub fn to_query(&self) -> String {
@@ -119,8 +146,7 @@ impl ProbeQuery {
     }
 
     pub fn has_valid_nonce(&self) -> bool {
-        (1..=NONCE_MAX).contains(&self.nonce.len())
-            && self.nonce.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        is_nonce(&self.nonce)
     }
 }
 
@@ -254,6 +280,32 @@ pub struct VisitorAnswer {
     pub nonce: String,
     /// Letters and digits of the cookie, if there was one.
     pub visitor: Option<String>,
+}
+
+/// The answer at [`VERIFY_PATH`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifyAnswer {
+    pub nonce: String,
+    /// Nothing where no question with this nonce came, or long ago.
+    pub seen: Option<VerifySeen>,
+}
+
+/// A question at `/verify` as it arrived: what its visitor knows or can see anyway, and no address of the inside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifySeen {
+    /// The address that was understood: scheme, host and port.
+    pub origin: String,
+    /// With its query; `/` where the proxy does not say it, or is not believed.
+    pub path: String,
+    /// Whether people may sign in for that origin.
+    pub listed: bool,
+    /// A proxy that is not in `server.trusted_proxies` says whom it forwards.
+    pub proxy_unlisted: bool,
+    /// The visitor's headers are shown to `/verify`.
+    pub by_header: bool,
+    /// Names of headers ([`spellings`]) that arrived with the nonce in them: the visitor's own.
+    pub forged: Vec<String>,
 }
 
 /// The first message of a socket, and members of the problem body where no upgrade arrived.

@@ -49,7 +49,13 @@ static APPLICATION: Product = Product {
             "server.trusted_proxies = [\"127.0.0.0/8\", \"::1/128\", \"ADDRESS\"]",
             "ADDRESS is that of the proxy, or of the outer tier as the inner one sees it (the log of max-auth names one that \
          is not listed): what these say about visitors is believed",
-            &[ClientAddressLost],
+            &[ClientAddressLost, WayBackPathLost, WayBackHostWrong],
+        ),
+        fact(
+            "listed",
+            "server.allowed_origins = [\"PUBLIC_URL\", \"{origin}\"]",
+            "every host that is protected, and PUBLIC_URL, which is server.public_url",
+            &[HostNotListed],
         ),
         fact(
             "base-path",
@@ -261,6 +267,53 @@ static ANY: Product = Product {
             "give --hop an address that this machine reaches and that leads to max-auth, such as http://127.0.0.1:8080",
             "дайте --hop адрес, который виден с этой машины и ведёт к max-auth, например http://127.0.0.1:8080",
             &[HopNotAsked],
+        ),
+        advice(
+            "any-protect",
+            "ask {base}/verify about every request of the page before it gets to the application: max-auth setup PROXY --protect \
+         prints how",
+            "спрашивайте {base}/verify о каждом запросе страницы прежде, чем он попадёт в приложение: max-auth setup PROXY --protect \
+         печатает как",
+            &[PageNotProtected],
+        ),
+        advice(
+            "any-led",
+            "on 401 lead a browser to {base}/enter?to= and the address as it was asked for, or ask {base}/verify?redirect=1 and \
+         pass its redirect on",
+            "при 401 отправляйте браузер на {base}/enter?to= с запрошенным адресом или спрашивайте {base}/verify?redirect=1 и передавайте его перенаправление",
+            &[SignInNotLed],
+        ),
+        advice(
+            "any-way-back",
+            "tell {base}/verify what was asked for: X-Forwarded-Uri with the path and its query, X-Forwarded-Proto and \
+         X-Forwarded-Host as the visitor sees them",
+            "сообщайте {base}/verify, что запросили: X-Forwarded-Uri с путём и параметрами, X-Forwarded-Proto и X-Forwarded-Host такими, какими их видит посетитель",
+            &[WayBackPathLost, WayBackHostWrong],
+        ),
+        advice(
+            "any-listed",
+            "list {origin} in server.allowed_origins of max-auth, with every other host",
+            "внесите {origin} в server.allowed_origins max-auth вместе со всеми остальными именами",
+            &[HostNotListed],
+        ),
+        advice(
+            "any-forged",
+            "take X-Auth-User, -Name, -Groups, -Phone and -Token (and with _ for -) away from what visitors send, then set what \
+         {base}/verify says",
+            "удаляйте из запросов посетителей X-Auth-User, -Name, -Groups, -Phone и -Token (и с _ вместо -), затем ставьте то, что сказал {base}/verify",
+            &[ForgedUserPassed],
+        ),
+        advice(
+            "any-verify-cache",
+            "cache neither {base}/verify nor the pages behind it",
+            "не кэшируйте ни {base}/verify, ни страницы за ним",
+            &[VerifyCached],
+        ),
+        advice(
+            "any-verify",
+            "look at the proxy's error log: {base}/verify of http://{upstream} must answer it with 2xx, 401 or 403",
+            "смотрите журнал ошибок прокси: {base}/verify на http://{upstream} должен отвечать ему 2xx, 401 или 403",
+            &[VerifyFailed],
         ),
     ],
     ..Product::new("unknown", "the proxy that serves {base}")

@@ -36,6 +36,7 @@ pub enum PathPart {
     Clock,
     Hops,
     Max,
+    ProtectedPage,
 }
 
 impl PathPart {
@@ -50,6 +51,7 @@ impl PathPart {
         Self::Clock,
         Self::Hops,
         Self::Max,
+        Self::ProtectedPage,
     ];
 
     pub fn title(self) -> Text {
@@ -64,6 +66,7 @@ impl PathPart {
             Self::Clock => ("clock", "часы"),
             Self::Hops => ("inner addresses", "внутренние адреса"),
             Self::Max => ("MAX", "MAX"),
+            Self::ProtectedPage => ("protected page", "защищённая страница"),
         }
     }
 }
@@ -173,4 +176,20 @@ codes! {
         "an inner address told nothing", "внутренний адрес ничего не сказал";
     UpstreamUnreachable = "upstream-unreachable", Max, Fault,
         "MAX does not answer as it should", "MAX не отвечает как следует";
+    PageNotProtected = "page-not-protected", ProtectedPage, Fault,
+        "who is not signed in gets to the page", "страница открыта и тем, кто не вошёл";
+    SignInNotLed = "sign-in-not-led", ProtectedPage, Fault,
+        "who is not signed in is refused instead of led to the sign-in", "кто не вошёл, получает отказ вместо входа";
+    WayBackPathLost = "way-back-path-lost", ProtectedPage, Fault,
+        "after the sign-in people are not at the address they asked for", "после входа люди попадают не на ту страницу";
+    WayBackHostWrong = "way-back-host-wrong", ProtectedPage, Fault,
+        "the sign-in is on another scheme or host than the page", "вход ведёт на другую схему или другое имя, чем у страницы";
+    HostNotListed = "host-not-listed", ProtectedPage, Fault,
+        "max-auth signs nobody in for this host", "max-auth не знает этого имени сайта";
+    ForgedUserPassed = "forged-user-passed", ProtectedPage, Fault,
+        "a visitor can tell the application to be somebody else", "посетитель может выдать себя приложению за другого";
+    VerifyCached = "verify-cached", ProtectedPage, Fault,
+        "a cache answers whether somebody is signed in", "вошёл ли человек, отвечает кэш";
+    VerifyFailed = "verify-failed", ProtectedPage, Fault,
+        "the proxy gets no answer whether somebody is signed in", "прокси не получает ответа, вошёл ли человек";
 }

@@ -18,7 +18,7 @@ pub use finding_code::{FindingCode, PathPart, Severity};
 use http::HeaderMap;
 pub use language::{Lang, Text};
 pub use position::ProxyPosition;
-pub use product::{Layer, Product, Template};
+pub use product::{ForgedAtVerify, Layer, Product, Template};
 use products::PRODUCTS;
 pub use signature::{Attribution, Conclusion, Signature, Spoils, Want};
 

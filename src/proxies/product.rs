@@ -40,6 +40,17 @@ impl Template {
     }
 }
 
+/// What `/verify` shows of whether a visitor's `X-Auth-…` gets to the application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ForgedAtVerify {
+    /// Nothing: they are taken away after the question, or nobody knows.
+    SaysNothing,
+    /// Names with `_` are dropped everywhere or nowhere; the others are replaced after the question.
+    Underscores,
+    /// They are taken away before the question: what arrives at it arrives at the application.
+    All,
+}
+
 /// Everything that is known of a product.
 #[derive(Debug)]
 pub struct Product {
@@ -70,6 +81,7 @@ pub struct Product {
     pub application_server: bool,
     /// Leaves TCP_NODELAY off: the kernel holds each small write for 200 ms.
     pub delays_small_writes: bool,
+    pub forged_at_verify: ForgedAtVerify,
     /// Rows of the doctor's table of streams that speak of this product; looked up before those of `elsewhere.rs`.
     pub signatures: &'static [Signature],
     pub templates: &'static [Template],
@@ -93,6 +105,7 @@ impl Product {
             drops_upgrades: false,
             application_server: false,
             delays_small_writes: false,
+            forged_at_verify: ForgedAtVerify::SaysNothing,
             signatures: &[],
             templates: &[],
         }
@@ -107,6 +120,7 @@ impl Product {
             drops_upgrades: of.drops_upgrades,
             application_server: of.application_server,
             delays_small_writes: of.delays_small_writes,
+            forged_at_verify: of.forged_at_verify,
             ..Self::new(name, of.place)
         }
     }

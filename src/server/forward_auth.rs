@@ -5,13 +5,16 @@
 use super::extract::{StrictQuery, prefers_html};
 use super::logins::Logins;
 use super::pages::{self, Notice, see_other};
+use super::probe::{Marked, VerifyProbes};
 use super::refusals::store_unavailable;
 use super::sign_in::{RESERVED, SignIn, not_allowed, not_signed_in};
+use crate::base::client_address::client_address;
 use crate::base::id;
 use crate::base::limits::GRANT_LIFE;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
 use crate::oidc::{REQUEST_LIFE, person};
+use crate::probe::VerifySeen;
 use crate::session::SignedIn;
 use crate::store::{Key, Space, Unavailable, Vault};
 use axum::body::Body;
@@ -41,6 +44,8 @@ pub struct ForwardAuth {
     pub main: Url,
     /// A host that is not listed, once a minute.
     pub unlisted: OncePerMinute,
+    /// What `max-auth doctor --forward-auth` asks.
+    pub probes: Arc<VerifyProbes>,
 }
 
 /// The address that a visitor asked the proxy for.
@@ -81,6 +86,7 @@ pub async fn verify(
     headers: HeaderMap,
 ) -> Response {
     let wanted = forward.wanted(&headers, peer, None);
+    forward.keep_for_probe(&headers, peer, None, &wanted).await;
     let redirects = query.redirect.as_deref() == Some("1");
     forward.verify(&headers, &wanted, redirects, query.token.as_deref() == Some("1")).await
 }
@@ -95,6 +101,7 @@ pub async fn verify_path(
     let whole = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let path = whole.strip_prefix(&prefix).unwrap_or("/");
     let wanted = forward.wanted(request.headers(), peer, Some(path));
+    forward.keep_for_probe(request.headers(), peer, Some(path), &wanted).await;
     // It asks by the method that was used.
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     forward.verify(request.headers(), &wanted, reads, false).await
@@ -280,6 +287,22 @@ impl ForwardAuth {
         let host = named(FORWARDED_HOST).or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()));
         let url = host.and_then(|host| Url::parse(&format!("{scheme}://{host}")).ok());
         url.map_or_else(|| self.site(), |url| url.origin().ascii_serialization())
+    }
+
+    /// For whoever put a nonce into their request; the answer is the same with and without.
+    async fn keep_for_probe(&self, headers: &HeaderMap, peer: SocketAddr, path: Option<&str>, wanted: &Wanted) {
+        let as_sent = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let addresses = [path, as_sent(FORWARDED_URI), as_sent(ORIGINAL_URL)];
+        let Some(marked) = Marked::of(headers, addresses.into_iter().flatten()) else { return };
+        let who = client_address(peer.ip(), headers, &self.logins.trusted_proxies);
+        let seen = VerifySeen {
+            origin: wanted.origin.clone(),
+            path: wanted.path.clone(),
+            listed: self.is_listed(&wanted.origin),
+            proxy_unlisted: who.unlisted_proxy,
+            ..VerifySeen::default()
+        };
+        self.probes.keep(&marked, headers, who.ip, seen).await;
     }
 
     fn told<'a>(&self, headers: &'a HeaderMap, peer: SocketAddr, name: &str) -> Option<&'a str> {

@@ -8,7 +8,7 @@ use super::forward_auth::{self, ForwardAuth};
 use super::logins::{Logins, flow_life};
 use super::oauth2::{self, OAuth2};
 use super::origin::AllowedOrigins;
-use super::probe::Probes;
+use super::probe::{Probes, VerifyProbes};
 use super::sign_in::{self, SignIn};
 use super::{account, login_commands, login_streams, middleware, no_script, pages, upgrade};
 use crate::base::clock::Clock;
@@ -63,10 +63,12 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         parts.clock.clone(),
     );
     let site = pages::site(&server.public_url);
+    let verify_probes = Arc::new(VerifyProbes::new(parts.vault.clone(), parts.clock.clone()));
     let probes = Probes::new(
         origins.clone(),
         server.trusted_proxies.clone(),
         Arc::clone(&parts.ends),
+        Arc::clone(&verify_probes),
         parts.clock.clone(),
         parts.rng.clone(),
         parts.tasks.clone(),
@@ -111,6 +113,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         vault: parts.vault,
         main: server.public_url.clone(),
         unlisted: OncePerMinute::default(),
+        probes: verify_probes,
     };
     let forward_routes = Router::new()
         .route(&format!("{base}/verify"), get(forward_auth::verify))

@@ -1,7 +1,13 @@
 //! `max-auth setup TARGET`: a whole proxy or deployment file, with a comment why each line is there. The lines that
-//! streams need and the templates come from `proxies`, where the doctor takes its fixes from.
+//! streams need and the templates come from `proxies`, where the doctor takes its fixes from. Apps are `app.rs`.
+
+mod app;
+mod refused;
 
 use crate::proxies::{Layer, ProxyPosition, Template, templates};
+pub use app::{AppOptions, apps, both_sides, client_id, known as app_named};
+pub use refused::Refused;
+use refused::{odd, safe};
 use std::fmt::Write as _;
 
 /// Where a comment begins (columns), unless its line is longer.
@@ -31,25 +37,15 @@ pub struct Options {
     pub protect: bool,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    #[error("there is nothing to set up for {0:?}; known are: {list}", list = targets().join(", "))]
-    Unknown(String),
-    #[error("--{option}: there is nothing of the kind for {target}, but for {list}", list = with_option(option).join(", "))]
-    NotThere { option: &'static str, target: &'static str },
-    #[error("--{option} {value:?}: {why}")]
-    Odd { option: &'static str, value: String, why: &'static str },
-}
-
 /// The file, as text.
 pub fn file(target: &str, options: &Options) -> Result<String, Refused> {
     let known = templates().find(|(_, template)| template.target == target);
-    let (layer, template) = known.ok_or_else(|| Refused::Unknown(target.to_owned()))?;
+    let (layer, template) = known.ok_or_else(|| unknown(target))?;
     let values = values(template, options)?;
     let value = |name: &str| values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value.as_str());
     for (option, asked) in [("oidc", options.oidc), ("protect", options.protect)] {
         if asked && !has_option(template, option) {
-            return Err(Refused::NotThere { option, target: template.target });
+            return Err(Refused::NotThere { option, target: template.target, list: with_option(option).join(", ") });
         }
     }
     let tls = !options.plain && !is_inner(template);
@@ -214,13 +210,8 @@ fn values(template: &Template, options: &Options) -> Result<Vec<(&'static str, S
     Ok(values)
 }
 
-fn odd(option: &'static str, value: &str, why: &'static str) -> Refused {
-    Refused::Odd { option, value: value.to_owned(), why }
-}
-
-/// What goes into a configuration file must not be able to end its line.
-fn safe(option: &'static str, value: &str, why: &'static str, fine: impl Fn(u8) -> bool) -> Result<(), Refused> {
-    if !value.is_empty() && value.bytes().all(fine) { Ok(()) } else { Err(odd(option, value, why)) }
+fn unknown(target: &str) -> Refused {
+    Refused::Unknown { target: target.to_owned(), files: targets().join(", "), apps: apps().join(", ") }
 }
 
 fn host_and_port<'a>(option: &'static str, address: &'a str) -> Result<(&'a str, &'a str), Refused> {
@@ -350,7 +341,9 @@ mod tests {
         let bad = file("nginx", &Options { upstream: Some("localhost".into()), ..options() });
         assert_eq!(bad.unwrap_err().to_string(), "--upstream \"localhost\": is not an address such as 127.0.0.1:3001");
         let unknown = file("iis", &options()).unwrap_err().to_string();
-        assert!(unknown.ends_with("haproxy, nginx, nginx-outer, nginx-inner, traefik, compose, systemd"), "{unknown}");
+        for list in [": angie, angie-outer,", "traefik, compose, systemd\n", "with MAX: authjs, gitea,"] {
+            assert!(unknown.contains(list), "{unknown}");
+        }
     }
 
     /// Each file as it is printed: by itself, over plain HTTP, and with every option.

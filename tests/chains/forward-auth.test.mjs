@@ -12,6 +12,7 @@ import { fetchWhole } from '../harness/http.mjs';
 import { Jar } from '../harness/jar.mjs';
 import { nginxConfig } from '../harness/nginx.mjs';
 import { BINARY } from '../harness/paths.mjs';
+import { run } from '../harness/process.mjs';
 import { BASE_PATH, startServer } from '../harness/server.mjs';
 import { untilCode } from '../harness/story.mjs';
 import { eventually } from '../harness/time.mjs';
@@ -161,6 +162,13 @@ class Browser {
   }
 }
 
+/** What `max-auth doctor --forward-auth` says of a page: exit code, findings as `code layer`, lines. */
+async function doctor(url) {
+  const { code, stdout } = await run(BINARY, ['doctor', '--forward-auth', url, '--json', '--insecure']);
+  const { forwardAuth } = JSON.parse(stdout);
+  return { ...forwardAuth, code, found: forwardAuth.findings.map(({ code, layer }) => `${code} ${layer}`) };
+}
+
 const groups = { GROUPS_ADMINS: '["max:401041669"]' };
 const settings = ({ origin }) => ({
   ...groups,
@@ -216,6 +224,17 @@ for (const each of CHAINS.filter(({ fast }) => fast || !FAST)) {
         assert.equal(json.headers['x-auth-groups'], 'admins');
         assert.doesNotMatch(JSON.stringify(json.headers), /forged/);
       }
+    });
+
+    test('the doctor finds nothing wrong, and nobody is led into the application by it', async () => {
+      const asked = application.asked;
+      const { code, found, seen } = await doctor(site + PAGE);
+      assert.deepEqual([code, found], [0, []], seen.join('\n'));
+      assert.ok(
+        seen.some((line) => line.startsWith(`/verify was asked for ${site}`)),
+        seen.join('\n'),
+      );
+      assert.equal(application.asked, asked, 'the application was not asked');
     });
 
     test('what cannot be led to a sign-in is told 401', async () => {
@@ -312,3 +331,124 @@ for (const each of CHAINS.filter(({ fast }) => fast || !FAST)) {
     });
   });
 }
+
+// The same files, each spoilt in one place: the doctor names what is wrong, by whom it is, and a line that mends it.
+const cut =
+  (...lines) =>
+  (text) =>
+    lines.reduce((now, line) => {
+      assert.match(now, line, 'what is taken out was there');
+      return now.replace(line, '');
+    }, text);
+const put = (from, to) => (text) => {
+  assert.ok(text.includes(from), `${from} was there`);
+  return text.replaceAll(from, to);
+};
+const SPOILT = [
+  ['nginx', 'open', cut(/auth_request \/.max-auth;.*/), 2, ['page-not-protected nginx'], 'auth_request /.max-auth;'],
+  ['nginx', 'no query', put('to=$request_uri', 'to=$uri'), 1, ['way-back-path-lost nginx'], /to=\$request_uri;/],
+  [
+    'nginx',
+    'another port',
+    put('$scheme://$http_host', '$scheme://$host'),
+    1,
+    ['way-back-host-wrong nginx'],
+    /\$http_host/,
+  ],
+  ['nginx', 'not led', cut(/error_page 401 = @sign-in;.*/), 1, ['sign-in-not-led nginx'], 'error_page 401 = @sign-in;'],
+  [
+    'nginx',
+    'names with _',
+    put('server_name ', 'underscores_in_headers on; server_name '),
+    2,
+    ['forged-user-passed nginx'],
+    'underscores_in_headers off;',
+  ],
+  [
+    'nginx',
+    'a cache that was told not to obey',
+    (text) =>
+      text.replace('http {', 'http { proxy_cache_path %FOLDER%/kept keys_zone=kept:1m;').replace(
+        'internal;',
+        `internal; proxy_cache kept; proxy_cache_key same; proxy_cache_valid any 1m;
+         proxy_ignore_headers Cache-Control Expires Vary X-Accel-Expires X-Accel-Buffering Set-Cookie; proxy_buffering on;`,
+      ),
+    1,
+    ['verify-cached nginx'],
+    'proxy_cache off;',
+  ],
+  ['nginx', '/verify elsewhere', put('/verify;', '/nowhere;'), 1, ['verify-failed nginx'], null],
+  ['caddy', 'open', cut(/forward_auth [^}]*\}/), 2, ['page-not-protected caddy'], /forward_auth/],
+  [
+    'caddy',
+    'no strip',
+    cut(/request_header -X-Auth-\*.*/),
+    2,
+    ['forged-user-passed caddy'],
+    'request_header -X-Auth-*',
+  ],
+  // Since 2.11 Caddy drops names with _ by itself.
+  [
+    'caddy 2.6',
+    'strip but _',
+    cut(/request_header -X_Auth_\*.*/),
+    2,
+    ['forged-user-passed caddy'],
+    'request_header -X_Auth_*',
+  ],
+  ['caddy', 'not led', put('?redirect=1', ''), 1, ['sign-in-not-led caddy'], /uri .*redirect=1/],
+  [
+    'caddy',
+    'no query',
+    put('copy_headers', 'header_up X-Forwarded-Uri {http.request.uri.path}\n copy_headers'),
+    1,
+    ['way-back-path-lost caddy'],
+    /forward_auth/,
+  ],
+  [
+    'traefik',
+    'open',
+    cut(/middlewares: \[signed-in\].*/),
+    2,
+    ['page-not-protected traefik'],
+    'middlewares: [signed-in]',
+  ],
+  ['traefik', 'not led', put('?redirect=1', ''), 1, ['sign-in-not-led traefik'], /^address: .*redirect=1$/],
+];
+
+describe('a file that was spoilt is found out', { timeout: 180_000 }, () => {
+  for (const [product, title, spoil, code, found, line] of SPOILT.filter(() => !FAST)) {
+    const each = CHAINS.find(({ name }) => name === product);
+    test(`${product}: ${title}`, { skip: missing(each).length > 0 && `${missing(each)} is not here` }, async () => {
+      const running = await startChain(each, max, { settings, change: (_tier, text) => spoil(text) });
+      try {
+        const said = await doctor(running.origin + PAGE);
+        assert.deepEqual([said.code, said.found], [code, found], JSON.stringify(said, null, 2));
+        const [{ fix, evidence }] = said.findings;
+        const fits = (one) => (line instanceof RegExp ? line.test(one) : one === line);
+        assert.ok(line === null || fix.some(fits), `${line} in ${fix}`);
+        assert.ok(evidence.length > 20);
+      } finally {
+        await running.stop();
+      }
+    });
+  }
+
+  test('a proxy that is not trusted, and a host that is not listed, are max-auth’s own', async () => {
+    const each = CHAINS.find(({ name }) => name === 'caddy');
+    if (missing(each).length > 0) return;
+    for (const [more, found] of [
+      [{ SERVER_TRUSTED_PROXIES: '[]' }, ['way-back-path-lost app']],
+      [{ SERVER_ALLOWED_ORIGINS: '["https://else.example.ru"]' }, ['host-not-listed app']],
+    ]) {
+      const running = await startChain(each, max, { settings: (site) => ({ ...settings(site), ...more }) });
+      try {
+        const page = found[0].startsWith('host') ? running.origin.replace(SITE, OTHER) : running.origin;
+        const said = await doctor(page + PAGE);
+        assert.deepEqual(said.found, found, JSON.stringify(said, null, 2));
+      } finally {
+        await running.stop();
+      }
+    }
+  });
+});

@@ -32,7 +32,8 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ),
     // The store: `doctor --store` looks at it by the connections that `serve` makes.
     ("doctor", &["base", "config", "drivers", "probe", "proxies", "signin", "store", "upstream"]),
-    ("setup", &["proxies"]),
+    // Its hashes are the configuration's.
+    ("setup", &["base", "config", "proxies"]),
     (
         "cli",
         &[

@@ -182,3 +182,62 @@ async fn a_backend_gets_a_token_of_five_minutes() {
     let nobody = site.ask(&format!("GET {BASE}/session?token=1")).await;
     assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prober_is_told_how_its_own_request_arrived_and_nothing_else() {
+    let site = protected().await;
+    let told = async |nonce: &str| {
+        let answer = site.ask(&format!("GET {BASE}/probe/verify?nonce={nonce}")).await;
+        assert_eq!((answer.status, answer.header("cache-control").contains("no-store")), (StatusCode::OK, true));
+        let body: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(body["nonce"], nonce);
+        body["seen"].clone()
+    };
+    let forwarded = "X-Forwarded-Host: app.example.org\nX-Forwarded-Uri: /a?x=1\nAccept: text/html";
+    let forged = "X-Auth-User: n1\nX_Auth_Name: n1\nX-Auth_Phone: somebody";
+    let ask = async |path: &str, more: &str| site.ask(&format!("GET {BASE}/verify{path}\n{forwarded}\n{more}")).await;
+    let without = ask("?redirect=1", "").await;
+    let with = ask("?redirect=1", &format!("X-Max-Auth-Probe: n1\n{forged}")).await;
+    assert_eq!(leads_to(&with), leads_to(&without), "a probe changes no answer");
+    let seen = serde_json::json!({
+        "origin": APP, "path": "/a?x=1", "listed": true, "proxyUnlisted": false, "byHeader": true,
+        "forged": ["x-auth-user", "x_auth_name"],
+    });
+    assert_eq!(told("n1").await, seen);
+    assert_eq!(told("n2").await, Value::Null);
+    // Envoy shows no headers; the query arrives.
+    site.ask(&format!("GET {BASE}/verify/a?max-auth-probe=n3\nHost: other.example.org\nX-Auth-User: n3")).await;
+    let seen = told("n3").await;
+    assert_eq!(
+        (&seen["byHeader"], &seen["listed"], &seen["path"]),
+        (&false.into(), &false.into(), &"/a?max-auth-probe=n3".into())
+    );
+    // Somebody who is signed in gets in as ever, and is not told of.
+    let cookie = signed_in(&site).await;
+    let inside = ask("", &format!("X-Max-Auth-Probe: n4\nCookie: {cookie}")).await;
+    assert_eq!((inside.status, inside.header("x-auth-user")), (StatusCode::OK, "401041669"));
+    let seen = told("n4").await.to_string();
+    assert!(!seen.contains("401041669") && !seen.contains("203.0.113"), "{seen}");
+    let refused = site.ask(&format!("GET {BASE}/probe/verify?nonce=a.b")).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prober_learns_that_a_proxy_is_not_listed_but_not_which() {
+    let site = Site::new(None, |_| {}).await;
+    let headers = "X-Forwarded-For: 198.51.100.7\nX-Forwarded-Uri: /a?x=1\nX-Max-Auth-Probe: n1";
+    site.ask(&format!("GET {BASE}/verify?redirect=1\nAccept: text/html\n{headers}")).await;
+    let seen = site.ask(&format!("GET {BASE}/probe/verify?nonce=n1")).await.body;
+    assert!(seen.contains("\"proxyUnlisted\":true") && seen.contains("\"path\":\"/\""), "{seen}");
+    assert!(!seen.contains("203.0.113") && !seen.contains("198.51.100"), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_of_one_address_are_kept_sixty_times_a_minute() {
+    let site = protected().await;
+    for number in 0..61 {
+        site.ask(&format!("GET {BASE}/verify\nX-Max-Auth-Probe: n{number}")).await;
+    }
+    let seen = async |nonce: &str| site.ask(&format!("GET {BASE}/probe/verify?nonce={nonce}")).await.body;
+    assert!(seen("n59").await.contains("origin") && seen("n60").await.contains("\"seen\":null"));
+}

@@ -3,7 +3,7 @@
 use crate::proxies::fact::{UPGRADE, UPGRADE_OR_TOKEN, fact, only, placed};
 use crate::proxies::finding_code::FindingCode::{self, *};
 use crate::proxies::position::ProxyPosition::{Inner, Outer, Unknown};
-use crate::proxies::product::{Product, Template};
+use crate::proxies::product::{ForgedAtVerify, Product, Template};
 use crate::proxies::signature::{Attribution, B, Conclusion, L, Signature, Want, conclusion, signature};
 
 /// What a buffer does, or the compressor behind one.
@@ -13,6 +13,9 @@ const HELD: &[FindingCode] = &[Buffered, Compressed, CompressedLateByOne, XAccel
 pub(super) const OUTSIDE: Template = Template::new("nginx", include_str!("../templates/nginx.conf"));
 pub(super) const INSIDE: Template =
     Template { position: Inner, ..Template::new("nginx-inner", include_str!("../templates/nginx-inner.conf")) };
+
+/// Where what guards a page goes.
+const PAGE: &str = "the location of the page";
 
 const FILES: (&str, &str) = ("file", "/etc/nginx/conf.d/max-auth.conf");
 const RELOAD: (&str, &str) = ("reload", "nginx -t && systemctl reload nginx");
@@ -29,6 +32,7 @@ pub static PRODUCT: Product = Product {
     has_tiers: true,
     main_file: "nginx.conf",
     drops_upgrades: true,
+    forged_at_verify: ForgedAtVerify::Underscores,
     signatures: &[
         row(
             [B, B, L, B, L, L, L],
@@ -182,6 +186,52 @@ pub static PRODUCT: Product = Product {
             "limit_conn ZONE 20;",
             "ZONE is the name that limit_conn has there now; a visitor holds two or three connections, a home many visitors",
             &[ConnectionLimited],
+        ),
+        placed(
+            PAGE,
+            fact(
+                "protect",
+                "auth_request /.max-auth;",
+                "who is not signed in does not get further",
+                &[PageNotProtected],
+            ),
+        ),
+        placed(PAGE, fact("led", "error_page 401 = @sign-in;", "auth_request itself can only refuse", &[SignInNotLed])),
+        placed(
+            PAGE,
+            fact(
+                "user",
+                "proxy_set_header X-Auth-User $max_auth_user;",
+                "in place of what the visitor may have sent",
+                &[ForgedUserPassed],
+            ),
+        ),
+        placed(
+            "the http block",
+            fact(
+                "underscores",
+                "underscores_in_headers off;",
+                "or leave it out: many applications read X_Auth_User and X-Auth-User as one",
+                &[ForgedUserPassed],
+            ),
+        ),
+        placed(
+            "location @sign-in",
+            fact(
+                "way-back",
+                "return 303 $scheme://$http_host{base}/enter?to=$request_uri;",
+                "the whole address, as it was asked for",
+                &[SignInNotLed, WayBackPathLost, WayBackHostWrong],
+            ),
+        ),
+        placed(
+            "location = /.max-auth",
+            fact(
+                "ask-always",
+                "proxy_cache off;",
+                "an answer about one visitor must not be another's",
+                &[VerifyCached],
+            ),
         ),
     ],
     ..Product::new("nginx", "the location for {base}")

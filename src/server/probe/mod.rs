@@ -4,11 +4,13 @@
 
 mod echo;
 mod places;
+mod verify_seen;
 
 use super::answer::json;
 use super::caching;
 use super::extract::StrictQuery;
 use super::origin::AllowedOrigins;
+use super::refusals::store_unavailable;
 use crate::base::address::{Network, subscriber};
 use crate::base::client_address::client_address;
 use crate::base::clock::Clock;
@@ -21,7 +23,7 @@ use crate::base::websocket::{self, Pending, UpgradeKind};
 use crate::probe::{
     ECHO_PATH, EVENTS, EchoAnswer, GAP, HEARTBEAT_MIN, HOLD_MAX, NONCE_MAX, POLL_PATH, PROBE_TIME, PollAnswer,
     ProbeQuery, ProbeVariant, RequestEcho, SIZE_MAX, SOCKET_PATH, STREAM_PATH, SocketGreeting, StreamEvent,
-    VISITOR_COOKIE, VISITOR_PATH, VisitorAnswer,
+    VERIFY_PATH, VISITOR_COOKIE, VISITOR_PATH, VerifyAnswer, VisitorAnswer,
 };
 use crate::transport::long_poll::{ACCEL, NOT_STORED};
 use crate::transport::probe_stream::{self, Plan, Shape};
@@ -44,12 +46,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
+pub use verify_seen::{Marked, VerifyProbes};
 
 /// Questions of one address in a minute, all of them at once if need be: a doctor asks some thirty.
 const ASKED_PER_MINUTE: u32 = 1200;
 
 pub struct Probes {
     echoes: Echoes,
+    verify: Arc<VerifyProbes>,
     clock: Clock,
     rng: Rng,
     tasks: Tasks,
@@ -63,12 +67,14 @@ impl Probes {
         origins: AllowedOrigins,
         trusted_proxies: Vec<IpNet>,
         ends: Arc<StreamStats>,
+        verify: Arc<VerifyProbes>,
         clock: Clock,
         rng: Rng,
         tasks: Tasks,
     ) -> Self {
         Self {
             echoes: Echoes { origins, trusted_proxies, ends },
+            verify,
             clock,
             rng,
             places: Places::new(tasks.clone()),
@@ -89,6 +95,7 @@ impl Probes {
             .route(&own(POLL_PATH), get(poll).post(poll))
             // One address for all, as `/session` has it: what a cache mixes up there it mixes up here.
             .route(&format!("{base}{VISITOR_PATH}"), get(visitor))
+            .route(&format!("{base}{VERIFY_PATH}"), get(verify_seen))
             .route(&format!("{base}{SOCKET_PATH}"), any(socket))
             .with_state(Arc::new(self))
     }
@@ -173,6 +180,14 @@ async fn visitor(Question { nonce, .. }: Question, headers: HeaderMap) -> Result
     let word = pairs.find(|(name, _)| *name == VISITOR_COOKIE).map(|(_, word)| word);
     let visitor = word.map(|word| word.chars().filter(char::is_ascii_alphanumeric).take(NONCE_MAX).collect());
     let mut response = json(&VisitorAnswer { nonce, visitor });
+    caching::forbid(response.headers_mut());
+    Ok(response)
+}
+
+/// How a proxy's question about a request with this nonce arrived.
+async fn verify_seen(Question { probes, nonce, .. }: Question) -> Result<Response, Problem> {
+    let seen = probes.verify.seen(&nonce).await.map_err(|error| store_unavailable(&error))?;
+    let mut response = json(&VerifyAnswer { nonce, seen });
     caching::forbid(response.headers_mut());
     Ok(response)
 }
