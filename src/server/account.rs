@@ -17,7 +17,7 @@ pub async fn account(State(sign_in): State<Arc<SignIn>>, headers: HeaderMap) -> 
             message: &words.pages.signed_out_text,
             names_site: true,
             failed: false,
-            again: Some(&words.shared.button),
+            again: Some((&page.login(), &words.shared.button)),
         };
         return pages::answer(StatusCode::OK, &notice);
     };

@@ -5,6 +5,7 @@ mod answer;
 mod caching;
 mod connection;
 mod cookie;
+mod error_pages;
 mod extract;
 mod files;
 mod forward_auth;

@@ -44,10 +44,11 @@ pub fn path_of(issuer: &str) -> String {
     Url::parse(issuer).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
 }
 
-pub fn router(oauth2: Arc<OAuth2>) -> Router {
+/// What people open.
+pub fn for_people(oauth2: &Arc<OAuth2>) -> Router {
     let path = path_of(&oauth2.provider.issuer);
     let at = |end: &str| format!("{path}/oauth2/{end}");
-    let for_pages = Router::new()
+    Router::new()
         .route(&at("authorize"), get(authorize).post(authorize_post))
         .route(&at("continue"), get(resume))
         .route(&at("answer"), post(answer))
@@ -55,8 +56,14 @@ pub fn router(oauth2: Arc<OAuth2>) -> Router {
         .route(&at("leave"), post(leave))
         .route(&at("device"), get(oauth2_device::device))
         .route(&at("device/answer"), post(oauth2_device::device_answer))
-        .with_state(Arc::clone(&oauth2));
-    let for_programs = oauth2_clients::router(&oauth2, at).layer(from_fn(any_origin));
+        .with_state(Arc::clone(oauth2))
+}
+
+/// What clients ask.
+pub fn for_programs(oauth2: Arc<OAuth2>) -> Router {
+    let path = path_of(&oauth2.provider.issuer);
+    let at = |end: &str| format!("{path}/oauth2/{end}");
+    let for_clients = oauth2_clients::router(&oauth2, at).layer(from_fn(any_origin));
     let same_for_everybody = Router::new()
         .route(&at("jwks"), get(jwks))
         .route(&format!("{path}/.well-known/openid-configuration"), get(discovery))
@@ -65,7 +72,7 @@ pub fn router(oauth2: Arc<OAuth2>) -> Router {
         .with_state(oauth2)
         .layer(map_response(says_itself))
         .layer(from_fn(any_origin));
-    for_pages.merge(for_programs).merge(same_for_everybody)
+    for_clients.merge(same_for_everybody)
 }
 
 /// Pages of apps call these themselves; no cookie counts there.
@@ -329,8 +336,8 @@ impl OAuth2 {
     fn left(&self, headers: &HeaderMap) -> Response {
         let page = self.page(headers, None);
         let words = &page.words.pages;
-        let (title, message, again) =
-            (&words.left_title, &words.signed_out_text, Some(page.words.shared.button.as_str()));
+        let (title, message, login) = (&words.left_title, &words.signed_out_text, page.login());
+        let again = Some((login.as_str(), page.words.shared.button.as_str()));
         let notice = Notice { page, title, message, names_site: true, failed: false, again };
         pages::answer(StatusCode::OK, &notice)
     }

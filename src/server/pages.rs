@@ -44,6 +44,19 @@ impl<'a> Page<'a> {
     pub fn new(base: &'a str, site: &'a str, texts: &'a Texts, locale: Locale) -> Self {
         Self { base, locale, site, words: texts.of(locale) }
     }
+
+    /// The ready page, in the same language.
+    pub fn login(&self) -> String {
+        format!("{}/login?locale={}", self.base, self.locale.tag())
+    }
+
+    /// The same for who is to go somewhere afterwards, or for an app that waits.
+    pub fn login_for(&self, return_to: Option<&str>, request: Option<&str>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(self.login());
+        let more = [("return_to", return_to), ("request", request)];
+        query.extend_pairs(more.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        query.finish()
+    }
 }
 
 /// Something is said, and perhaps there is a way to begin again.
@@ -57,8 +70,8 @@ pub struct Notice<'a> {
     pub names_site: bool,
     /// It is bad news.
     pub failed: bool,
-    /// What the link to the ready page says.
-    pub again: Option<&'a str>,
+    /// Where to begin again, and what the link says. "": this address.
+    pub again: Option<(&'a str, &'a str)>,
 }
 
 /// Who is signed in, and the way out.
@@ -244,7 +257,7 @@ mod tests {
     fn nothing_gets_out_of_a_page() {
         let texts = Texts::ours();
         let page = Page { site: EVIL, ..Page::new("/b", "", &texts, Locale::En) };
-        let (names_site, failed, again) = (true, true, Some(EVIL));
+        let (names_site, failed, again) = (true, true, Some((EVIL, EVIL)));
         is_tame(&Notice { page, title: EVIL, message: EVIL, names_site, failed, again }.render().unwrap());
         let rows = [
             Row { name: EVIL.to_owned(), more: EVIL.to_owned() },
