@@ -155,6 +155,16 @@ export const TEXTS = {
       "wrongText": "Эта страница получила не то, чего ждала.",
       "otherSiteText": "Запрос пришёл с другого сайта, поэтому мы ничего не сделали.",
       "goBack": "Вернитесь на предыдущую страницу и попробуйте ещё раз.",
+      "emailTitle": "Адрес почты",
+      "emailOptional": "Приложение хочет знать ваш адрес почты. Можно не давать.",
+      "emailRequired": "Без адреса почты это приложение не впускает.",
+      "emailLabel": "Адрес почты для этого приложения",
+      "emailWrong": "Это не похоже на адрес почты.",
+      "emailWithout": "Продолжить без адреса",
+      "emailNote":
+        "MAX ваш адрес не знает. Его получит только это приложение; сменить его можно на странице «Вы вошли».",
+      "emailSave": "Сохранить",
+      "yourEmails": "Адреса почты для приложений",
       "requestGone":
         "Этот вход уже закончен, устарел или начат в другом браузере. Вернитесь в приложение и начните снова.",
       "leaveTitle": "Выйти?",
@@ -313,6 +323,16 @@ export const TEXTS = {
       "wrongText": "This page was sent something that it did not expect.",
       "otherSiteText": "The request came from another site, so nothing was done.",
       "goBack": "Go back to the page before and try again.",
+      "emailTitle": "E-mail address",
+      "emailOptional": "The app would like to know your e-mail address. You need not give one.",
+      "emailRequired": "This app lets nobody in without an e-mail address.",
+      "emailLabel": "E-mail address for this app",
+      "emailWrong": "That does not look like an e-mail address.",
+      "emailWithout": "Go on without one",
+      "emailNote":
+        "MAX does not know your address. Only this app will get it; you can change it on the page “You are signed in”.",
+      "emailSave": "Save",
+      "yourEmails": "E-mail addresses for apps",
       "requestGone":
         "This sign-in is done, too old, or was begun in another browser. Go back to the app and begin again.",
       "leaveTitle": "Sign out?",

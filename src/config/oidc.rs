@@ -41,6 +41,10 @@ pub enum Email {
     None,
     /// One under `.invalid` that reaches nobody, never verified.
     Synthetic,
+    /// The one that the person gives when asked, or none; never verified.
+    Ask,
+    /// The same, and there is no going on without one.
+    Required,
 }
 
 /// `consent`: whether a person is asked before an app that is new to them is told who they are.
@@ -279,7 +283,7 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
         return Err("`pkce`: a client without a secret needs it (RFC 9700 §2.1.1)".to_owned());
     }
     let usual = USUAL_SCOPES.into_iter().chain(preset.into_iter().flat_map(|preset| preset.scopes.iter().copied()));
-    let scopes = match read.optional("scopes", |value| value::list(value, scope))? {
+    let scopes: BTreeSet<String> = match read.optional("scopes", |value| value::list(value, scope))? {
         Some(scopes) => scopes.into_iter().chain(["openid".to_owned()]).collect(),
         None => usual.map(str::to_owned).collect(),
     };
@@ -294,7 +298,18 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
         _ => vec![GrantType::AuthorizationCode],
     });
     let subject = [("pairwise", Subject::Pairwise), ("public", Subject::Public)];
-    let email = [("none", Email::None), ("synthetic", Email::Synthetic)];
+    let words =
+        [("none", Email::None), ("synthetic", Email::Synthetic), ("ask", Email::Ask), ("required", Email::Required)];
+    let email = read.optional("email", |value| value::choice(value, &words))?;
+    let email = email.unwrap_or_else(|| preset.map_or(Email::None, |preset| preset.email));
+    if matches!(email, Email::Ask | Email::Required) && !scopes.contains("email") {
+        return Err("`email`: people are asked for what the app may not know: \"email\" is not in scopes".to_owned());
+    }
+    if email == Email::Required && grants.contains(&GrantType::DeviceCode) {
+        return Err(
+            "`email`: \"required\" cannot be asked for on a device: \"ask\", or no device_code in grants".to_owned()
+        );
+    }
     let consent = [("remember", Consent::Remember), ("never", Consent::Never)];
     let algorithms =
         [("RS256", SigningAlgorithm::Rs256), ("ES256", SigningAlgorithm::Es256), ("EdDSA", SigningAlgorithm::EdDsa)];
@@ -309,9 +324,7 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
         grants,
         subject: read.optional("subject", |value| value::choice(value, &subject))?.unwrap_or(Subject::Pairwise),
         sector,
-        email: read
-            .optional("email", |value| value::choice(value, &email))?
-            .unwrap_or_else(|| preset.map_or(Email::None, |preset| preset.email)),
+        email,
         consent: read.optional("consent", |value| value::choice(value, &consent))?.unwrap_or(Consent::Remember),
         post_logout_redirect_uris: read
             .optional("post_logout_redirect_uris", |value| value::list(value, redirect_uri))?

@@ -12,6 +12,9 @@ mod code;
 mod device;
 mod discovery;
 mod dpop;
+mod email;
+#[cfg(test)]
+mod email_tests;
 mod error;
 mod jws;
 mod keys;
@@ -31,6 +34,7 @@ pub use claims::person;
 use clients::Clients;
 pub use device::{DeviceAnswer, DeviceQuestion};
 pub use dpop::DpopHeader;
+pub use email::LONGEST as LONGEST_EMAIL;
 pub use error::{ErrorCode, OAuthError};
 pub use keys::{JWKS_AGE, Keys, Rotation};
 pub use logout::LogoutStep;

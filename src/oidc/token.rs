@@ -165,8 +165,8 @@ impl Provider {
         if proven != live.family.jkt {
             return Ok(None);
         }
-        let client = self.clients.get(&live.family.client);
-        Ok(client.map(|client| self.claims_of(client, &live.family)))
+        let Some(client) = self.clients.get(&live.family.client) else { return Ok(None) };
+        Ok(Some(self.claims_of(client, &live.family).await?))
     }
 }
 

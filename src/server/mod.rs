@@ -21,6 +21,7 @@ mod no_script;
 mod oauth2;
 mod oauth2_clients;
 mod oauth2_device;
+mod oauth2_email;
 mod ops;
 mod origin;
 mod pages;

@@ -8,7 +8,7 @@ use super::logins::Logins;
 use super::pages::{self, Ask, Denied, FormPost, Leave, Notice, Page, see_other};
 use super::refusals::store_unavailable;
 use super::sign_in::SignIn;
-use super::{oauth2_clients, oauth2_device};
+use super::{oauth2_clients, oauth2_device, oauth2_email};
 use crate::base::limits::OAUTH_FORM;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
@@ -52,6 +52,7 @@ pub fn for_people(oauth2: &Arc<OAuth2>) -> Router {
         .route(&at("authorize"), get(authorize).post(authorize_post))
         .route(&at("continue"), get(resume))
         .route(&at("answer"), post(answer))
+        .route(&at("email"), post(oauth2_email::given))
         .route(&at("logout"), get(end_session).post(end_session_post))
         .route(&at("leave"), post(leave))
         .route(&at("device"), get(oauth2_device::device))
@@ -220,7 +221,7 @@ impl OAuth2 {
         Ok(Params::parse(&body_up_to(body, OAUTH_FORM).await?))
     }
 
-    fn shown(&self, step: Result<Step, Unavailable>, headers: &HeaderMap) -> Response {
+    pub fn shown(&self, step: Result<Step, Unavailable>, headers: &HeaderMap) -> Response {
         match step {
             Ok(step) => self.show(step, headers),
             Err(error) => store_unavailable(&error).into_response(),
@@ -232,7 +233,7 @@ impl OAuth2 {
         Page::new(&self.sign_in.base_path, &self.sign_in.site, &self.sign_in.texts, locale)
     }
 
-    fn show(&self, step: Step, headers: &HeaderMap) -> Response {
+    pub fn show(&self, step: Step, headers: &HeaderMap) -> Response {
         match step {
             Step::Page(error) => {
                 let page = self.page(headers, None);
@@ -247,6 +248,9 @@ impl OAuth2 {
             Step::Reply(reply) => self.reply(&reply, headers),
             Step::SignIn(request) => see_other(&format!("{}/login?request={request}", self.sign_in.base_path)),
             Step::Ask(question) => self.ask(&question, headers),
+            Step::Email { question, typed, wrong } => {
+                self.ask_for_email(&question, typed.as_deref().unwrap_or_default(), wrong, headers)
+            }
             Step::Denied(question) => self.denied(&question, headers),
         }
     }
@@ -358,7 +362,7 @@ pub fn in_words<'a>(scope: &str, words: &'a Words) -> Option<&'a str> {
 }
 
 /// Browsers let a form lead only where the page's policy says, redirects included.
-fn leads_to(mut response: Response, uri: Option<&str>) -> Response {
+pub fn leads_to(mut response: Response, uri: Option<&str>) -> Response {
     let origin = uri.and_then(|uri| {
         let url = Url::parse(uri).ok()?;
         let origin = url.origin();

@@ -147,6 +147,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/callback"), get(sign_in::callback).post(sign_in::redeem))
         .route(&format!("{base}/callback/{{unique}}"), get(sign_in::callback))
         .route(&format!("{base}/account"), get(account::account))
+        .route(&format!("{base}/account/email"), post(account::email))
         .route(&format!("{base}/logout"), post(sign_in::logout))
         .route(&format!("{base}/logout/everywhere"), post(sign_in::logout_everywhere))
         .with_state(Arc::clone(&sign_in));

@@ -20,7 +20,7 @@ async fn protected() -> Site {
 }
 
 /// The cookie of somebody who signed in on the site.
-async fn signed_in(site: &Site) -> String {
+pub(super) async fn signed_in(site: &Site) -> String {
     let json = "Origin: https://example.ru\nContent-Type: application/json";
     let begun = site.ask(&format!("POST {BASE}\n{json}\n\n{{\"userAgent\":{{}}}}")).await;
     let (flow, events) = (begun.cookie(), begun.header("location").to_owned());

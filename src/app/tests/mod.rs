@@ -2,6 +2,7 @@
 //! one. MAX is the emulator. The answers are kept in snapshots, with what differs from run to run left out.
 
 mod answers;
+mod email;
 mod error_pages;
 mod forward_auth;
 
