@@ -1,6 +1,7 @@
 //! `[oidc]`: the apps that people sign in to with us, by OpenID Connect.
 
 use super::client_auth::{ClientAuth, auth};
+use super::documents::{self, ClientDocuments};
 use super::people::{AllowList, Groups};
 use super::reader::ConfigMerger;
 use super::value::{self, Keys};
@@ -23,6 +24,8 @@ pub struct Oidc {
     pub key_life: Duration,
     /// Behind the `@` of addresses that are made up (`email = "synthetic"`).
     pub email_domain: String,
+    /// Clients by a document about themselves, where there may be any.
+    pub documents: Option<ClientDocuments>,
 }
 
 /// `subject`: what an app knows a person by.
@@ -52,6 +55,8 @@ pub enum Email {
 pub enum Consent {
     /// Once for each app, and again when it wants more.
     Remember,
+    /// Each time: nobody vouches for the app. Not a word of the configuration.
+    Always,
     /// Not asked: an app of one's own.
     Never,
 }
@@ -211,6 +216,7 @@ pub(super) fn read(settings: &mut ConfigMerger, groups: &Groups) -> Option<Oidc>
             && domain.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte));
         if fine { Ok(domain) } else { Err(format!("{domain:?} is not a name under .invalid (RFC 2606 §2)")) }
     });
+    let documents = documents::read(settings, groups);
     Some(Oidc {
         issuer: issuer?,
         clients: clients?,
@@ -218,6 +224,7 @@ pub(super) fn read(settings: &mut ConfigMerger, groups: &Groups) -> Option<Oidc>
         refresh_ttl: refresh_ttl?,
         key_life: key_life?,
         email_domain: email_domain?,
+        documents: documents?,
     })
 }
 
@@ -337,7 +344,7 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
             .optional("id_token_alg", |value| value::choice(value, &algorithms))?
             .unwrap_or(SigningAlgorithm::Rs256),
         allow: read.optional("allow", |value| AllowList::parse(value, groups))?.unwrap_or_default(),
-        resources: read.optional("resources", |value| value::list(value, resource))?.unwrap_or_default(),
+        resources: read.optional("resources", |value| value::list(value, documents::resource))?.unwrap_or_default(),
         id,
     })
 }
@@ -384,13 +391,6 @@ fn redirect_uri(value: &Value) -> Result<String, String> {
 fn scope(value: &Value) -> Result<String, String> {
     let text = value::text(value)?;
     if SCOPES.contains(&text.as_str()) { Ok(text) } else { Err(format!("{text:?} is none of {}", SCOPES.join(", "))) }
-}
-
-/// RFC 8707 §2: absolute, without a fragment.
-fn resource(value: &Value) -> Result<String, String> {
-    let text = value::text(value)?;
-    let fine = Url::parse(&text).is_ok() && !text.contains('#') && text.len() <= 500;
-    if fine { Ok(text) } else { Err(format!("{text:?} is not an absolute address without a fragment (RFC 8707 §2)")) }
 }
 
 #[cfg(test)]

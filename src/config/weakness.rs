@@ -37,6 +37,11 @@ impl Config {
              (subject = \"pairwise\")"
                 .to_owned(),
         );
+        say(
+            self.oidc.documents.as_ref().is_some_and(|documents| documents.allow.is_everybody()),
+            "oidc.client_id_metadata_allow names nobody: every MAX account may sign in to apps that nobody registered"
+                .to_owned(),
+        );
         found.extend(self.oidc.clients.iter().flat_map(of_client));
         found
     }
@@ -103,6 +108,7 @@ mod tests {
             ("[session]", "[login]\nstarts_per_minute = 0\n[session]", "login.starts_per_minute"),
             ("[session]", "[login]\npassword = \"ask\"\n[session]", "login.password"),
             ("[session]", "[store]\nkind = \"memory\"\n[session]", "store.kind"),
+            ("[session]", "[oidc]\nclient_id_metadata_documents = true\n[session]", "oidc.client_id_metadata_allow"),
             ("/out\"\n        allow = [\"max:7\"]", "/out\"", "\"app\": allow"),
             ("id = \"app\"", "id = \"app\"\npkce = \"optional\"", "\"app\": pkce"),
             (

@@ -4,7 +4,7 @@ use super::clients::host_of;
 use super::code::CodeRecord;
 use super::error::{ErrorCode, OAuthError, error};
 use super::params::Params;
-use super::request::{AuthorizationRequest, Back, Refusal, ResponseMode, read};
+use super::request::{AuthorizationRequest, Back, Refusal, ResponseMode, named, read};
 use super::{Provider, claims};
 use crate::base::id::{self, Fingerprint};
 use crate::config::{Client, Consent, Email};
@@ -118,7 +118,15 @@ impl Provider {
         let params = pushed.as_ref().unwrap_or(params);
         let keys = self.keys.set().await?;
         let hint = |token: &str, client: &Client| self.hinted(&keys, token, Some(&client.id)).map(|hint| hint.subject);
-        let request = match read(params, &self.clients, hint) {
+        let client = match named(params) {
+            Ok(id) => self.new_client(id).await?,
+            Err(error) => Err(error),
+        };
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => return Ok(Step::Page(error)),
+        };
+        let request = match read(params, &client, hint) {
             Ok(request) => request,
             Err(Refusal::Page(error)) => return Ok(Step::Page(error)),
             Err(Refusal::Client(back, error)) => return Ok(Step::Reply(self.refusal(&back, &error))),
@@ -163,21 +171,19 @@ impl Provider {
         let Some(signed_in) = signed_in.filter(|signed_in| self.is_recent(&pending, signed_in)) else {
             return Ok(Step::SignIn(id.to_owned()));
         };
-        let Some(client) = self.clients.get(&pending.request.client) else { return Ok(Step::Gone) };
-        if !self.permits(client, signed_in) {
-            return Ok(self.denied(id, &pending, client));
+        let Some(client) = self.client(&pending.request.client).await? else { return Ok(Step::Gone) };
+        if !self.permits(&client, signed_in) {
+            return Ok(self.denied(id, &pending, &client));
         }
-        self.remember(client, &pending.request, signed_in).await?;
-        self.email_or_grant(id, pending, client, signed_in).await
+        self.remember(&client, &pending.request, signed_in).await?;
+        self.email_or_grant(id, pending, &client, signed_in).await
     }
 
     /// What a page says of a request, to the browser that brought it.
     pub async fn question(&self, id: &str, flow: &Fingerprint) -> Result<Option<Question>, Unavailable> {
-        let pending = self.pending(id, flow).await?;
-        Ok(pending.and_then(|pending| {
-            let client = self.clients.get(&pending.request.client)?;
-            Some(question(id, &pending, client))
-        }))
+        let Some(pending) = self.pending(id, flow).await? else { return Ok(None) };
+        let client = self.client(&pending.request.client).await?;
+        Ok(client.map(|client| question(id, &pending, &client)))
     }
 
     pub(super) async fn pending(&self, id: &str, flow: &Fingerprint) -> Result<Option<Pending>, Unavailable> {
@@ -193,7 +199,8 @@ impl Provider {
         signed_in: Option<&SignedIn>,
     ) -> Result<Step, Unavailable> {
         let request = &pending.request;
-        let Some(client) = self.clients.get(&request.client) else { return Ok(Step::Gone) };
+        let Some(client) = self.client(&request.client).await? else { return Ok(Step::Gone) };
+        let client = client.as_ref();
         let refuse = |code, why| Ok(Step::Reply(self.refusal(&request.back, &error(code, why))));
         let silent = request.prompt.none;
         let Some(signed_in) = signed_in.filter(|signed_in| self.is_recent(&pending, signed_in)) else {
@@ -222,8 +229,8 @@ impl Provider {
         let just_now = pending.agreed_by(&signed_in.session.sub);
         let agreed = just_now
             || client.consent == Consent::Never
-            || is_fresh(&pending, signed_in)
-            || self.has_agreed(client, request, signed_in).await?;
+            || client.consent == Consent::Remember
+                && (is_fresh(&pending, signed_in) || self.has_agreed(client, request, signed_in).await?);
         if request.prompt.consent && !just_now || !agreed {
             return match silent {
                 true => refuse(ErrorCode::ConsentRequired, "The person has not agreed yet."),
@@ -319,7 +326,7 @@ impl Provider {
         request: &AuthorizationRequest,
         signed_in: &SignedIn,
     ) -> Result<(), Unavailable> {
-        if client.consent == Consent::Never || self.has_agreed(client, request, signed_in).await? {
+        if client.consent != Consent::Remember || self.has_agreed(client, request, signed_in).await? {
             return Ok(());
         }
         let agreed = Agreed { scope: request.scope.clone() };

@@ -124,7 +124,8 @@ impl Provider {
         flow: &Fingerprint,
     ) -> Result<Step, Unavailable> {
         let Some(mut pending) = self.pending(id, flow).await? else { return Ok(Step::Gone) };
-        let Some(client) = self.clients.get(&pending.request.client) else { return Ok(Step::Gone) };
+        let Some(client) = self.client(&pending.request.client).await? else { return Ok(Step::Gone) };
+        let client = client.as_ref();
         // Whoever was not asked yet whether the app may know them is asked that first.
         let theirs = signed_in.filter(|signed_in| pending.agreed_by(&signed_in.session.sub) && client.asks());
         if let Some(signed_in) = theirs.filter(|signed_in| self.permits(client, signed_in)) {
@@ -159,6 +160,7 @@ impl Provider {
         typed: &str,
     ) -> Result<Result<(), NoAddress>, Unavailable> {
         let Some(client) = self.clients.get(client).filter(|client| client.asks()) else { return Ok(Err(NoAddress)) };
+        let client = client.as_ref();
         let sub = &who.session.sub;
         // Only whoever was asked: nobody fills the store with what no app wants to know.
         if self.kept_email(client, sub).await?.is_none() {
