@@ -43,6 +43,12 @@ impl Kept {
         Self::with(Arc::new(MemoryStore::new(clock.clone(), RECORDS)), None, &Zeroizing::new(rng.bytes()), rng)
     }
 
+    /// For tests: over a store of theirs.
+    #[cfg(test)]
+    pub fn over(store: Arc<dyn Store>, rng: &Rng) -> Result<Self, KeptError> {
+        Self::with(store, None, &Zeroizing::new(rng.bytes()), rng)
+    }
+
     /// Opens what is there, or makes it.
     pub async fn open(settings: &config::Store, clock: &Clock, rng: &Rng) -> Result<Self, KeptError> {
         let given = settings.key_file.as_deref().map(key_file).transpose().map_err(KeptError::Key)?;

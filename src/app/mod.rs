@@ -2,6 +2,7 @@
 //! whoever needs it; `serve` and the tests build the same.
 
 mod delivery;
+mod documents;
 mod kept;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ use crate::base::tasks::Tasks;
 use crate::config::{AllowList, Config};
 use crate::drivers::{AccountQr, OpenLogins};
 use crate::login::{Grants, Registry, Settings, Sharing};
-use crate::oidc::{Keys, Provider};
+use crate::oidc::{Documents, Keys, Provider};
 use crate::server::{self, Extra, Parts, StreamStats};
 use crate::session::{Phone, Sessions};
 use crate::signin::{Driver, Drivers};
@@ -20,6 +21,7 @@ use crate::store::{NodeName, Vault};
 use crate::upstream::Roots;
 use axum::Router;
 use delivery::Delivery;
+use documents::Asker;
 pub use kept::{Kept, KeptError};
 use std::sync::Arc;
 
@@ -61,6 +63,11 @@ pub struct App {
 pub fn build(config: &Config, surroundings: Surroundings) -> App {
     let Surroundings { clock, rng, tasks, roots, kept, open_logins, extra } = surroundings;
     let delivery = Arc::new(Delivery::new(roots.clone(), tasks.clone()));
+    let documents = config
+        .oidc
+        .documents
+        .clone()
+        .map(|settings| Documents { fetch: Arc::new(Asker::new(roots.clone(), settings.networks.clone())), settings });
     let Kept { store, seals, nodes } = kept;
     let texts = Arc::clone(&config.texts);
     let driver: Arc<dyn Driver> = Arc::new(AccountQr::new(
@@ -80,14 +87,15 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     let vault = Vault::new(Arc::clone(&store), seals.store.clone(), clock.clone(), rng.clone());
     let grants = Arc::new(Grants::new(vault.clone()));
     let sessions = Arc::new(sessions.with_people(vault.clone()));
-    let provider = Arc::new(Provider::new(
+    let provider = Provider::new(
         &config.oidc,
         (issuer, site.to_owned()),
         config.groups.clone(),
         Arc::clone(&sessions),
         vault.clone(),
         delivery,
-    ));
+    );
+    let provider = Arc::new(provider.with_documents(documents));
     provider.keys.spawn_watch(&tasks, provider.has_clients());
     let sharing = nodes.map(|nodes| {
         let node = NodeName::new(&config.server.node, &rng);
@@ -133,7 +141,8 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
 
 /// Only whoever needs a phone number makes us keep it.
 fn phone(config: &Config) -> Phone {
-    let lists = config.oidc.clients.iter().map(|client| &client.allow).chain([&config.session.allow]);
+    let documents = config.oidc.documents.iter().map(|documents| &documents.allow);
+    let lists = config.oidc.clients.iter().map(|client| &client.allow).chain([&config.session.allow]).chain(documents);
     let needed = config.groups.name_phones()
         || lists.into_iter().any(AllowList::names_phones)
         || config.oidc.clients.iter().any(|client| client.scopes.contains("phone"));

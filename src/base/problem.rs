@@ -110,10 +110,13 @@ impl Problem {
 
     /// A request that may be made again after a while: `Retry-After` in seconds, `retryAfter` in milliseconds.
     pub fn later(code: ProblemCode, detail: impl Into<String>, after: Duration) -> Self {
-        let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
         Self::new(code, detail)
             .with("retryAfter", after.as_millis() as u64)
-            .header(RETRY_AFTER, HeaderValue::from(seconds))
+            .header(RETRY_AFTER, HeaderValue::from(whole_seconds(after)))
+    }
+
+    pub fn code(&self) -> ProblemCode {
+        self.code
     }
 
     /// A member of the body beside the standard ones.
@@ -126,6 +129,11 @@ impl Problem {
         self.headers.push((name, value));
         self
     }
+}
+
+/// As `Retry-After` has it: never too early.
+pub fn whole_seconds(after: Duration) -> u64 {
+    after.as_secs_f64().ceil().max(1.0) as u64
 }
 
 impl IntoResponse for Problem {
@@ -146,6 +154,8 @@ impl IntoResponse for Problem {
         for (name, value) in self.headers {
             headers.append(name, value);
         }
+        // For whoever says it otherwise to people.
+        response.extensions_mut().insert(self.code);
         response
     }
 }

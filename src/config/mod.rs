@@ -1,6 +1,7 @@
 //! The settings: read once at the start, then handed out in parts. The only module that reads the environment.
 
 mod client_auth;
+mod documents;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod oidc;
@@ -15,6 +16,7 @@ mod weakness;
 use crate::base::origin::Origin;
 use crate::texts::{Locale, Texts};
 pub use client_auth::{ClientAuth, secret_hash};
+pub use documents::ClientDocuments;
 use ipnet::IpNet;
 #[cfg(test)]
 pub use oidc::preset_names;

@@ -1,6 +1,7 @@
 //! `[oidc]`: the apps that people sign in to with us, by OpenID Connect.
 
 use super::client_auth::{ClientAuth, auth};
+use super::documents::{self, ClientDocuments};
 use super::people::{AllowList, Groups};
 use super::reader::ConfigMerger;
 use super::value::{self, Keys};
@@ -23,6 +24,8 @@ pub struct Oidc {
     pub key_life: Duration,
     /// Behind the `@` of addresses that are made up (`email = "synthetic"`).
     pub email_domain: String,
+    /// Clients by a document about themselves, where there may be any.
+    pub documents: Option<ClientDocuments>,
 }
 
 /// `subject`: what an app knows a person by.
@@ -41,6 +44,10 @@ pub enum Email {
     None,
     /// One under `.invalid` that reaches nobody, never verified.
     Synthetic,
+    /// The one that the person gives when asked, or none; never verified.
+    Ask,
+    /// The same, and there is no going on without one.
+    Required,
 }
 
 /// `consent`: whether a person is asked before an app that is new to them is told who they are.
@@ -48,6 +55,8 @@ pub enum Email {
 pub enum Consent {
     /// Once for each app, and again when it wants more.
     Remember,
+    /// Each time: nobody vouches for the app. Not a word of the configuration.
+    Always,
     /// Not asked: an app of one's own.
     Never,
 }
@@ -213,6 +222,7 @@ pub(super) fn read(settings: &mut ConfigMerger, groups: &Groups) -> Option<Oidc>
             && domain.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte));
         if fine { Ok(domain) } else { Err(format!("{domain:?} is not a name under .invalid (RFC 2606 §2)")) }
     });
+    let documents = documents::read(settings, groups);
     Some(Oidc {
         issuer: issuer?,
         clients: clients?,
@@ -220,6 +230,7 @@ pub(super) fn read(settings: &mut ConfigMerger, groups: &Groups) -> Option<Oidc>
         refresh_ttl: refresh_ttl?,
         key_life: key_life?,
         email_domain: email_domain?,
+        documents: documents?,
     })
 }
 
@@ -285,7 +296,7 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
         return Err("`pkce`: a client without a secret needs it (RFC 9700 §2.1.1)".to_owned());
     }
     let usual = USUAL_SCOPES.into_iter().chain(preset.into_iter().flat_map(|preset| preset.scopes.iter().copied()));
-    let scopes = match read.optional("scopes", |value| value::list(value, scope))? {
+    let scopes: BTreeSet<String> = match read.optional("scopes", |value| value::list(value, scope))? {
         Some(scopes) => scopes.into_iter().chain(["openid".to_owned()]).collect(),
         None => usual.map(str::to_owned).collect(),
     };
@@ -300,7 +311,18 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
         _ => vec![GrantType::AuthorizationCode],
     });
     let subject = [("pairwise", Subject::Pairwise), ("public", Subject::Public)];
-    let email = [("none", Email::None), ("synthetic", Email::Synthetic)];
+    let words =
+        [("none", Email::None), ("synthetic", Email::Synthetic), ("ask", Email::Ask), ("required", Email::Required)];
+    let email = read.optional("email", |value| value::choice(value, &words))?;
+    let email = email.unwrap_or_else(|| preset.map_or(Email::None, |preset| preset.email));
+    if matches!(email, Email::Ask | Email::Required) && !scopes.contains("email") {
+        return Err("`email`: people are asked for what the app may not know: \"email\" is not in scopes".to_owned());
+    }
+    if email == Email::Required && grants.contains(&GrantType::DeviceCode) {
+        return Err(
+            "`email`: \"required\" cannot be asked for on a device: \"ask\", or no device_code in grants".to_owned()
+        );
+    }
     let consent = [("remember", Consent::Remember), ("never", Consent::Never)];
     let algorithms =
         [("RS256", SigningAlgorithm::Rs256), ("ES256", SigningAlgorithm::Es256), ("EdDSA", SigningAlgorithm::EdDsa)];
@@ -315,9 +337,7 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
         grants,
         subject: read.optional("subject", |value| value::choice(value, &subject))?.unwrap_or(Subject::Pairwise),
         sector,
-        email: read
-            .optional("email", |value| value::choice(value, &email))?
-            .unwrap_or_else(|| preset.map_or(Email::None, |preset| preset.email)),
+        email,
         consent: read.optional("consent", |value| value::choice(value, &consent))?.unwrap_or(Consent::Remember),
         post_logout_redirect_uris: read
             .optional("post_logout_redirect_uris", |value| value::list(value, redirect_uri))?
@@ -330,7 +350,7 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
             .optional("id_token_alg", |value| value::choice(value, &algorithms))?
             .unwrap_or(SigningAlgorithm::Rs256),
         allow: read.optional("allow", |value| AllowList::parse(value, groups))?.unwrap_or_default(),
-        resources: read.optional("resources", |value| value::list(value, resource))?.unwrap_or_default(),
+        resources: read.optional("resources", |value| value::list(value, documents::resource))?.unwrap_or_default(),
         id,
     })
 }
@@ -377,13 +397,6 @@ fn redirect_uri(value: &Value) -> Result<String, String> {
 fn scope(value: &Value) -> Result<String, String> {
     let text = value::text(value)?;
     if SCOPES.contains(&text.as_str()) { Ok(text) } else { Err(format!("{text:?} is none of {}", SCOPES.join(", "))) }
-}
-
-/// RFC 8707 §2: absolute, without a fragment.
-fn resource(value: &Value) -> Result<String, String> {
-    let text = value::text(value)?;
-    let fine = Url::parse(&text).is_ok() && !text.contains('#') && text.len() <= 500;
-    if fine { Ok(text) } else { Err(format!("{text:?} is not an absolute address without a fragment (RFC 8707 §2)")) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a configuration allows that a careful operator might not have meant: right, and weaker than it could be.
 
-use super::{Client, Config, Consent, PasswordPolicy, StoreKind, Subject};
+use super::{Client, Config, Consent, Email, PasswordPolicy, StoreKind, Subject};
 use url::Url;
 
 impl Config {
@@ -37,6 +37,11 @@ impl Config {
              (subject = \"pairwise\")"
                 .to_owned(),
         );
+        say(
+            self.oidc.documents.as_ref().is_some_and(|documents| documents.allow.is_everybody()),
+            "oidc.client_id_metadata_allow names nobody: every MAX account may sign in to apps that nobody registered"
+                .to_owned(),
+        );
         found.extend(self.oidc.clients.iter().flat_map(of_client));
         found
     }
@@ -56,6 +61,10 @@ fn of_client(client: &Client) -> Vec<String> {
         ),
         (client.secret_in_clear, "secret is in the file in clear: secret_hash is enough (max-auth keys client-secret)"),
         (client.consent == Consent::Never, "consent = \"never\": people are not asked before it learns who they are"),
+        (
+            matches!(client.email, Email::Ask | Email::Required),
+            "email: people type what they like: the app must let nobody in by an address alone",
+        ),
         (client.subject == Subject::Public, "subject = \"public\": it can compare its users with those of other apps"),
         (
             client.backchannel_logout_uri.iter().any(|uri| open(&uri)),
@@ -99,6 +108,7 @@ mod tests {
             ("[session]", "[login]\nstarts_per_minute = 0\n[session]", "login.starts_per_minute"),
             ("[session]", "[login]\npassword = \"ask\"\n[session]", "login.password"),
             ("[session]", "[store]\nkind = \"memory\"\n[session]", "store.kind"),
+            ("[session]", "[oidc]\nclient_id_metadata_documents = true\n[session]", "oidc.client_id_metadata_allow"),
             ("/out\"\n        allow = [\"max:7\"]", "/out\"", "\"app\": allow"),
             ("id = \"app\"", "id = \"app\"\npkce = \"optional\"", "\"app\": pkce"),
             (
@@ -107,6 +117,8 @@ mod tests {
                 "\"app\": secret is",
             ),
             ("id = \"app\"", "id = \"app\"\nconsent = \"never\"", "\"app\": consent"),
+            ("id = \"app\"", "id = \"app\"\nemail = \"ask\"", "\"app\": email"),
+            ("id = \"app\"", "id = \"app\"\nemail = \"required\"", "\"app\": email"),
             ("id = \"app\"", "id = \"app\"\nsubject = \"public\"", "\"app\": subject"),
             ("https://app.example.ru/out", "http://app.example.ru/out", "\"app\": backchannel_logout_uri"),
         ] {

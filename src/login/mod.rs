@@ -291,6 +291,10 @@ impl Login {
         self.locale
     }
 
+    pub fn purpose(&self) -> &Purpose {
+        &self.purpose
+    }
+
     /// Milliseconds since the Unix epoch.
     pub fn unix_ms(&self) -> i64 {
         self.clock.unix_ms()

@@ -7,6 +7,7 @@ use crate::base::jwk;
 use crate::config::{Client, ClientAuth};
 use crate::store::{Race, Space, Vault};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -18,7 +19,7 @@ const LONGEST: i64 = 600;
 const SKEW: i64 = 30;
 
 impl Provider {
-    pub(super) async fn asserted(&self, params: &Params) -> Result<&Client, OAuthError> {
+    pub(super) async fn asserted(&self, params: &Params) -> Result<Arc<Client>, OAuthError> {
         let invalid = |why| Err(error(ErrorCode::InvalidClient, why));
         if params.get("client_assertion_type") != Some(TYPE) {
             return invalid("client_assertion_type is not urn:ietf:params:oauth:client-assertion-type:jwt-bearer.");
@@ -27,9 +28,9 @@ impl Provider {
         // Its own word, to find its keys; nothing is believed before they fit.
         let named = unverified(token).and_then(|claims| claims["sub"].as_str().map(str::to_owned));
         let client = named.and_then(|id| self.clients.get(&id));
-        let Some((client, ClientAuth::Keys(keys))) = client.map(|client| (client, &client.auth)) else {
-            return invalid("There is no client of this sub with auth = private_key_jwt.");
-        };
+        let unknown = "There is no client of this sub with auth = private_key_jwt.";
+        let Some(client) = client else { return invalid(unknown) };
+        let ClientAuth::Keys(keys) = &client.auth else { return invalid(unknown) };
         if params.get("client_id").is_some_and(|id| id != client.id) {
             return invalid("client_id is not the sub of the assertion.");
         }
@@ -37,7 +38,7 @@ impl Provider {
             return invalid("No key in jwks of the client signed this assertion.");
         };
         let claims = &verified.claims;
-        if claims["iss"] != client.id || claims["sub"] != client.id {
+        if claims["iss"] != client.id.as_str() || claims["sub"] != client.id.as_str() {
             return invalid("iss and sub of the assertion must be the client_id.");
         }
         let audiences = match &claims["aud"] {

@@ -4,10 +4,10 @@ use super::clients::host_of;
 use super::code::CodeRecord;
 use super::error::{ErrorCode, OAuthError, error};
 use super::params::Params;
-use super::request::{AuthorizationRequest, Back, Refusal, ResponseMode, read};
+use super::request::{AuthorizationRequest, Back, Refusal, ResponseMode, named, read};
 use super::{Provider, claims};
 use crate::base::id::{self, Fingerprint};
-use crate::config::{Client, Consent};
+use crate::config::{Client, Consent, Email};
 use crate::login::{Admitted, Continuations};
 use crate::session::SignedIn;
 use crate::store::Vault;
@@ -49,6 +49,12 @@ pub enum Step {
     SignIn(String),
     /// Ask whether the client may know.
     Ask(Question),
+    /// Ask for an address; `typed`: what was given before, which is perhaps `wrong`.
+    Email {
+        question: Question,
+        typed: Option<String>,
+        wrong: bool,
+    },
     /// They may not use this client.
     Denied(Question),
     /// There is no such request any more, or another browser began it.
@@ -66,16 +72,30 @@ pub struct Question {
     pub redirect_uri: String,
     pub scope: Vec<String>,
     pub locale: Option<String>,
+    /// The client does not go on without an address.
+    pub email_required: bool,
 }
 
 /// As it is kept.
 #[derive(Serialize, Deserialize)]
-struct Pending {
-    request: AuthorizationRequest,
+pub(super) struct Pending {
+    pub request: AuthorizationRequest,
     /// Of the browser that brought it.
     flow: String,
     /// Unix milliseconds.
     began: i64,
+    /// Who agreed to it, where something else is asked after that.
+    #[serde(default)]
+    agreed: Option<String>,
+    /// They were just asked for an address.
+    #[serde(skip)]
+    pub email_given: bool,
+}
+
+impl Pending {
+    pub fn agreed_by(&self, sub: &str) -> bool {
+        self.agreed.as_deref() == Some(sub)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,13 +118,22 @@ impl Provider {
         let params = pushed.as_ref().unwrap_or(params);
         let keys = self.keys.set().await?;
         let hint = |token: &str, client: &Client| self.hinted(&keys, token, Some(&client.id)).map(|hint| hint.subject);
-        let request = match read(params, &self.clients, hint) {
+        let client = match named(params) {
+            Ok(id) => self.new_client(id).await?,
+            Err(error) => Err(error),
+        };
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => return Ok(Step::Page(error)),
+        };
+        let request = match read(params, &client, hint) {
             Ok(request) => request,
             Err(Refusal::Page(error)) => return Ok(Step::Page(error)),
             Err(Refusal::Client(back, error)) => return Ok(Step::Reply(self.refusal(&back, &error))),
         };
         let began = self.vault.unix_ms();
-        let pending = Pending { request, flow: id::encode(flow.bytes()), began };
+        let flow = id::encode(flow.bytes());
+        let pending = Pending { request, flow, began, agreed: None, email_given: false };
         let id = self.vault.name();
         if !pending.request.prompt.none {
             self.vault.put(request_key(&id), &pending, REQUEST_LIFE).await?;
@@ -142,32 +171,36 @@ impl Provider {
         let Some(signed_in) = signed_in.filter(|signed_in| self.is_recent(&pending, signed_in)) else {
             return Ok(Step::SignIn(id.to_owned()));
         };
-        let Some(client) = self.clients.get(&pending.request.client) else { return Ok(Step::Gone) };
-        if !self.permits(client, signed_in) {
-            return Ok(self.denied(id, &pending, client));
+        let Some(client) = self.client(&pending.request.client).await? else { return Ok(Step::Gone) };
+        if !self.permits(&client, signed_in) {
+            return Ok(self.denied(id, &pending, &client));
         }
-        self.remember(client, &pending.request, signed_in).await?;
-        self.grant(id, pending, client, signed_in).await
+        self.remember(&client, &pending.request, signed_in).await?;
+        self.email_or_grant(id, pending, &client, signed_in).await
     }
 
     /// What a page says of a request, to the browser that brought it.
     pub async fn question(&self, id: &str, flow: &Fingerprint) -> Result<Option<Question>, Unavailable> {
-        let pending = self.pending(id, flow).await?;
-        Ok(pending.and_then(|pending| {
-            let client = self.clients.get(&pending.request.client)?;
-            Some(question(id, &pending, client))
-        }))
+        let Some(pending) = self.pending(id, flow).await? else { return Ok(None) };
+        let client = self.client(&pending.request.client).await?;
+        Ok(client.map(|client| question(id, &pending, &client)))
     }
 
-    async fn pending(&self, id: &str, flow: &Fingerprint) -> Result<Option<Pending>, Unavailable> {
+    pub(super) async fn pending(&self, id: &str, flow: &Fingerprint) -> Result<Option<Pending>, Unavailable> {
         let pending: Option<Pending> = self.vault.get(request_key(id)).await?;
         let theirs = |pending: &Pending| Fingerprint::from_text(&pending.flow).is_some_and(|known| known.matches(flow));
         Ok(pending.filter(theirs))
     }
 
-    async fn next(&self, id: String, pending: Pending, signed_in: Option<&SignedIn>) -> Result<Step, Unavailable> {
+    pub(super) async fn next(
+        &self,
+        id: String,
+        pending: Pending,
+        signed_in: Option<&SignedIn>,
+    ) -> Result<Step, Unavailable> {
         let request = &pending.request;
-        let Some(client) = self.clients.get(&request.client) else { return Ok(Step::Gone) };
+        let Some(client) = self.client(&request.client).await? else { return Ok(Step::Gone) };
+        let client = client.as_ref();
         let refuse = |code, why| Ok(Step::Reply(self.refusal(&request.back, &error(code, why))));
         let silent = request.prompt.none;
         let Some(signed_in) = signed_in.filter(|signed_in| self.is_recent(&pending, signed_in)) else {
@@ -193,10 +226,12 @@ impl Provider {
             };
         }
         // Whoever scans a code below the client's name has agreed by that.
-        let agreed = client.consent == Consent::Never
-            || is_fresh(&pending, signed_in)
-            || self.has_agreed(client, request, signed_in).await?;
-        if request.prompt.consent || !agreed {
+        let just_now = pending.agreed_by(&signed_in.session.sub);
+        let agreed = just_now
+            || client.consent == Consent::Never
+            || client.consent == Consent::Remember
+                && (is_fresh(&pending, signed_in) || self.has_agreed(client, request, signed_in).await?);
+        if request.prompt.consent && !just_now || !agreed {
             return match silent {
                 true => refuse(ErrorCode::ConsentRequired, "The person has not agreed yet."),
                 false => Ok(Step::Ask(question(&id, &pending, client))),
@@ -205,7 +240,31 @@ impl Provider {
         if is_fresh(&pending, signed_in) {
             self.remember(client, request, signed_in).await?;
         }
-        self.grant(&id, pending, client, signed_in).await
+        self.email_or_grant(&id, pending, client, signed_in).await
+    }
+
+    /// The last question, where there is one.
+    async fn email_or_grant(
+        &self,
+        id: &str,
+        mut pending: Pending,
+        client: &Client,
+        signed_in: &SignedIn,
+    ) -> Result<Step, Unavailable> {
+        let request = &pending.request;
+        let asked = (request.scope.as_slice(), request.claims.as_slice());
+        let anew = request.prompt.consent && !pending.email_given;
+        let Some(typed) = self.email_to_ask(client, &signed_in.session.sub, asked, anew).await? else {
+            return self.grant(id, pending, client, signed_in).await;
+        };
+        if request.prompt.none {
+            let refused = error(ErrorCode::InteractionRequired, "The person was not asked for an address yet.");
+            return Ok(Step::Reply(self.refusal(&request.back, &refused)));
+        }
+        // Nobody is asked twice whether they agree.
+        pending.agreed = Some(signed_in.session.sub.clone());
+        self.vault.put(request_key(id), &pending, REQUEST_LIFE).await?;
+        Ok(Step::Email { question: question(id, &pending, client), typed, wrong: false })
     }
 
     async fn grant(
@@ -267,7 +326,7 @@ impl Provider {
         request: &AuthorizationRequest,
         signed_in: &SignedIn,
     ) -> Result<(), Unavailable> {
-        if client.consent == Consent::Never || self.has_agreed(client, request, signed_in).await? {
+        if client.consent != Consent::Remember || self.has_agreed(client, request, signed_in).await? {
             return Ok(());
         }
         let agreed = Agreed { scope: request.scope.clone() };
@@ -304,7 +363,7 @@ fn is_fresh(pending: &Pending, signed_in: &SignedIn) -> bool {
     signed_in.session.auth_time >= pending.began
 }
 
-fn question(id: &str, pending: &Pending, client: &Client) -> Question {
+pub(super) fn question(id: &str, pending: &Pending, client: &Client) -> Question {
     Question {
         request: id.to_owned(),
         client_name: client.name.clone(),
@@ -312,6 +371,7 @@ fn question(id: &str, pending: &Pending, client: &Client) -> Question {
         redirect_uri: pending.request.back.redirect_uri.clone(),
         scope: pending.request.scope.clone(),
         locale: pending.request.locale.clone(),
+        email_required: client.email == Email::Required,
     }
 }
 

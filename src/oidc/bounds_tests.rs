@@ -52,9 +52,9 @@ fn a_request_is_read_into_what_it_asks_for() {
         redirect_uris = ["https://app.example.ru/cb"]
         resources = ["https://api.example.ru"]
     "#;
-    let clients = Clients::new(Config::of(client).oidc.clients);
+    let client = Clients::new(Config::of(client).oidc.clients).get("app").unwrap();
     let hint = |token: &str, client: &Client| (token == "ours" && client.id == "app").then(|| "subject".to_owned());
-    let read = |more: &str| read(&Params::parse(query(more).as_bytes()), &clients, hint);
+    let read = |more: &str| read(&Params::parse(query(more).as_bytes()), &client, hint);
     let plain = read("").unwrap();
     assert_eq!((plain.client.as_str(), plain.nonce.as_deref(), plain.subject), ("app", Some("n"), None));
     assert_eq!((plain.back.mode, plain.back.state.as_deref()), (ResponseMode::Query, Some("s&=")));
@@ -173,7 +173,7 @@ async fn a_phone_number_is_kept_only_where_something_looks_at_it() {
     {
         let (signed_in, _) = world.signed_in(7).await;
         let client = world.provider.clients.get(client).unwrap();
-        assert_eq!(world.provider.known_to(client, &signed_in).phone.is_some(), kept, "{}", client.id);
+        assert_eq!(world.provider.known_to(&client, &signed_in).phone.is_some(), kept, "{}", client.id);
     }
 }
 
@@ -439,7 +439,7 @@ async fn the_apps_of_a_session_are_told_by_name_for_as_long_as_it_lasts() {
     let began = world.provider.vault.unix_ms();
     for id in ["loose", "app"] {
         second().await;
-        world.provider.used(world.provider.clients.get(id).unwrap(), &signed_in).await.unwrap();
+        world.provider.used(&world.provider.clients.get(id).unwrap(), &signed_in).await.unwrap();
     }
     let named = async || {
         let apps = world.provider.apps_of(&signed_in).await.unwrap();

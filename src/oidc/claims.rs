@@ -1,6 +1,6 @@
 //! What an app is told of a person: by scope, and by name. What is not known is left out, never null or empty.
 
-use crate::config::{Client, Email, Groups, Person, Subject};
+use crate::config::{Client, Groups, Person, Subject};
 use crate::session::SignedIn;
 use crate::store::Vault;
 use serde_json::{Map, Value, json};
@@ -38,19 +38,21 @@ pub fn subject(client: &Client, max_id: &str, vault: &Vault) -> String {
     }
 }
 
+/// Whether a claim is among what was asked for, by its scope or by its name.
+pub fn is_asked(client: &Client, (scope, by_name): (&[String], &[String]), claim: &str, of: &str) -> bool {
+    let given = scope.iter().any(|scope| scope == of);
+    given || (client.scopes.contains(of) && by_name.iter().any(|name| name == claim))
+}
+
 /// Everything that the client may know: what its scopes give, and what it asked for by name and might have had by a scope.
 pub fn claims(
     client: &Client,
     who: &SignedIn,
-    (scope, by_name): (&[String], &[String]),
-    (groups, email_domain): (&Groups, &str),
+    asked: (&[String], &[String]),
+    (groups, email): (&Groups, Option<&str>),
     subject: &str,
 ) -> Map<String, Value> {
     let session = &who.session;
-    let has = |claim: &str, of: &str| {
-        let given = scope.iter().any(|scope| scope == of);
-        given || (client.scopes.contains(of) && by_name.iter().any(|name| name == claim))
-    };
     let value = |claim: &str| -> Option<Value> {
         Some(match claim {
             "name" => json!(session.name),
@@ -63,9 +65,9 @@ pub fn claims(
             },
             "picture" => json!(session.picture.as_ref()?),
             "updated_at" => json!(session.auth_time / 1000),
-            "email" if client.email == Email::Synthetic => json!(format!("{subject}@{email_domain}")),
-            // Never true: whoever links accounts by address must not be led to trust one that reaches nobody.
-            "email_verified" if client.email == Email::Synthetic => json!(false),
+            "email" => json!(email?),
+            // Never true: whoever links accounts by address must not be led to trust one that nobody looked at.
+            "email_verified" => email.map(|_| json!(false))?,
             "phone_number" => json!(who.phone.as_ref()?),
             "phone_number_verified" => who.phone.as_ref().map(|_| json!(true))?,
             "groups" => json!(groups.of(&person(who))),
@@ -74,7 +76,7 @@ pub fn claims(
         })
     };
     let mut all = Map::from_iter([("sub".to_owned(), json!(subject))]);
-    let told = CLAIMS.iter().filter(|(claim, of)| has(claim, of));
+    let told = CLAIMS.iter().filter(|(claim, of)| is_asked(client, asked, claim, of));
     all.extend(told.filter_map(|(claim, _)| Some(((*claim).to_owned(), value(claim)?))));
     all
 }

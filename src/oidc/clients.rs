@@ -5,19 +5,19 @@ use std::sync::Arc;
 use url::Url;
 
 #[derive(Clone)]
-pub struct Clients(Arc<[Client]>);
+pub struct Clients(Arc<[Arc<Client>]>);
 
 impl Clients {
     pub fn new(clients: Vec<Client>) -> Self {
-        Self(clients.into())
+        Self(clients.into_iter().map(Arc::new).collect())
     }
 
-    pub fn get(&self, id: &str) -> Option<&Client> {
-        self.0.iter().find(|client| client.id == id)
+    pub fn get(&self, id: &str) -> Option<Arc<Client>> {
+        self.0.iter().find(|client| client.id == id).cloned()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
-        self.0.iter()
+        self.0.iter().map(Arc::as_ref)
     }
 }
 

@@ -103,7 +103,7 @@ impl Provider {
         if !client.grants.contains(&GrantType::DeviceCode) {
             return Err(error(ErrorCode::UnauthorizedClient, "grants of this client has no device_code."));
         }
-        let (scope, resources) = (scope(params, client)?, resources(params, client)?);
+        let (scope, resources) = (scope(params, &client)?, resources(params, &client)?);
         let request = AuthorizationRequest { scope, resources, ..AuthorizationRequest::of(&client.id) };
         let (device_code, user_code) = (self.vault.secret(), self.user_code());
         let device = Device { client: client.id.clone() };
@@ -139,7 +139,7 @@ impl Provider {
     /// What a code that somebody typed stands for.
     pub async fn device(&self, typed: &str) -> Result<Option<DeviceQuestion>, Unavailable> {
         let Some(waiting) = self.waiting(typed).await? else { return Ok(None) };
-        let client = self.clients.get(&waiting.request.client);
+        let client = self.client(&waiting.request.client).await?;
         Ok(client.map(|client| DeviceQuestion {
             user_code: shown(typed),
             client_name: client.name.clone(),
@@ -158,7 +158,8 @@ impl Provider {
     /// The first answer counts.
     pub async fn decide_device(&self, typed: &str, agreed: bool, who: &SignedIn) -> Result<DeviceAnswer, Unavailable> {
         let Some(waiting) = self.waiting(typed).await? else { return Ok(DeviceAnswer::Gone) };
-        let Some(client) = self.clients.get(&waiting.request.client) else { return Ok(DeviceAnswer::Gone) };
+        let Some(client) = self.client(&waiting.request.client).await? else { return Ok(DeviceAnswer::Gone) };
+        let client = client.as_ref();
         let decision = match agreed {
             true if !self.permits(client, who) => return Ok(DeviceAnswer::Denied),
             true => Decision::Agreed(Box::new(Agreed { request: waiting.request, who: self.known_to(client, who) })),

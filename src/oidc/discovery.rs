@@ -16,7 +16,7 @@ impl Provider {
         let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
         let with_secret = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
         let assertions = ["RS256", "PS256", "ES256", "EdDSA"];
-        json!({
+        let mut found = json!({
             "issuer": self.issuer,
             "authorization_endpoint": at("authorize"),
             "token_endpoint": at("token"),
@@ -51,6 +51,10 @@ impl Provider {
             "backchannel_logout_supported": true,
             "backchannel_logout_session_supported": true,
             "authorization_response_iss_parameter_supported": true,
-        })
+        });
+        if self.documents.is_some() {
+            found["client_id_metadata_document_supported"] = json!(true);
+        }
+        found
     }
 }

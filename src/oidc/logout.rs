@@ -67,10 +67,13 @@ impl Provider {
                 }
             },
         };
-        let client = hint.as_ref().map(|hint| hint.client.as_str()).or(named).and_then(|id| self.clients.get(id));
+        let client = match hint.as_ref().map(|hint| hint.client.as_str()).or(named) {
+            Some(id) => self.client(id).await?,
+            None => None,
+        };
         let location = match params.get("post_logout_redirect_uri") {
             None => None,
-            Some(uri) => match client {
+            Some(uri) => match &client {
                 Some(client) if is_registered(&client.post_logout_redirect_uris, uri) => {
                     Some(with_state(uri, params.get("state")))
                 }
@@ -80,7 +83,7 @@ impl Provider {
         let theirs = client
             .zip(hint)
             .zip(signed_in)
-            .is_some_and(|((client, hint), signed_in)| self.is_of(client, &hint, signed_in));
+            .is_some_and(|((client, hint), signed_in)| self.is_of(&client, &hint, signed_in));
         Ok(if theirs || signed_in.is_none() && location.is_some() {
             LogoutStep::End { location }
         } else {

@@ -13,7 +13,13 @@ mod clients;
 mod code;
 mod device;
 mod discovery;
+#[cfg(test)]
+mod document_tests;
+mod documents;
 mod dpop;
+mod email;
+#[cfg(test)]
+mod email_tests;
 mod error;
 mod jws;
 mod keys;
@@ -32,7 +38,9 @@ pub use backchannel::{Deliver, LogoutNotice};
 pub use claims::person;
 use clients::Clients;
 pub use device::{DeviceAnswer, DeviceQuestion};
+pub use documents::{Document, Documents, Fetch, Fetched};
 pub use dpop::DpopHeader;
+pub use email::LONGEST as LONGEST_EMAIL;
 pub use error::{ErrorCode, OAuthError};
 pub use keys::{JWKS_AGE, Keys, Rotation};
 pub use logout::LogoutStep;
@@ -60,6 +68,7 @@ pub struct Provider {
     refresh_ttl: Duration,
     email_domain: String,
     deliver: Arc<dyn Deliver>,
+    documents: Option<Documents>,
 }
 
 impl Provider {
@@ -89,11 +98,17 @@ impl Provider {
             refresh_ttl: settings.refresh_ttl,
             email_domain: settings.email_domain.clone(),
             deliver,
+            documents: None,
         }
+    }
+
+    /// Clients by a document about themselves, too.
+    pub fn with_documents(self, documents: Option<Documents>) -> Self {
+        Self { documents, ..self }
     }
 
     /// Whether anybody can use it.
     pub fn has_clients(&self) -> bool {
-        self.clients.iter().next().is_some()
+        self.clients.iter().next().is_some() || self.documents.is_some()
     }
 }

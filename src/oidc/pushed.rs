@@ -37,7 +37,7 @@ impl Provider {
         let named = params.without(&PROOFS).with("client_id", &client.id);
         let keys = self.keys.set().await?;
         let hint = |token: &str, client: &Client| self.hinted(&keys, token, Some(&client.id)).map(|hint| hint.subject);
-        read(&named, &self.clients, hint).map_err(|refusal| match refusal {
+        read(&named, &client, hint).map_err(|refusal| match refusal {
             Refusal::Page(error) | Refusal::Client(_, error) => error,
         })?;
         let id = self.vault.secret();

@@ -1,7 +1,7 @@
 //! What a client asks for at `/authorize` (OpenID Connect Core §3.1.2.1), read in an ordered list of checks. Until client and
 //! address are known to be right, an error is shown to the visitor; after that the client is told.
 
-use super::clients::{Clients, is_registered};
+use super::clients::is_registered;
 use super::error::{ErrorCode, OAuthError, error};
 use super::params::{Params, words};
 use crate::base::id::{self, Fingerprint};
@@ -88,13 +88,12 @@ pub enum Refusal {
     Client(Back, OAuthError),
 }
 
-/// `hint`: the subject of an `id_token_hint`, for whom it was made and whether it is ours.
+/// For the client that it [`named`]. `hint`: the subject of an `id_token_hint`, for whom it was made and whether it is ours.
 pub fn read(
     params: &Params,
-    clients: &Clients,
+    client: &Client,
     hint: impl FnOnce(&str, &Client) -> Option<String>,
 ) -> Result<AuthorizationRequest, Refusal> {
-    let client = client(params, clients)?;
     let back = back(params, client)?;
     let told = |error| Refusal::Client(back.clone(), error);
     params.none_twice().map_err(told)?;
@@ -132,13 +131,12 @@ const fn bad(description: &'static str) -> OAuthError {
     error(ErrorCode::InvalidRequest, description)
 }
 
-fn client<'a>(params: &Params, clients: &'a Clients) -> Result<&'a Client, Refusal> {
-    let page = |description| Refusal::Page(bad(description));
+/// The client that a request names.
+pub fn named(params: &Params) -> Result<&str, OAuthError> {
     if params.all("client_id").count() > 1 || params.all("redirect_uri").count() > 1 {
-        return Err(page("client_id or redirect_uri was sent twice."));
+        return Err(bad("client_id or redirect_uri was sent twice."));
     }
-    let id = params.get("client_id").ok_or_else(|| page("client_id is missing."))?;
-    clients.get(id).ok_or_else(|| page("There is no client of this client_id in [[oidc.clients]]."))
+    params.get("client_id").ok_or_else(|| bad("client_id is missing."))
 }
 
 fn back(params: &Params, client: &Client) -> Result<Back, Refusal> {

@@ -188,6 +188,10 @@ async fn from_a_request_to_tokens() {
     let userinfo = world.provider.userinfo(tokens["access_token"].as_str().unwrap(), None).await.unwrap().unwrap();
     assert_eq!(userinfo["sub"], claims["sub"]);
     assert_eq!(userinfo["name"], claims["name"], "in both places");
+    for (name, value) in claims.iter().chain(&userinfo) {
+        let said = !value.is_null() && value.as_str() != Some("") && value.as_array().is_none_or(|all| !all.is_empty());
+        assert!(said, "{name} is {value}: what is not known is left out");
+    }
 
     // Ended with the session, since offline_access was not asked for.
     world.sessions.end(&cookie).await.unwrap();
@@ -408,13 +412,13 @@ async fn the_cookie_decides_whose_session_ends_and_the_hint_whether_they_are_ask
 async fn names_differ_between_clients_and_stay_the_same() {
     let world = world();
     let client = |id: &str| world.provider.clients.get(id).unwrap();
-    let subject = |id: &str, who: &str| claims::subject(client(id), who, &world.provider.vault);
+    let subject = |id: &str, who: &str| claims::subject(&client(id), who, &world.provider.vault);
     assert_eq!(subject("app", "7"), subject("app", "7"));
     assert_ne!(subject("app", "7"), subject("mine", "7"));
     assert_ne!(subject("app", "7"), subject("app", "8"));
     assert!(subject("app", "7").is_ascii() && subject("app", "7").len() <= 255);
     let (signed_in, _) = world.signed_in(7).await;
-    assert_ne!(world.provider.sid(client("app"), &signed_in), world.provider.sid(client("mine"), &signed_in));
+    assert_ne!(world.provider.sid(&client("app"), &signed_in), world.provider.sid(&client("mine"), &signed_in));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 impl Provider {
     /// `authorization`: the header, where there is one.
@@ -23,6 +24,7 @@ impl Provider {
     ) -> Result<TokenResponse, OAuthError> {
         params.none_twice()?;
         let client = self.authenticated(params, authorization).await?;
+        let client = client.as_ref();
         let grant = match params.get("grant_type") {
             Some("authorization_code") => GrantType::AuthorizationCode,
             Some("refresh_token") => GrantType::RefreshToken,
@@ -68,7 +70,7 @@ impl Provider {
         &self,
         params: &Params,
         authorization: Option<&str>,
-    ) -> Result<&Client, OAuthError> {
+    ) -> Result<Arc<Client>, OAuthError> {
         let invalid = |why| error(ErrorCode::InvalidClient, why);
         if params.get("client_assertion").is_some() || params.get("client_assertion_type").is_some() {
             if authorization.is_some() || params.get("client_secret").is_some() {
@@ -81,10 +83,10 @@ impl Provider {
         let Some(header) = authorization else {
             let (id, secret) = in_body;
             let id = id.ok_or_else(|| invalid("The client says neither client_id nor Authorization."))?;
-            let known = self.clients.get(id);
+            let known = self.client(id).await?;
             return match (known, secret) {
                 (Some(client), None) if client.is_public() => Ok(client),
-                (Some(client), Some(secret)) if has_secret(client, secret) => Ok(client),
+                (Some(client), Some(secret)) if has_secret(&client, secret) => Ok(client),
                 _ => Err(invalid("There is no such client, or this is not its secret.")),
             };
         };
@@ -106,6 +108,7 @@ impl Provider {
     pub async fn introspect(&self, params: &Params, authorization: Option<&str>) -> Result<Value, OAuthError> {
         params.none_twice()?;
         let client = self.authenticated(params, authorization).await?;
+        let client = client.as_ref();
         if client.is_public() {
             return Err(error(ErrorCode::InvalidClient, "Only a client with a secret may ask (RFC 7662, 2.1)."));
         }
@@ -136,6 +139,7 @@ impl Provider {
     pub async fn revoke(&self, params: &Params, authorization: Option<&str>) -> Result<(), OAuthError> {
         params.none_twice()?;
         let client = self.authenticated(params, authorization).await?;
+        let client = client.as_ref();
         let token = needed(params, "token", "token is missing.")?;
         if let Some((live, _)) = self.found(client, token).await? {
             self.withdraw(&live.name).await?;
@@ -165,8 +169,8 @@ impl Provider {
         if proven != live.family.jkt {
             return Ok(None);
         }
-        let client = self.clients.get(&live.family.client);
-        Ok(client.map(|client| self.claims_of(client, &live.family)))
+        let Some(client) = self.client(&live.family.client).await? else { return Ok(None) };
+        Ok(Some(self.claims_of(&client, &live.family).await?))
     }
 }
 

@@ -195,7 +195,7 @@ impl Provider {
         let no_key = error(ErrorCode::ServerError, "There is no signing key.");
         let key = keys.signing(client.id_token_alg).ok_or_else(|| no_key.clone())?;
         let now = self.vault.unix_seconds();
-        let mut claims = self.claims_of(client, family);
+        let mut claims = self.claims_of(client, family).await?;
         let lasts = i64::try_from(self.token_ttl.as_secs()).unwrap_or(i64::MAX);
         let own = [
             ("iss", json!(self.issuer)),
@@ -213,10 +213,12 @@ impl Provider {
         key.sign("JWT", &claims).ok_or(no_key)
     }
 
-    pub(super) fn claims_of(&self, client: &Client, family: &Family) -> Map<String, Value> {
-        let subject = claims::subject(client, &family.who.session.sub, &self.vault);
+    pub(super) async fn claims_of(&self, client: &Client, family: &Family) -> Result<Map<String, Value>, Unavailable> {
+        let sub = &family.who.session.sub;
+        let subject = claims::subject(client, sub, &self.vault);
         let asked = (family.scope.as_slice(), family.claims.as_slice());
-        claims::claims(client, &family.who, asked, (&self.groups, &self.email_domain), &subject)
+        let email = self.address(client, sub, asked, &subject).await?;
+        Ok(claims::claims(client, &family.who, asked, (&self.groups, email.as_deref()), &subject))
     }
 
     /// A session as a client knows it: another name for each, so that clients cannot compare their users by it.

@@ -121,7 +121,6 @@ pub fn prefers_json(headers: &HeaderMap) -> bool {
     holds(headers, ACCEPT, "application/json")
 }
 
-/// A person's browser that shows what it gets, not a program.
 /// The browser, as its person would call it; for a list of their sessions.
 pub fn browser_of(headers: &HeaderMap) -> String {
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -147,8 +146,15 @@ pub fn browser_of(headers: &HeaderMap) -> String {
     [browser, system].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// A person's browser that shows what it gets, not a program.
 pub fn prefers_html(headers: &HeaderMap) -> bool {
     holds(headers, ACCEPT, "text/html")
+}
+
+/// Whether a person would see the answer: what the browser says of it counts more than what would be taken, since a script may
+/// take anything.
+pub fn navigates(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").map_or_else(|| prefers_html(headers), |mode| mode == "navigate")
 }
 
 pub fn holds(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {

@@ -2,7 +2,7 @@
 //! `ext_authz`. `/verify` is what they ask; `/enter` is where a browser is sent that nobody knows yet. A host of its own
 //! cannot have the cookie of the site: `/enter` leads there, and back with a one-time token.
 
-use super::extract::{StrictQuery, prefers_html};
+use super::extract::{StrictQuery, navigates};
 use super::logins::Logins;
 use super::pages::{self, Notice, see_other};
 use super::probe::{Marked, VerifyProbes};
@@ -127,7 +127,7 @@ pub async fn enter(
 
 impl ForwardAuth {
     async fn verify(&self, headers: &HeaderMap, wanted: &Wanted, redirects: bool, token: bool) -> Response {
-        let redirects = redirects && navigates(headers);
+        let redirects = redirects && shows_pages(headers);
         let Some(signed_in) = self.sign_in.session(headers).await else {
             return if redirects { self.send_to_enter(wanted) } else { not_signed_in() };
         };
@@ -259,7 +259,7 @@ impl ForwardAuth {
             message: &words.pages.grant_refused,
             names_site: false,
             failed: true,
-            again: Some(&words.shared.retry),
+            again: Some((&page.login(), &words.shared.retry)),
         };
         pages::answer(StatusCode::BAD_REQUEST, &notice)
     }
@@ -328,10 +328,8 @@ impl ForwardAuth {
 }
 
 /// Whether a person would see the answer: a script that is sent elsewhere gets a page it cannot read.
-fn navigates(headers: &HeaderMap) -> bool {
-    let is = |name: &str, words: &[&str]| headers.get(name).map(|value| words.iter().any(|word| value == word));
-    let reads = is(FORWARDED_METHOD, &["GET", "HEAD"]).unwrap_or(true);
-    reads && is("sec-fetch-mode", &["navigate"]).unwrap_or_else(|| prefers_html(headers))
+fn shows_pages(headers: &HeaderMap) -> bool {
+    headers.get(FORWARDED_METHOD).is_none_or(|method| method == "GET" || method == "HEAD") && navigates(headers)
 }
 
 fn request_key(id: &str) -> Key {

@@ -5,16 +5,16 @@ use super::logins::Logins;
 use super::pages::{self, Code, Login as LoginPage, Notice, Page, Password, Wait, see_other};
 use super::refusals::store_unavailable;
 use crate::base::limits::{FORM_OPEN, PASSWORD};
-use crate::base::problem::Problem;
+use crate::base::problem::{Problem, ProblemCode, whole_seconds};
 use crate::base::secret::Secret;
-use crate::login::{Attach, Kind, Login};
+use crate::login::{Attach, Kind, Login, Purpose};
 use crate::texts::Locale;
-use crate::transport::begin::StartRequest;
+use crate::transport::begin::{StartError, StartRequest};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::header::SET_COOKIE;
-use http::{HeaderMap, StatusCode};
+use http::header::{RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -41,10 +41,10 @@ pub async fn login_page(
     let page = logins.page(locale);
     let client = match (&query.request, logins.cookies.flow(&headers)) {
         (None, _) => None,
-        (Some(_), None) => return over(page, Some(&page.words.pages.request_gone), false),
+        (Some(_), None) => return over(page, Some(&page.words.pages.request_gone), None),
         (Some(request), Some(flow)) => match logins.provider.question(request, &flow.fingerprint).await {
             Ok(Some(question)) => Some(question.client_name),
-            Ok(None) => return over(page, Some(&page.words.pages.request_gone), false),
+            Ok(None) => return over(page, Some(&page.words.pages.request_gone), None),
             Err(error) => return store_unavailable(&error).into_response(),
         },
     };
@@ -67,11 +67,13 @@ pub async fn begin(
         Err(problem) => return problem.into_response(),
     };
     let locale = field(&form, "locale").map_or_else(|| pages::language(&parts.headers), |tag| Locale::parse(&tag));
-    let request = StartRequest::without_script(field(&form, "return_to"), field(&form, "request"), locale);
+    let (return_to, waiting) = (field(&form, "return_to"), field(&form, "request"));
+    let again = logins.page(locale).login_for(return_to.as_deref(), waiting.as_deref());
+    let request = StartRequest::without_script(return_to, waiting, locale);
     let flow = logins.cookies.flow_or_new(&parts.headers, &logins.rng);
     let login = match logins.begin_plain(request, &parts.headers, peer, &flow.fingerprint).await {
         Ok(login) => login,
-        Err(why) => return over(logins.page(locale), Some(why.message(logins.texts.of(locale))), true),
+        Err(why) => return not_begun(logins.page(locale), &why, again),
     };
     let mut response = see_other(&format!("{}/{}/wait", logins.base_path, login.id.text()));
     if let Some(cookie) = logins.cookies.set_flow(&flow, logins.flow_life) {
@@ -82,8 +84,9 @@ pub async fn begin(
 
 /// `GET /{login}/wait`: the login as it stands, again and again.
 pub async fn wait(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPath, headers: HeaderMap) -> Response {
-    let Ok(login) = logins.find(&id, &headers).await else {
-        return over(logins.page(pages::language(&headers)), None, true);
+    let login = match logins.find(&id, &headers).await {
+        Ok(login) => login,
+        Err(problem) => return not_found(&logins, problem, &headers),
     };
     let _reader = login.attach(Attach::NextPage);
     show(&logins, &login, None)
@@ -94,8 +97,9 @@ pub async fn password(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPat
     if let Err(problem) = logins.origins.check_request(request.headers()) {
         return problem.into_response();
     }
-    let Ok(login) = logins.find(&id, request.headers()).await else {
-        return over(logins.page(pages::language(request.headers())), None, true);
+    let login = match logins.find(&id, request.headers()).await {
+        Ok(login) => login,
+        Err(problem) => return not_found(&logins, problem, request.headers()),
     };
     let _reader = login.attach(Attach::NextPage);
     let form = match read_form(request.into_body()).await {
@@ -123,7 +127,11 @@ impl Logins {
 /// `wrong`: what was wrong with the password, if that is known already.
 fn show(logins: &Logins, login: &Login, wrong: Option<&str>) -> Response {
     let page = logins.page(login.locale());
-    let Ok(read) = login.log.read(None) else { return over(page, None, true) };
+    let again = || match login.purpose() {
+        Purpose::Site { return_to } => page.login_for(Some(return_to), None),
+        Purpose::Authorize { request } => page.login_for(None, Some(request)),
+    };
+    let Ok(read) = login.log.read(None) else { return over(page, None, Some(again())) };
     let data = |kind: Kind| -> Option<Value> {
         let event = read.events.iter().rev().find(|event| event.kind == kind)?;
         serde_json::from_str(&event.data()).ok()
@@ -133,7 +141,7 @@ fn show(logins: &Logins, login: &Login, wrong: Option<&str>) -> Response {
         return see_other(&text(&success, "redirect"));
     }
     if let Some(error) = data(Kind::Error) {
-        return over(page, Some(&text(&error, "message")), error["retry"] != false);
+        return over(page, Some(&text(&error, "message")), (error["retry"] != false).then(again));
     }
     if login.wants_password() {
         // A page with a form in it must not be taken away while somebody types, nor the login end under it.
@@ -163,7 +171,7 @@ fn code<'a>(page: Page<'_>, qr: &'a Value, now_ms: i64) -> Code<'a> {
 }
 
 /// The end without a session, and the way to begin again.
-fn over(page: Page<'_>, message: Option<&str>, again: bool) -> Response {
+fn over(page: Page<'_>, message: Option<&str>, again: Option<String>) -> Response {
     let words = page.words;
     let notice = Notice {
         page,
@@ -171,9 +179,34 @@ fn over(page: Page<'_>, message: Option<&str>, again: bool) -> Response {
         message: message.unwrap_or(&words.pages.gone),
         names_site: false,
         failed: true,
-        again: again.then_some(&words.shared.retry),
+        again: again.as_deref().map(|again| (again, words.shared.retry.as_str())),
     };
     pages::answer(StatusCode::OK, &notice)
+}
+
+/// A login that is over, or one that cannot be looked for now.
+fn not_found(logins: &Logins, problem: Problem, headers: &HeaderMap) -> Response {
+    if problem.code() != ProblemCode::LoginNotFound {
+        return problem.into_response();
+    }
+    let page = logins.page(pages::language(headers));
+    over(page, None, Some(page.login()))
+}
+
+fn not_begun(page: Page<'_>, why: &StartError, again: String) -> Response {
+    let again = match why {
+        // It would be refused again.
+        StartError::ReturnTo => Some(page.login()),
+        // Only the app can ask again.
+        StartError::Request => None,
+        _ => Some(again),
+    };
+    let mut response = over(page, Some(why.message(page.words)), again);
+    *response.status_mut() = why.code().status();
+    if let Some(wait) = why.retry_after() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    }
+    response
 }
 
 /// Every field of these forms is optional.

@@ -8,7 +8,7 @@ use super::logins::Logins;
 use super::pages::{self, Ask, Denied, FormPost, Leave, Notice, Page, see_other};
 use super::refusals::store_unavailable;
 use super::sign_in::SignIn;
-use super::{oauth2_clients, oauth2_device};
+use super::{oauth2_clients, oauth2_device, oauth2_email};
 use crate::base::limits::OAUTH_FORM;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
@@ -44,19 +44,27 @@ pub fn path_of(issuer: &str) -> String {
     Url::parse(issuer).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
 }
 
-pub fn router(oauth2: Arc<OAuth2>) -> Router {
+/// What people open.
+pub fn for_people(oauth2: &Arc<OAuth2>) -> Router {
     let path = path_of(&oauth2.provider.issuer);
     let at = |end: &str| format!("{path}/oauth2/{end}");
-    let for_pages = Router::new()
+    Router::new()
         .route(&at("authorize"), get(authorize).post(authorize_post))
         .route(&at("continue"), get(resume))
         .route(&at("answer"), post(answer))
+        .route(&at("email"), post(oauth2_email::given))
         .route(&at("logout"), get(end_session).post(end_session_post))
         .route(&at("leave"), post(leave))
         .route(&at("device"), get(oauth2_device::device))
         .route(&at("device/answer"), post(oauth2_device::device_answer))
-        .with_state(Arc::clone(&oauth2));
-    let for_programs = oauth2_clients::router(&oauth2, at).layer(from_fn(any_origin));
+        .with_state(Arc::clone(oauth2))
+}
+
+/// What clients ask.
+pub fn for_programs(oauth2: Arc<OAuth2>) -> Router {
+    let path = path_of(&oauth2.provider.issuer);
+    let at = |end: &str| format!("{path}/oauth2/{end}");
+    let for_clients = oauth2_clients::router(&oauth2, at).layer(from_fn(any_origin));
     let same_for_everybody = Router::new()
         .route(&at("jwks"), get(jwks).options(preflight))
         .route(&format!("{path}/.well-known/openid-configuration"), get(discovery).options(preflight))
@@ -65,7 +73,7 @@ pub fn router(oauth2: Arc<OAuth2>) -> Router {
         .with_state(oauth2)
         .layer(map_response(says_itself))
         .layer(from_fn(any_origin));
-    for_pages.merge(for_programs).merge(same_for_everybody)
+    for_clients.merge(same_for_everybody)
 }
 
 /// Pages of apps call these themselves; no cookie counts there.
@@ -218,7 +226,7 @@ impl OAuth2 {
         Ok(Params::parse(&body_up_to(body, OAUTH_FORM).await?))
     }
 
-    fn shown(&self, step: Result<Step, Unavailable>, headers: &HeaderMap) -> Response {
+    pub fn shown(&self, step: Result<Step, Unavailable>, headers: &HeaderMap) -> Response {
         match step {
             Ok(step) => self.show(step, headers),
             Err(error) => store_unavailable(&error).into_response(),
@@ -230,7 +238,7 @@ impl OAuth2 {
         Page::new(&self.sign_in.base_path, &self.sign_in.site, &self.sign_in.texts, locale)
     }
 
-    fn show(&self, step: Step, headers: &HeaderMap) -> Response {
+    pub fn show(&self, step: Step, headers: &HeaderMap) -> Response {
         match step {
             Step::Page(error) => {
                 let page = self.page(headers, None);
@@ -245,6 +253,9 @@ impl OAuth2 {
             Step::Reply(reply) => self.reply(&reply, headers),
             Step::SignIn(request) => see_other(&format!("{}/login?request={request}", self.sign_in.base_path)),
             Step::Ask(question) => self.ask(&question, headers),
+            Step::Email { question, typed, wrong } => {
+                self.ask_for_email(&question, typed.as_deref().unwrap_or_default(), wrong, headers)
+            }
             Step::Denied(question) => self.denied(&question, headers),
         }
     }
@@ -334,8 +345,8 @@ impl OAuth2 {
     fn left(&self, headers: &HeaderMap) -> Response {
         let page = self.page(headers, None);
         let words = &page.words.pages;
-        let (title, message, again) =
-            (&words.left_title, &words.signed_out_text, Some(page.words.shared.button.as_str()));
+        let (title, message, login) = (&words.left_title, &words.signed_out_text, page.login());
+        let again = Some((login.as_str(), page.words.shared.button.as_str()));
         let notice = Notice { page, title, message, names_site: true, failed: false, again };
         pages::answer(StatusCode::OK, &notice)
     }
@@ -356,7 +367,7 @@ pub fn in_words<'a>(scope: &str, words: &'a Words) -> Option<&'a str> {
 }
 
 /// Browsers let a form lead only where the page's policy says, redirects included.
-fn leads_to(mut response: Response, uri: Option<&str>) -> Response {
+pub fn leads_to(mut response: Response, uri: Option<&str>) -> Response {
     let origin = uri.and_then(|uri| {
         let url = Url::parse(uri).ok()?;
         let origin = url.origin();

@@ -44,6 +44,19 @@ impl<'a> Page<'a> {
     pub fn new(base: &'a str, site: &'a str, texts: &'a Texts, locale: Locale) -> Self {
         Self { base, locale, site, words: texts.of(locale) }
     }
+
+    /// The ready page, in the same language.
+    pub fn login(&self) -> String {
+        format!("{}/login?locale={}", self.base, self.locale.tag())
+    }
+
+    /// The same for who is to go somewhere afterwards, or for an app that waits.
+    pub fn login_for(&self, return_to: Option<&str>, request: Option<&str>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(self.login());
+        let more = [("return_to", return_to), ("request", request)];
+        query.extend_pairs(more.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        query.finish()
+    }
 }
 
 /// Something is said, and perhaps there is a way to begin again.
@@ -57,8 +70,8 @@ pub struct Notice<'a> {
     pub names_site: bool,
     /// It is bad news.
     pub failed: bool,
-    /// What the link to the ready page says.
-    pub again: Option<&'a str>,
+    /// Where to begin again, and what the link says. "": this address.
+    pub again: Option<(&'a str, &'a str)>,
 }
 
 /// Who is signed in, and the way out.
@@ -73,6 +86,18 @@ pub struct Account<'a> {
     pub places: &'a [Row],
     /// What they signed in to from here.
     pub apps: &'a [Row],
+    /// What apps are told as their address.
+    pub emails: &'a [EmailRow],
+    /// Characters.
+    pub longest_email: usize,
+}
+
+/// An address for an app, to be changed.
+pub struct EmailRow {
+    pub client: String,
+    pub name: String,
+    pub email: String,
+    pub wrong: bool,
 }
 
 /// A line of a list.
@@ -138,6 +163,25 @@ pub struct Ask<'a> {
     /// What it will know.
     pub scopes: &'a [&'a str],
     pub action: &'a str,
+    pub request: &'a str,
+}
+
+/// An app wants an address.
+#[derive(Template)]
+#[template(path = "email.html")]
+pub struct Email<'a> {
+    pub page: Page<'a>,
+    pub app: &'a str,
+    pub host: &'a str,
+    /// What is in the field.
+    pub typed: &'a str,
+    pub wrong: Option<&'a str>,
+    pub required: bool,
+    /// Characters.
+    pub longest: usize,
+    pub action: &'a str,
+    /// Where somebody says no.
+    pub decline: &'a str,
     pub request: &'a str,
 }
 
@@ -244,14 +288,38 @@ mod tests {
     fn nothing_gets_out_of_a_page() {
         let texts = Texts::ours();
         let page = Page { site: EVIL, ..Page::new("/b", "", &texts, Locale::En) };
-        let (names_site, failed, again) = (true, true, Some(EVIL));
+        let (names_site, failed, again) = (true, true, Some((EVIL, EVIL)));
         is_tame(&Notice { page, title: EVIL, message: EVIL, names_site, failed, again }.render().unwrap());
         let rows = [
             Row { name: EVIL.to_owned(), more: EVIL.to_owned() },
             Row { name: EVIL.to_owned(), more: EVIL.to_owned() },
         ];
-        let account = Account { page, initial: "<", name: EVIL, phone: Some(EVIL), places: &rows, apps: &rows };
+        let (client, name, email) = (EVIL.to_owned(), EVIL.to_owned(), EVIL.to_owned());
+        let emails = [EmailRow { client, name, email, wrong: true }];
+        let account = Account {
+            page,
+            initial: "<",
+            name: EVIL,
+            phone: Some(EVIL),
+            places: &rows,
+            apps: &rows,
+            emails: &emails,
+            longest_email: 254,
+        };
         is_tame(&account.render().unwrap());
+        let email = Email {
+            page,
+            app: EVIL,
+            host: EVIL,
+            typed: EVIL,
+            wrong: Some(EVIL),
+            required: true,
+            longest: 254,
+            action: "/a",
+            decline: "/b",
+            request: EVIL,
+        };
+        is_tame(&email.render().unwrap());
         is_tame(&Password { page, wrong: EVIL, longest: 256 }.render().unwrap());
         let code = Code { link: EVIL, svg: "<svg></svg>", whole: 10, left: 5, time: EVIL.to_owned() };
         let wait = Wait { page, refresh: 4, message: EVIL, code: Some(code) }.render().unwrap();
@@ -276,7 +344,16 @@ mod tests {
         let notice = Notice { page, title: "t", message: "m", names_site, failed, again }.render().unwrap();
         assert!(notice.contains("<h1>t</h1><p class=\"say\">m</p></div>"), "{notice}");
         assert!(!Password { page, wrong: "", longest: 1 }.render().unwrap().contains("alert"));
-        let little = Account { page, initial: "", name: "n", phone: None, places: &[], apps: &[] };
+        let little = Account {
+            page,
+            initial: "",
+            name: "n",
+            phone: None,
+            places: &[],
+            apps: &[],
+            emails: &[],
+            longest_email: 1,
+        };
         assert!(!little.render().unwrap().contains("fact") && !little.render().unwrap().contains("everywhere"));
         assert!(!Login { page, return_to: None, request: None, client: None }.render().unwrap().contains("return_to"));
     }

@@ -10,7 +10,7 @@ use super::oauth2::{self, OAuth2};
 use super::origin::AllowedOrigins;
 use super::probe::{Probes, VerifyProbes};
 use super::sign_in::{self, SignIn};
-use super::{account, login_commands, login_streams, middleware, no_script, pages, upgrade};
+use super::{account, error_pages, login_commands, login_streams, middleware, no_script, pages, upgrade};
 use crate::base::clock::Clock;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
@@ -25,7 +25,7 @@ use crate::texts::Texts;
 use crate::transport::begin::StartPolicy;
 use crate::transport::stream_stats::StreamStats;
 use axum::Router;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, delete, get, post};
 use http::{HeaderMap, Uri};
@@ -107,27 +107,29 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         texts: Arc::clone(&parts.texts),
     });
 
-    let forward = ForwardAuth {
+    let forward = Arc::new(ForwardAuth {
         sign_in: Arc::clone(&sign_in),
         logins: Arc::clone(&logins),
         vault: parts.vault,
         main: server.public_url.clone(),
         unlisted: OncePerMinute::default(),
         probes: verify_probes,
-    };
+    });
     let forward_routes = Router::new()
         .route(&format!("{base}/verify"), get(forward_auth::verify))
         .route(&format!("{base}/verify/"), any(forward_auth::verify_path))
         .route(&format!("{base}/verify/{{*path}}"), any(forward_auth::verify_path))
-        .route(&format!("{base}/enter"), get(forward_auth::enter))
-        .with_state(Arc::new(forward));
+        .with_state(Arc::clone(&forward));
+    let forward_pages = Router::new().route(&format!("{base}/enter"), get(forward_auth::enter)).with_state(forward);
     let oauth2 = OAuth2 {
         provider: parts.provider,
         sign_in: Arc::clone(&sign_in),
         logins: Arc::clone(&logins),
         wrong: OncePerMinute::default(),
     };
-    let oauth2_routes = oauth2::router(Arc::new(oauth2));
+    let oauth2 = Arc::new(oauth2);
+    let oauth2_pages = oauth2::for_people(&oauth2);
+    let oauth2_routes = oauth2::for_programs(oauth2);
     let login_routes = Router::new()
         .route(base, any(login_streams::base))
         .route(&format!("{base}/"), any(login_streams::base))
@@ -135,23 +137,35 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/{{login}}/events"), any(login_streams::events))
         .route(&format!("{base}/{{login}}/events/{{unique}}"), any(login_streams::events))
         .route(&format!("{base}/{{login}}/password"), post(login_commands::password))
+        .with_state(Arc::clone(&logins));
+    let login_pages = Router::new()
         .route(&format!("{base}/login"), get(no_script::login_page).post(no_script::begin))
         .route(&format!("{base}/{{login}}/wait"), get(no_script::wait).post(no_script::password))
         .with_state(logins);
     let session_routes = Router::new()
+        .route(&format!("{base}/session"), get(sign_in::session))
+        .route(&format!("{base}/session/{{unique}}"), get(sign_in::session))
+        .with_state(Arc::clone(&sign_in));
+    let session_pages = Router::new()
         .route(&format!("{base}/callback"), get(sign_in::callback).post(sign_in::redeem))
         .route(&format!("{base}/callback/{{unique}}"), get(sign_in::callback))
         .route(&format!("{base}/account"), get(account::account))
-        .route(&format!("{base}/session"), get(sign_in::session))
-        .route(&format!("{base}/session/{{unique}}"), get(sign_in::session))
+        .route(&format!("{base}/account/email"), post(account::email))
         .route(&format!("{base}/logout"), post(sign_in::logout))
         .route(&format!("{base}/logout/everywhere"), post(sign_in::logout_everywhere))
-        .with_state(sign_in);
+        .with_state(Arc::clone(&sign_in));
+    let people = oauth2_pages.merge(forward_pages).merge(login_pages).merge(session_pages);
+    let people = people.layer(from_fn_with_state(sign_in, error_pages::for_people));
     // What caches do to a probe is its subject.
     let probe_routes = probes.router(base).layer(map_response(says_itself));
     let files = files::router(base, &parts.texts);
-    let mut routes =
-        login_routes.merge(session_routes).merge(forward_routes).merge(oauth2_routes).merge(probe_routes).merge(files);
+    let mut routes = people
+        .merge(login_routes)
+        .merge(session_routes)
+        .merge(forward_routes)
+        .merge(oauth2_routes)
+        .merge(probe_routes)
+        .merge(files);
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }

@@ -257,7 +257,7 @@ impl SignIn {
             message: &words.pages.grant_refused,
             names_site: false,
             failed: false,
-            again: Some(&words.shared.retry),
+            again: Some((&page.login(), &words.shared.retry)),
         };
         pages::answer(StatusCode::BAD_REQUEST, &notice)
     }

@@ -98,6 +98,16 @@ impl StartError {
         }
     }
 
+    /// When asking again makes sense.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::ReturnTo | Self::Request => None,
+            Self::RateLimited { retry_after } | Self::Busy { retry_after } | Self::StoreFull { retry_after } => {
+                Some(*retry_after)
+            }
+        }
+    }
+
     /// What the visitor is told.
     pub fn message<'a>(&self, words: &'a Words) -> &'a str {
         match self {

@@ -23,6 +23,7 @@ before(async () => {
       'id = "grafana", name = "Графики", preset = "grafana", post_logout_redirect_uris = ["' + app.address + '/bye"]',
     ),
     client('id = "wiki", name = "Вики", scopes = ["openid", "profile", "phone"], id_token_alg = "ES256"'),
+    client('id = "post", name = "Почта", email = "required"'),
     client('id = "closed", name = "Касса", allow = ["max:1"], id_token_alg = "EdDSA"'),
   ];
   server = cleanup.add(
@@ -84,6 +85,46 @@ describe('an app', () => {
     assert.deepEqual([userinfo.json.sub, userinfo.json.name], [claims.sub, claims.name]);
     assert.equal((await redeem(asked, answer.params.code)).json.error, 'invalid_grant');
     assert.deepEqual(faults(visitor), []);
+  });
+
+  test('an app that asks for an address', async () => {
+    const visitor = await profile();
+    const page = await visitor.page();
+    const asked = request('post');
+    await page.goto(asked.url);
+    await scan(emulator);
+    const field = page.getByLabel('Адрес почты для этого приложения');
+    await field.waitFor();
+    await page.getByText('Почта', { exact: true }).waitFor();
+    await screenshot(page, 'oidc-email');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await screenshot(page, 'oidc-email-dark');
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 390);
+    // What the browser lets through is looked at again.
+    await field.fill('ivan@localhost');
+    await page.getByRole('button', { name: 'Продолжить' }).click();
+    await page.getByRole('alert').waitFor();
+    assert.equal(await field.inputValue(), 'ivan@localhost');
+    await screenshot(page, 'oidc-email-wrong');
+    await field.fill('ivan@example.ru');
+    await page.getByRole('button', { name: 'Продолжить' }).click();
+    const tokens = await redeem(asked, (await app.next(page)).params.code);
+    const claims = await claimsOf(tokens.json.id_token);
+    assert.deepEqual([claims.email, claims.email_verified], ['ivan@example.ru', false]);
+
+    await page.goto(`${server.base}/account`);
+    await page.getByLabel('Почта').fill('petr@example.ru');
+    await page.getByRole('button', { name: 'Сохранить' }).click();
+    await page.waitForLoadState();
+    await screenshot(page, 'oidc-email-account');
+    const silent = request('post', { prompt: 'none' });
+    await page.goto(silent.url);
+    const again = await redeem(silent, (await app.next(page)).params.code);
+    assert.equal((await claimsOf(again.json.id_token)).email, 'petr@example.ru');
+    assert.deepEqual(
+      faults(visitor).filter((text) => !/status of 400/.test(text)),
+      [],
+    );
   });
 
   test('the second one asks, and a cross-site form and form_post work', async () => {

@@ -1,13 +1,13 @@
 // The way to MAX: TLS that is checked, a second address when the first fails, and what the operator is told.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createServer } from 'node:tls';
+import { authority } from '../harness/certificate.mjs';
 import { freePort, run, tempFolder } from '../harness/process.mjs';
 import { BINARY } from '../harness/paths.mjs';
 import { environment, startEmulator, startServer } from '../harness/server.mjs';
@@ -20,50 +20,10 @@ let ca;
 let tls;
 before(async () => {
   emulator = cleanup.add(await startEmulator());
-  ca = authority(tempFolder('ca'));
+  ca = authority();
   tls = cleanup.add(await startTls(emulator.port, ca));
 });
 after(() => cleanup.run());
-
-/** A root of our own and a certificate under it, as MAX's would be. */
-function authority(folder) {
-  const file = (name) => join(folder, name);
-  const openssl = (...args) => execFileSync('openssl', args, { stdio: 'ignore' });
-  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  openssl(
-    'req',
-    '-x509',
-    ...ec,
-    '-days',
-    '2',
-    '-subj',
-    '/CN=A test root',
-    '-keyout',
-    file('ca.key'),
-    '-out',
-    file('ca.pem'),
-  );
-  openssl('req', ...ec, '-subj', '/CN=localhost', '-keyout', file('key.pem'), '-out', file('request.pem'));
-  writeFileSync(file('extensions'), 'subjectAltName=DNS:localhost\n');
-  openssl(
-    'x509',
-    '-req',
-    '-in',
-    file('request.pem'),
-    '-CA',
-    file('ca.pem'),
-    '-CAkey',
-    file('ca.key'),
-    '-CAcreateserial',
-    '-days',
-    '2',
-    '-extfile',
-    file('extensions'),
-    '-out',
-    file('cert.pem'),
-  );
-  return { root: file('ca.pem'), key: readFileSync(file('key.pem')), cert: readFileSync(file('cert.pem')), folder };
-}
 
 async function startTls(port, { key, cert }) {
   const sockets = new Set();

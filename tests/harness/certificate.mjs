@@ -24,3 +24,43 @@ export function certificate() {
   made = { key, certificate: cert, both };
   return made;
 }
+
+/** A root of our own and a certificate under it, as MAX's would be. */
+export function authority(folder = tempFolder('ca')) {
+  const file = (name) => join(folder, name);
+  const openssl = (...args) => execFileSync('openssl', args, { stdio: 'ignore' });
+  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  openssl(
+    'req',
+    '-x509',
+    ...ec,
+    '-days',
+    '2',
+    '-subj',
+    '/CN=A test root',
+    '-keyout',
+    file('ca.key'),
+    '-out',
+    file('ca.pem'),
+  );
+  openssl('req', ...ec, '-subj', '/CN=localhost', '-keyout', file('key.pem'), '-out', file('request.pem'));
+  writeFileSync(file('extensions'), 'subjectAltName=DNS:localhost\n');
+  openssl(
+    'x509',
+    '-req',
+    '-in',
+    file('request.pem'),
+    '-CA',
+    file('ca.pem'),
+    '-CAkey',
+    file('ca.key'),
+    '-CAcreateserial',
+    '-days',
+    '2',
+    '-extfile',
+    file('extensions'),
+    '-out',
+    file('cert.pem'),
+  );
+  return { root: file('ca.pem'), key: readFileSync(file('key.pem')), cert: readFileSync(file('cert.pem')), folder };
+}

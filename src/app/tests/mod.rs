@@ -2,16 +2,19 @@
 //! one. MAX is the emulator. The answers are kept in snapshots, with what differs from run to run left out.
 
 mod answers;
+mod email;
+mod error_pages;
 mod forward_auth;
 mod openid;
 
-use super::{App, Surroundings, build};
+use super::{App, Kept, Surroundings, build};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Flags};
 use crate::emulator::{self, Account, Emulator, Options};
 use crate::server::Ops;
+use crate::store::Flaky;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -21,6 +24,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
@@ -71,6 +75,11 @@ struct Answer {
 
 impl Site {
     async fn new(password: Option<&str>, settle: impl FnOnce(&mut Config)) -> Self {
+        Self::over(None, password, settle).await
+    }
+
+    /// `store`: one that can be away.
+    async fn over(store: Option<Arc<Flaky>>, password: Option<&str>, settle: impl FnOnce(&mut Config)) -> Self {
         let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
         let account = Account::default();
         let (poll, password) = (Duration::from_millis(20), password.map(str::to_owned));
@@ -87,7 +96,10 @@ impl Site {
         config.server.allowed_origins = vec![crate::base::origin::Origin::of(&config.server.public_url)];
         settle(&mut config);
         let max_active = config.login.max_active;
-        let surroundings = Surroundings::in_memory(&tasks);
+        let mut surroundings = Surroundings::in_memory(&tasks);
+        if let Some(store) = store {
+            surroundings.kept = Kept::over(store, &Rng::seeded(1)).unwrap();
+        }
         let App { registry, ends, keys, routes, .. } = build(&config, surroundings);
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys }.router();

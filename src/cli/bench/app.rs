@@ -2,7 +2,7 @@
 //! and asks who it is. Speaks to any OpenID Connect provider that asks its visitors nothing.
 
 use super::connect::{Answer, Connector, Http, Kept};
-use super::plan::Target;
+use super::plan::{Client, Target};
 use crate::base::id;
 use crate::base::id::Fingerprint;
 use crate::base::rng::Rng;
@@ -22,13 +22,6 @@ const MOST_REDIRECTS: usize = 8;
 const KEPT: usize = 64;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
-
-/// An app that is registered at the servers, without a secret.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Client {
-    pub id: String,
-    pub redirect_uri: Url,
-}
 
 pub struct App {
     client: Client,

@@ -1,6 +1,5 @@
 //! What a run will do: its arguments, checked, and the moments at which logins begin.
 
-use super::app::Client;
 use clap::{Args, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -121,6 +120,13 @@ impl Transport {
             Self::Poll => "poll",
         }
     }
+}
+
+/// An app that is registered at the servers, without a secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    pub id: String,
+    pub redirect_uri: Url,
 }
 
 /// How logins come.

@@ -113,6 +113,18 @@ fn what_a_client_may_not_say_is_told_with_its_key() {
         ("grants = [\"password\"]".to_owned(), "`grants`: \"password\" is none of"),
         ("subject = \"x\"".to_owned(), "`subject`: "),
         ("email = \"real\"".to_owned(), "`email`: "),
+        (
+            "email = \"ask\"\nscopes = [\"profile\"]".to_owned(),
+            "`email`: people are asked for what the app may not know",
+        ),
+        (
+            "email = \"required\"\nscopes = [\"profile\"]".to_owned(),
+            "`email`: people are asked for what the app may not know",
+        ),
+        (
+            "email = \"required\"\ngrants = [\"device_code\"]".to_owned(),
+            "`email`: \"required\" cannot be asked for on a device",
+        ),
         ("consent = \"ask\"".to_owned(), "`consent`: "),
         ("id_token_alg = \"none\"".to_owned(), "`id_token_alg`: "),
         ("allow = [\"group:b\"]".to_owned(), "`allow`: there is no group"),
