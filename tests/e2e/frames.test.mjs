@@ -46,7 +46,7 @@ test('a page that lets itself be framed is seen', async () => {
 });
 
 for (const [name, path] of [
-  ['the sign-in', () => `X`],
+  ['the sign-in', () => `${provider.server.base}/login`],
   ['the account', () => `${provider.server.base}/account`],
   ['what an app asks', () => `${provider.found.authorization_endpoint}?${new URLSearchParams(provider.asked())}`],
   ['what goes wrong there', () => `${provider.found.authorization_endpoint}?client_id=nobody`],
