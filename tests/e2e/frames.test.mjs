@@ -22,9 +22,9 @@ before(async () => {
 async function startForeignSite() {
   const port = await freePort();
   const http = createServer((request, response) => {
-    const target = new URL(request.url, 'http://x').searchParams.get('frame').replaceAll('"', '&quot;');
+    const target = new URL(request.url, 'http://x').searchParams.get('frame')?.replaceAll('"', '&quot;');
     response.setHeader('content-type', 'text/html');
-    response.end(`<!doctype html><h1>a game</h1><iframe name="victim" src="${target}"></iframe>`);
+    response.end(`<!doctype html><h1>a game</h1><iframe name="victim" src="${target ?? 'about:blank'}"></iframe>`);
   });
   await new Promise((resolve) => http.listen(port, '127.0.0.1', resolve));
   return { address: `http://localhost:${port}`, stop: () => new Promise((resolve) => http.close(resolve)) };
