@@ -12,6 +12,7 @@ use crate::max::frame::{Cmd, Dialect, Frame, Received, Wire};
 use crate::max::message::{Hello, UserAgent};
 use crate::max::opcode::Opcode;
 use crate::max::session::{Now, Output, PasswordPolicy, ProtocolSession, Settings};
+pub use crate::oidc::fuzzing::{client_document, email_address, oauth_proof, oauth_request};
 pub use crate::server::fuzzing::{query, request_head};
 pub use crate::session::fuzzing::{ended_sessions, session_cookie};
 use crate::transport::begin;
@@ -26,7 +27,9 @@ type Target = (&'static str, fn(&[u8]));
 /// By the names of the files in `fuzz/fuzz_targets` and the folders in `fuzz/corpus`.
 #[cfg(test)]
 const TARGETS: &[Target] = &[
+    ("client_document", client_document),
     ("config", config),
+    ("email_address", email_address),
     ("encoded_stream", encoded_stream),
     ("ended_sessions", ended_sessions),
     ("event_stream", event_stream),
@@ -37,6 +40,8 @@ const TARGETS: &[Target] = &[
     ("http_answer", http_answer),
     ("max_session", max_session),
     ("nginx_dump", nginx_dump),
+    ("oauth_proof", oauth_proof),
+    ("oauth_request", oauth_request),
     ("query", query),
     ("request_head", request_head),
     ("saved_report", saved_report),

@@ -159,7 +159,7 @@ impl Provider {
 }
 
 /// Known to people by the host alone: whatever name the document has in it is its own word.
-fn made(id: &Url, redirect_uris: Vec<String>, settings: &ClientDocuments) -> Client {
+pub(super) fn made(id: &Url, redirect_uris: Vec<String>, settings: &ClientDocuments) -> Client {
     let host = id.host_str().unwrap_or_default();
     let host = id.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     Client {

@@ -84,7 +84,7 @@ impl Provider {
 }
 
 /// The key in the header of a proof.
-fn own_key(proof: &str) -> Option<PublicKey> {
+pub(super) fn own_key(proof: &str) -> Option<PublicKey> {
     let header = proof.split('.').next().filter(|_| proof.len() <= jwk::TOKEN)?;
     let header: Value = serde_json::from_slice(&id::decode(header)?).ok()?;
     (header["typ"] == "dpop+jwt").then_some(())?;

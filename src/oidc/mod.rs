@@ -21,6 +21,8 @@ mod email;
 #[cfg(test)]
 mod email_tests;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod jws;
 mod keys;
 mod logout;

@@ -179,7 +179,7 @@ fn needed<'a>(params: &'a Params, name: &str, missing: &'static str) -> Result<&
 }
 
 /// Id and secret: form-encoded as RFC 6749 §2.3.1 wants it, or as they are, which many send.
-fn basic(header: &str) -> Option<(String, [String; 2])> {
+pub(super) fn basic(header: &str) -> Option<(String, [String; 2])> {
     let (scheme, encoded) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
