@@ -95,7 +95,8 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         vault.clone(),
         delivery,
     );
-    let provider = Arc::new(provider.with_documents(documents));
+    let provider =
+        Arc::new(provider.with_documents(documents).with_told(config.session.backchannel_logout_uri.clone()));
     provider.keys.spawn_watch(&tasks, provider.has_clients());
     let sharing = nodes.map(|nodes| {
         let node = NodeName::new(&config.server.node, &rng);

@@ -7,6 +7,7 @@ pub mod fuzzing;
 mod oidc;
 mod people;
 mod reader;
+mod session;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use oidc::preset_names;
 pub use oidc::{Client, Consent, Email, GrantType, Oidc, SCOPES, SigningAlgorithm, Subject};
 pub use people::{AllowList, Groups, Person};
 use reader::{ConfigMerger, Source};
+pub use session::Session;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -136,16 +138,6 @@ pub struct Login {
     pub password: PasswordPolicy,
 }
 
-/// `[session]`: the signed-in browser.
-pub struct Session {
-    /// How long it stays signed in.
-    pub ttl: Duration,
-    /// Whether the site is told the phone number.
-    pub phone: bool,
-    /// Who may sign in to the site and pass `/verify`.
-    pub allow: AllowList,
-}
-
 /// `log.format`: lines for people, or JSON lines for programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
@@ -231,7 +223,7 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
     let (server, upstream, login) = (server(settings), upstream(settings), login(settings));
     let groups = Groups::read(settings);
     let known = groups.clone().unwrap_or_default();
-    let (session, oidc) = (session(settings, &known), oidc::read(settings, &known));
+    let (session, oidc) = (session::read(settings, &known), oidc::read(settings, &known));
     let store = store::read(settings);
     let log = log(settings);
     let texts = texts(settings);
@@ -397,13 +389,6 @@ fn login(settings: &mut ConfigMerger) -> Option<Login> {
         starts_per_minute: starts_per_minute?,
         password: password?,
     })
-}
-
-fn session(settings: &mut ConfigMerger, groups: &Groups) -> Option<Session> {
-    let ttl = settings.read("session.ttl", value::positive_duration);
-    let phone = settings.read("session.phone", value::flag);
-    let allow = settings.read("session.allow", |value| AllowList::parse(value, groups));
-    Some(Session { ttl: ttl?, phone: phone?, allow: allow? })
 }
 
 fn log(settings: &mut ConfigMerger) -> Option<Log> {

@@ -355,7 +355,7 @@ fn client(table: &Table, groups: &Groups) -> Result<Client, String> {
     })
 }
 
-fn backchannel_uri(value: &Value) -> Result<String, String> {
+pub(super) fn backchannel_uri(value: &Value) -> Result<String, String> {
     let text = value::text(value)?;
     let url = Url::parse(&text).map_err(|error| format!("{text:?}: {error}"))?;
     let fine = matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty();

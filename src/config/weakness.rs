@@ -24,6 +24,10 @@ impl Config {
             self.server.trusted_proxies.iter().any(|net| net.prefix_len() == 0),
             "server.trusted_proxies believes everybody: any visitor can claim any address and host".to_owned(),
         );
+        say(
+            self.session.backchannel_logout_uri.iter().any(is_open),
+            "session.backchannel_logout_uri is http: who signs out can be read on the way".to_owned(),
+        );
         say(self.login.starts_per_minute == 0, "login.starts_per_minute = 0: no limit for one address".to_owned());
         say(
             self.login.password == PasswordPolicy::Ask,
@@ -51,8 +55,12 @@ fn is_pairwise(client: &Client) -> bool {
     client.subject == Subject::Pairwise
 }
 
+/// Read by whoever is on the way.
+fn is_open(uri: &String) -> bool {
+    Url::parse(uri).is_ok_and(|url| url.scheme() == "http" && !is_safe(&url))
+}
+
 fn of_client(client: &Client) -> Vec<String> {
-    let open = |uri: &&String| Url::parse(uri).is_ok_and(|url| url.scheme() == "http" && !is_safe(&url));
     let cases = [
         (client.allow.is_everybody(), "allow names nobody: every MAX account may sign in to it"),
         (
@@ -67,7 +75,7 @@ fn of_client(client: &Client) -> Vec<String> {
         ),
         (client.subject == Subject::Public, "subject = \"public\": it can compare its users with those of other apps"),
         (
-            client.backchannel_logout_uri.iter().any(|uri| open(&uri)),
+            client.backchannel_logout_uri.iter().any(is_open),
             "backchannel_logout_uri is http: who signs out can be read on the way",
         ),
     ];
@@ -105,6 +113,11 @@ mod tests {
             ("[session]\n        allow = [\"max:7\"]", "", "session.allow"),
             ("https://example.ru", "http://example.ru", "server.public_url"),
             ("[session]", "trusted_proxies = [\"0.0.0.0/0\"]\n[session]", "server.trusted_proxies"),
+            (
+                "[session]",
+                "[session]\nbackchannel_logout_uri = \"http://app.example.ru/out\"",
+                "session.backchannel_logout_uri",
+            ),
             ("[session]", "[login]\nstarts_per_minute = 0\n[session]", "login.starts_per_minute"),
             ("[session]", "[login]\npassword = \"ask\"\n[session]", "login.password"),
             ("[session]", "[store]\nkind = \"memory\"\n[session]", "store.kind"),

@@ -3,8 +3,7 @@
 use super::Provider;
 use super::claims;
 use super::clients::host_of;
-use super::jws::SigningKey;
-use crate::config::Client;
+use crate::config::{Client, SigningAlgorithm};
 use crate::session::{SessionId, SignedIn};
 use crate::store::{Key, Space, Unavailable, Vault};
 use futures_util::future::try_join_all;
@@ -76,8 +75,8 @@ impl Provider {
         Ok(apps)
     }
 
-    /// What the apps of sessions that were just ended are to be told: those that have a `backchannel_logout_uri`. Who told is
-    /// known by the record, which is taken: nobody is told twice.
+    /// What the apps of sessions that were just ended are to be told: those that have a `backchannel_logout_uri`; and the site. Who
+    /// told is known by the record, which is taken: nobody is told twice.
     async fn notices(&self, sub: &str, ended: &[SessionId]) -> Result<Vec<LogoutNotice>, Unavailable> {
         let mut notices = Vec::new();
         for client in self.clients.iter() {
@@ -86,33 +85,47 @@ impl Provider {
                 if self.vault.take::<Used>(used_key(session, client)).await?.is_none() {
                     continue;
                 }
-                let keys = self.keys.set().await?;
-                let token =
-                    keys.signing(client.id_token_alg).and_then(|key| self.logout_token(client, sub, session, key));
-                let token = token.ok_or_else(|| Unavailable::OutOfReach("there is no signing key".to_owned()))?;
+                let (subject, sid) = (claims::subject(client, sub, &self.vault), self.sid_of(client, session));
+                let token = self.logout_token(&client.id, client.id_token_alg, &subject, &sid).await?;
                 notices.push(LogoutNotice { client: client.id.clone(), uri: uri.clone(), token });
+            }
+        }
+        // The site knows its people and sessions as `site_token` names them. For the address alone, so that no backend takes it for
+        // the identity token of somebody who is signed in.
+        if let Some(uri) = &self.told {
+            for session in ended {
+                let token = self.logout_token(uri, SigningAlgorithm::Rs256, sub, session.text()).await?;
+                notices.push(LogoutNotice { client: self.site.clone(), uri: uri.clone(), token });
             }
         }
         Ok(notices)
     }
 
     /// §2.4: never a `nonce`, so that it is no ID token.
-    fn logout_token(&self, client: &Client, sub: &str, session: &SessionId, key: &SigningKey) -> Option<String> {
+    async fn logout_token(
+        &self,
+        audience: &str,
+        algorithm: SigningAlgorithm,
+        subject: &str,
+        sid: &str,
+    ) -> Result<String, Unavailable> {
+        let keys = self.keys.set().await?;
         let now = self.vault.unix_seconds();
         let said: Map<String, Value> = [
             ("iss", json!(self.issuer)),
-            ("aud", json!(client.id)),
+            ("aud", json!(audience)),
             ("iat", json!(now)),
             ("exp", json!(now.saturating_add(LIFE))),
             ("jti", json!(self.vault.name())),
-            ("sub", json!(claims::subject(client, sub, &self.vault))),
-            ("sid", json!(self.sid_of(client, session))),
+            ("sub", json!(subject)),
+            ("sid", json!(sid)),
             ("events", json!({ EVENT: {} })),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-        key.sign("logout+jwt", &said)
+        let token = keys.signing(algorithm).and_then(|key| key.sign("logout+jwt", &said));
+        token.ok_or_else(|| Unavailable::OutOfReach("there is no signing key".to_owned()))
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Provider {
     pub issuer: String,
     /// The site's own address, without a slash at its end.
     site: String,
+    /// Where the site's backend hears that a session is over.
+    told: Option<String>,
     clients: Clients,
     groups: Groups,
     pub keys: Arc<Keys>,
@@ -90,6 +92,7 @@ impl Provider {
         Self {
             issuer,
             site,
+            told: None,
             clients: Clients::new(settings.clients.clone()),
             groups,
             keys: Arc::new(Keys::new(vault.clone(), settings.key_life, algorithms.clone())),
@@ -102,6 +105,11 @@ impl Provider {
             deliver,
             documents: None,
         }
+    }
+
+    /// Tells the site's backend of sessions that are over, too (`session.backchannel_logout_uri`).
+    pub fn with_told(self, told: Option<String>) -> Self {
+        Self { told, ..self }
     }
 
     /// Clients by a document about themselves, too.

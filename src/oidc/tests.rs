@@ -454,6 +454,33 @@ async fn an_app_hears_once_that_a_session_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_sites_backend_hears_by_the_names_that_it_knows() {
+    let World { provider, sessions, flow, told } = world();
+    let uri = "https://example.ru/max/logout".to_owned();
+    let world = World { provider: provider.with_told(Some(uri.clone())), sessions, flow, told };
+    // The site's keys, which are RSA, are looked for and not there.
+    let (signed_in, _) = world.signed_in(7).await;
+    world.provider.ended("7", std::slice::from_ref(&signed_in.id)).await;
+    assert!(world.told.0.lock().unwrap().is_empty());
+
+    let World { mut provider, sessions, flow, told } = world;
+    let (vault, day) = (provider.vault.clone(), Duration::from_secs(86_400));
+    provider.keys = Arc::new(Keys::new(vault, day, vec![SigningAlgorithm::Rs256]));
+    let world = World { provider, sessions, flow, told };
+    world.provider.ended("7", std::slice::from_ref(&signed_in.id)).await;
+    let told = std::mem::take(&mut *world.told.0.lock().unwrap());
+    assert_eq!((told.len(), told[0].uri.as_str()), (1, uri.as_str()));
+    let (identity, _) = world.provider.site_token(&signed_in).await.unwrap();
+    let (said, identity) = (payload(&json!(told[0].token)), payload(&json!(identity)));
+    for claim in ["iss", "sub", "sid"] {
+        assert_eq!(said[claim], identity[claim], "{claim}");
+    }
+    assert_eq!(said["aud"], uri.as_str(), "no backend takes it for an identity token");
+    let keys = world.provider.keys.set().await.unwrap();
+    assert!(super::jws::verified(keys.all(), "logout+jwt", &told[0].token).is_some(), "by a key of the JWKS");
+}
+
+#[tokio::test(start_paused = true)]
 async fn signing_out_everywhere_ends_what_nobody_listed_too() {
     let world = world();
     let mut signed_in = Vec::new();

@@ -192,3 +192,54 @@ for (const backend of BACKENDS) {
     });
   });
 }
+
+test('a backend that listens refuses a token as soon as its session is over', async () => {
+  const folder = tempFolder('backend');
+  for (const file of ['max-auth.mjs', 'max-auth-logout.mjs']) writeFileSync(join(folder, file), snippet(file));
+  writeFileSync(
+    join(folder, 'main.mjs'),
+    `import { createServer } from 'node:http';
+import { signedIn } from './max-auth.mjs';
+import { isOver, loggedOut } from './max-auth-logout.mjs';
+createServer(async (request, response) => {
+  if (request.url === '/me')
+    return signedIn(request, response, () => {
+      response.statusCode = isOver(request.user) ? 401 : 200;
+      response.end();
+    });
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  request.body = Object.fromEntries(new URLSearchParams(Buffer.concat(chunks).toString()));
+  return loggedOut(request, response);
+}).listen(Number(process.env.PORT), '127.0.0.1');
+`,
+  );
+  symlinkSync(join(ROOT, 'tests/node_modules'), join(folder, 'node_modules'));
+  const port = await freePort();
+  const told = `http://127.0.0.1:${port}/max-auth/logout`;
+  const pair = await startPair(cleanup, { settings: { SESSION_BACKCHANNEL_LOGOUT_URI: told } });
+  const me = async (token) =>
+    (await fetchWhole(`http://127.0.0.1:${port}/me`, { headers: { authorization: `Bearer ${token}` } })).status;
+  cleanup.add(
+    await launch('Express', process.execPath, [join(folder, 'main.mjs')], {
+      cwd: folder,
+      env: { PORT: String(port), MAX_AUTH_PUBLIC_URL: pair.server.address, MAX_AUTH_LOGOUT_URI: told },
+      ready: () => eventually(async () => (await me('x')) === 401, 'the backend to answer', 20_000),
+    }),
+  );
+  const tokenOf = async (visitor) => (await visitor.request('/session?token=1')).json.token;
+  const [one, other] = [
+    (await signIn({ emulator: pair.emulator, base: pair.server.base })).visitor,
+    (await signIn({ emulator: pair.emulator, base: pair.server.base })).visitor,
+  ];
+  const [token, kept] = [await tokenOf(one), await tokenOf(other)];
+  assert.deepEqual([await me(token), await me(kept)], [200, 200]);
+  assert.equal((await one.request('/logout', { method: 'POST' })).status, 204);
+  await eventually(async () => (await me(token)) === 401, 'the backend to know', 5_000);
+  assert.equal(await me(kept), 200, 'another session of the same person');
+  const answers = async (logout_token) =>
+    (await fetchWhole(told, { method: 'POST', body: new URLSearchParams({ logout_token }).toString() })).status;
+  assert.equal(await answers(kept), 400, 'an identity token ends nothing');
+  assert.equal(await answers('x'), 400);
+  assert.equal(await me(kept), 200);
+});
