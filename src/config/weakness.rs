@@ -25,7 +25,7 @@ impl Config {
             "server.trusted_proxies believes everybody: any visitor can claim any address and host".to_owned(),
         );
         say(
-            self.session.backchannel_logout_uri.iter().any(is_open),
+            self.session.backchannel_logout_uri.as_deref().is_some_and(is_open),
             "session.backchannel_logout_uri is http: who signs out can be read on the way".to_owned(),
         );
         say(self.login.starts_per_minute == 0, "login.starts_per_minute = 0: no limit for one address".to_owned());
@@ -56,7 +56,7 @@ fn is_pairwise(client: &Client) -> bool {
 }
 
 /// Read by whoever is on the way.
-fn is_open(uri: &String) -> bool {
+fn is_open(uri: &str) -> bool {
     Url::parse(uri).is_ok_and(|url| url.scheme() == "http" && !is_safe(&url))
 }
 
@@ -75,7 +75,7 @@ fn of_client(client: &Client) -> Vec<String> {
         ),
         (client.subject == Subject::Public, "subject = \"public\": it can compare its users with those of other apps"),
         (
-            client.backchannel_logout_uri.iter().any(is_open),
+            client.backchannel_logout_uri.as_deref().is_some_and(is_open),
             "backchannel_logout_uri is http: who signs out can be read on the way",
         ),
     ];
