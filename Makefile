@@ -5,13 +5,14 @@ NODE ?= node
 # Not set: the usual port, or a free one where that is taken.
 LISTEN ?=
 
-.PHONY: help demo test setup lint format unit web e2e chaos many chains chains-fast limits oidc-load scale waiting build deny fuzz mutants
+.PHONY: help demo test setup lint format built unit web e2e chaos many chains chains-fast limits oidc-load scale waiting build deny fuzz mutants
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
 	@echo 'make test     everything CI runs, set-up included'
 	@echo 'make lint     formatting (Rust, JavaScript) and clippy'
 	@echo 'make format   formats Rust and JavaScript'
+	@echo "make built    the ready page's script, made small again after a change of web/follow.js or web/ready.js"
 	@echo 'make unit     the Rust tests'
 	@echo 'make web      the tests of the browser side, with its type check'
 	@echo 'make e2e      the end-to-end tests: real nginx, a real browser, real MAX clients (ONLY=session for one file)'
@@ -74,17 +75,22 @@ chaos: setup build
 many: setup build
 	cd tests/e2e && COUNT=$(if $(filter command environment,$(firstword $(origin COUNT))),$(COUNT),1000) $(NODE) --test --test-reporter=spec --test-timeout=3600000 many.test.mjs
 
+# What is built out of web/ and kept in web/built.
+built:
+	@scripts/setup web
+	scripts/built
+
 # One file after the other, because they measure time.
 CHAINS = $(NODE) --test --test-concurrency=1 --test-timeout=900000 --test-reporter=spec
 chains:
 	@scripts/setup chains
 	$(CARGO) build
-	cd tests/chains && $(CHAINS) live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs doctor.test.mjs setup.test.mjs forward-auth.test.mjs caches.test.mjs
+	cd tests/chains && $(CHAINS) live.test.mjs quiet.test.mjs browser.test.mjs cuts.test.mjs frozen.test.mjs doctor.test.mjs setup.test.mjs forward-auth.test.mjs caches.test.mjs
 
 chains-fast:
 	@scripts/setup chains
 	$(CARGO) build
-	cd tests/chains && FAST=1 $(CHAINS) live.test.mjs doctor.test.mjs forward-auth.test.mjs caches.test.mjs
+	cd tests/chains && FAST=1 $(CHAINS) live.test.mjs frozen.test.mjs doctor.test.mjs forward-auth.test.mjs caches.test.mjs
 
 limits:
 	@scripts/limits

@@ -40,7 +40,7 @@ function resolveBase(base) {
 
 // ---- which transport won on the page before this one -----------------------------------------------------------------
 
-/** @typedef {'ws' | 'sse' | 'poll'} Winner */
+/** @typedef {'ws' | 'frugal' | 'sse' | 'poll'} Winner frugal: a WebSocket where each packet counts */
 /** @typedef {Pick<Storage, 'getItem' | 'setItem'> | null} Store */
 
 const WINNER_KEY = 'max-auth:transport';

@@ -4,6 +4,9 @@
  * has shown that what it carries comes IN TIME (lateness.js); where it cannot, an SSE stream is tried the same way; where
  * nothing lives, polling stays. A stream that falls behind gives its place back. Each resumes from the position of the
  * last event, so that nothing is lost, doubled or reordered on the way.
+ *
+ * A WebSocket that was in time and then falls silent may have met a network that lets some 25 packets through a connection
+ * and drops the rest (docs/networks.md): from then on few marks are asked for, and each WebSocket is left before its end.
  */
 import { isGone } from './answers.js';
 import { recallWinner, rememberWinner } from './browser.js';
@@ -32,6 +35,9 @@ const TRIAL_MARKS = 3; // of the trial of an SSE stream
 const TRIAL_MORE_MS = 100; // a trial lasts longer than lateness is suffered, or what is held to its end would look timely
 const PARK_MS = 60 * SECOND; // how long a transport that failed is left alone; twice as long each time
 const PARK_DOUBLINGS = 3;
+const RARE_BEAT = 25; // seconds, where each packet counts
+const FRUGAL_LIFE_MS = 40 * SECOND; // 25 packets: 14 for the beginning, 3 for a mark, 6 for the end of a login
+const HURRY_MS = 3 * SECOND; // within which something follows an approval
 
 export class Delivery {
   #env;
@@ -49,6 +55,8 @@ export class Delivery {
   #liveSince = 0;
   #losses = 0;
   #wsFailures = 0;
+  /** Each packet counts. */
+  #frugal = false;
   #parked = { ws: { until: 0, times: 0, silences: 0 }, sse: { until: 0, times: 0, silences: 0 } };
   /** @type {any} */
   #openTimer = null;
@@ -76,6 +84,7 @@ export class Delivery {
   start() {
     const now = this.#env.clock.now();
     const kind = this.#parked.ws.until > now ? null : recallWinner(this.#env.storage, now);
+    if (kind === 'frugal') this.#frugal = true;
     if (kind === 'sse' || kind === 'poll') this.#parked.ws.until = now + PARK_MS;
     if (kind === 'poll') this.#parked.sse.until = now + PARK_MS;
     this.#openBest();
@@ -133,7 +142,7 @@ export class Delivery {
     clock.clearTimeout(this.#openTimer);
     if (!this.#reader.login || this.#live === 'ws' || this.#ws) return;
     const wait = this.#parked.ws.until - clock.now();
-    if (wait <= 0) return this.#openWs(this.#eventsUrl({ beat: '1' }));
+    if (wait <= 0) return this.#openWs(this.#eventsUrl({ beat: this.#frugal ? String(RARE_BEAT) : '1' }));
     this.#openTimer = clock.setTimeout(() => this.#openBest(), wait);
     if (clock.now() >= this.#parked.sse.until) this.#trySse();
   }
@@ -163,22 +172,25 @@ export class Delivery {
       this.#park('ws');
       this.#openBest();
     };
-    const judge = this.#judge(WS_MARKS, WS_OPEN_MS, {
+    const frugal = this.#frugal;
+    const judge = this.#judge(frugal ? 1 : WS_MARKS, WS_OPEN_MS, {
       onProven: () => {
         this.#wsFailures = 0;
         this.#sse?.close();
         this.#sse = null;
         this.#goLive('ws');
+        if (frugal) this.#leaveIn(FRUGAL_LIFE_MS);
       },
       onLate: (why) => {
         stream.close(4000, 'Resuming elsewhere');
-        over(why);
+        over(why === 'silent' && this.#live === 'ws' ? 'frozen' : why);
       },
     });
     const stream = openSocket(this.#env, address.replace(/^http/, 'ws'), startMessage, {
       onMark: (mark) => judge.mark(mark),
       onEvent: (wire) => {
         if (begun) begin(wire);
+        if (frugal && /^(approved|finishing)$/.test(wire.data?.stage)) judge.hurry(HURRY_MS);
         this.#handlers.onEvent(wire);
       },
       onEnd: over,
@@ -255,20 +267,36 @@ export class Delivery {
     this.#live = kind;
     this.#liveSince = this.#env.clock.now();
     this.#stopPoll();
-    this.#rememberWinner(kind);
+    this.#rememberWinner(this.#frugal && kind === 'ws' ? 'frugal' : kind);
   }
 
   /** The stream that delivered is gone, or behind: a page at once, and a new stream a little later. @param {Kind} kind @param {string} why */
   #lost(kind, why) {
     this.#live = null;
     if (this.#env.clock.now() - this.#liveSince >= 10 * SECOND) this.#losses = 0;
-    // Silence may be a line that died. A second time, and when what comes comes late, it is the way of this transport.
-    if (why === 'late' || (why === 'silent' && ++this.#parked[kind].silences > 1)) {
+    const silent = why === 'silent' || why === 'frozen';
+    if (why === 'frozen' && !this.#frugal) {
+      this.#frugal = true;
+      this.#losses = 0;
+    } else if (why === 'late' || (silent && ++this.#parked[kind].silences > 1)) {
+      // Silence may be a line that died. Again and again, and when what comes comes late, it is the way of this transport.
       this.#park(kind);
       if (kind === 'sse') this.#rememberWinner('poll');
     }
     this.#openLater(backoff(this.#env.random, this.#losses++));
     this.#poll();
+  }
+
+  /** Another WebSocket takes this one's place before it is used up. @param {number} ms */
+  #leaveIn(ms) {
+    const { clock } = this.#env;
+    clock.clearTimeout(this.#openTimer);
+    this.#openTimer = clock.setTimeout(() => {
+      if (this.#live !== 'ws') return;
+      this.stop(4000, 'Resuming');
+      this.#openBest();
+      this.#poll();
+    }, ms);
   }
 
   /** Leaves a transport alone for a while. @param {Kind} kind */
@@ -296,7 +324,7 @@ export class Delivery {
     return this.#reader.eventsUrl(this.#env.base, { ...query, failed }, unique);
   }
 
-  /** @param {'ws' | 'sse' | 'poll'} kind */
+  /** @param {import('./browser.js').Winner} kind */
   #rememberWinner(kind) {
     rememberWinner(this.#env.storage, kind, this.#env.clock.now());
   }

@@ -83,6 +83,11 @@ export class Judge {
     if (this.inTime === this.#needed) this.#verdict.onProven?.();
   }
 
+  /** Something follows within so many milliseconds. @param {number} ms */
+  hurry(ms) {
+    if (!this.#over) this.#expect(ms, 'silent');
+  }
+
   stop() {
     this.#over = true;
     this.#clock.clearTimeout(this.#timer);

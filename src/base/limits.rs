@@ -77,6 +77,10 @@ pub const READERS: usize = 8;
 /// Heartbeat of every stream: below the shortest idle cut seen (15 s, `streaming.md` 0.8).
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
+/// From, to: what a page may choose instead. Known proxies cut after 30 s of silence and more; each heartbeat costs three
+/// packets, where some networks let 25 through.
+pub const RARE_HEARTBEAT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(25));
+
 /// Longest hold of a long poll: below the shortest gateway timeout seen with room for the round trip.
 pub const LONG_POLL_WAIT: Duration = Duration::from_secs(10);
 

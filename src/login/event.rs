@@ -1,6 +1,6 @@
 //! What a browser is told: one JSON object per event.
 
-use super::drawing;
+use super::drawing::Drawing;
 use super::position::Position;
 use serde_json::Value;
 use std::sync::Arc;
@@ -58,22 +58,24 @@ impl Event {
     }
 
     /// `{"id":…,"event":…,"data":{…}}`
-    pub fn json(&self) -> String {
-        format!("{{\"id\":\"{}\",\"event\":\"{}\",\"data\":{}}}", self.position, self.kind.name(), self.data())
+    pub fn json(&self, drawing: Drawing) -> String {
+        let data = self.data(drawing);
+        format!("{{\"id\":\"{}\",\"event\":\"{}\",\"data\":{data}}}", self.position, self.kind.name())
     }
 
     /// The `data` object alone; one line, as JSON never has a raw line break.
-    pub fn data(&self) -> String {
+    pub fn data(&self, drawing: Drawing) -> String {
         match self.kind {
-            Kind::Qr => self.drawn().unwrap_or_else(|| self.kept.as_ref().to_owned()),
+            Kind::Qr => self.drawn(drawing).unwrap_or_else(|| self.kept.as_ref().to_owned()),
             _ => self.kept.as_ref().to_owned(),
         }
     }
 
-    /// With `svg`; `None` without a link that fits a code.
-    fn drawn(&self) -> Option<String> {
+    /// With the picture; `None` without a link that fits a code.
+    fn drawn(&self, drawing: Drawing) -> Option<String> {
         let mut data: Value = serde_json::from_str(&self.kept).ok()?;
-        data["svg"] = drawing::svg(data["qrLink"].as_str()?)?.into();
+        let (field, picture) = drawing.of(data["qrLink"].as_str()?)?;
+        data[field] = picture.into();
         Some(data.to_string())
     }
 }
@@ -86,8 +88,8 @@ mod tests {
     #[test]
     fn an_event_is_one_object_with_its_data() {
         let event = Event::new(Position { epoch: 1, offset: 2 }, Kind::Status, &json!({"stage": "code"}));
-        assert_eq!(event.json(), r#"{"id":"00000001-2","event":"status","data":{"stage":"code"}}"#);
-        assert_eq!(event.data(), r#"{"stage":"code"}"#);
+        assert_eq!(event.json(Drawing::Svg), r#"{"id":"00000001-2","event":"status","data":{"stage":"code"}}"#);
+        assert_eq!(event.data(Drawing::Svg), r#"{"stage":"code"}"#);
     }
 
     #[test]
@@ -95,9 +97,9 @@ mod tests {
         let link = "https://max.ru/:auth/6bc2adb2-6b23-4a7d-a96c-320bee4ed0d7";
         let event = Event::new(Position { epoch: 1, offset: 2 }, Kind::Qr, &json!({"qrLink": link, "ttl": 5}));
         assert!(event.kept() < 100, "{} bytes", event.kept());
-        let data: Value = serde_json::from_str(&event.data()).unwrap();
-        assert_eq!(data, json!({"qrLink": link, "ttl": 5, "svg": drawing::svg(link).unwrap()}));
+        let data: Value = serde_json::from_str(&event.data(Drawing::Svg)).unwrap();
+        assert_eq!(data, json!({"qrLink": link, "ttl": 5, "svg": Drawing::Svg.of(link).unwrap().1}));
         let too_long = Event::new(Position { epoch: 1, offset: 2 }, Kind::Qr, &json!({"qrLink": "x".repeat(9_000)}));
-        assert!(!too_long.data().contains("svg"), "the page shows the link");
+        assert!(!too_long.data(Drawing::Svg).contains("svg"), "the page shows the link");
     }
 }

@@ -28,6 +28,7 @@ use crate::base::limits::READERS;
 use crate::base::secret::Secret;
 use crate::signin::CommandSlot;
 use crate::texts::Locale;
+pub use drawing::Drawing;
 pub use event::{Event, Kind};
 pub use grant::{Grant, Grants};
 use journal::Lost;
@@ -161,7 +162,7 @@ impl Login {
     /// The last one that a visitor was told.
     fn stage(&self) -> Stage {
         let told = self.log.last_of(Kind::Status).and_then(|event| {
-            let data: Value = serde_json::from_str(&event.data()).ok()?;
+            let data: Value = serde_json::from_str(&event.data(Drawing::Svg)).ok()?;
             Stage::parse(data["stage"].as_str()?)
         });
         told.unwrap_or(Stage::Connecting)

@@ -125,6 +125,7 @@ impl<'a> Records<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::drawing::Drawing;
     use super::*;
     use crate::base::rng::Rng;
     use crate::store::Seals;
@@ -161,7 +162,7 @@ mod tests {
         let sealed = records.seal_event(3, Kind::Qr, &data).unwrap();
         assert!(sealed.len() < 160, "{} bytes", sealed.len());
         let event = records.open_event(position, &sealed).unwrap();
-        assert_eq!(event.json(), Event::new(position, Kind::Qr, &data).json());
+        assert_eq!(event.json(Drawing::Svg), Event::new(position, Kind::Qr, &data).json(Drawing::Svg));
         assert!(records.open_event(Position { epoch: 7, offset: 4 }, &sealed).is_none());
     }
 

@@ -201,7 +201,7 @@ impl Simulated {
                         }
                     }
                     Kind::Success => {
-                        let data: Value = serde_json::from_str(&event.data()).unwrap();
+                        let data: Value = serde_json::from_str(&event.data(Drawing::Svg)).unwrap();
                         let grant = self.any().grants.take(data["token"].as_str().unwrap(), &flow, None).await;
                         let taken = grant.is_ok_and(|grant| grant.is_some());
                         return self.note(|seen| if taken { seen.finished += 1 } else { seen.ended += 1 });

@@ -92,7 +92,7 @@ impl Node {
 
     async fn takes(&self, success: &Login) -> bool {
         let data = success.log.last_of(Kind::Success).unwrap();
-        let data: Value = serde_json::from_str(&data.data()).unwrap();
+        let data: Value = serde_json::from_str(&data.data(Drawing::Svg)).unwrap();
         self.grants.take(data["token"].as_str().unwrap(), &Fingerprint::of(FLOW), None).await.unwrap().is_some()
     }
 }
@@ -183,7 +183,7 @@ async fn a_reader_elsewhere_sees_each_event_at_once_and_keeps_the_login_alive() 
     let late = until("its copy", Duration::from_secs(1), || there.log.is_sealed()).await;
     assert!(late < Duration::from_millis(100), "{late:?}");
     let texts = |login: &Login| -> Vec<String> {
-        login.log.read(None).unwrap().events.iter().map(|event| event.json()).collect()
+        login.log.read(None).unwrap().events.iter().map(|event| event.json(Drawing::Svg)).collect()
     };
     assert_eq!(texts(&here), texts(&there));
     assert!(b.takes(&there).await && !a.takes(&here).await, "once, at any node");

@@ -126,7 +126,7 @@ impl World {
 pub(super) fn story(login: &Login) -> Vec<String> {
     let page = login.log.read(None).unwrap();
     let name = |event: &Event| {
-        let data: serde_json::Value = serde_json::from_str(&event.data()).unwrap();
+        let data: serde_json::Value = serde_json::from_str(&event.data(Drawing::Svg)).unwrap();
         match event.kind {
             Kind::Status => data["stage"].as_str().unwrap().to_owned(),
             Kind::Error => data["code"].as_str().unwrap().to_owned(),
@@ -151,7 +151,7 @@ async fn a_sign_in_tells_every_stage_and_ends_with_a_grant() {
     sealed(&login).await;
     assert_eq!(story(&login), ["connecting", "code", "qr", "waiting", "success"]);
     let last = login.log.read(None).unwrap().events.pop().unwrap();
-    let data: serde_json::Value = serde_json::from_str(&last.data()).unwrap();
+    let data: serde_json::Value = serde_json::from_str(&last.data(Drawing::Svg)).unwrap();
     let taken = world.grants.take(data["token"].as_str().unwrap(), &Fingerprint::of(FLOW), None).await;
     let grant = taken.unwrap().unwrap();
     assert_eq!((grant.identity.id, grant.purpose.clone()), (7, Purpose::Site { return_to: "/after".into() }));

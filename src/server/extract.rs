@@ -3,9 +3,11 @@
 
 use super::refusals::login_not_found;
 use super::timeouts::BodyTooSlow;
-use crate::base::limits::{LONG_POLL_WAIT, REQUEST_BODY, TRIAL};
+use crate::base::limits::{LONG_POLL_WAIT, RARE_HEARTBEAT, REQUEST_BODY, TRIAL};
 use crate::base::problem::{Problem, ProblemCode};
-use crate::login::Position;
+use crate::login::{Drawing, Position};
+use crate::signin::BrowserInfo;
+use crate::transport::ws::{Heartbeat, Wish};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Path, Query};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
@@ -68,10 +70,41 @@ pub fn seconds(text: Option<&str>) -> Result<Duration, Problem> {
     wait.ok_or_else(|| Problem::invalid("wait must be a number of seconds, at most 10"))
 }
 
-/// Whether the address of a WebSocket that begins says `heartbeat=1`, or `beat=1` as pages of before do.
-pub fn asks_for_marks(uri: &Uri) -> bool {
-    url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-        .any(|(key, value)| matches!(&*key, "heartbeat" | "beat") && value == "1")
+/// What the address of a WebSocket that begins says of the stream's form; `beat` is what pages of before say.
+pub fn wish_of(uri: &Uri) -> Result<Wish, Problem> {
+    let (mut beat, mut picture) = (None, None);
+    for (key, value) in url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        match &*key {
+            "heartbeat" | "beat" => beat = Some(value),
+            "drawing" => picture = Some(value),
+            _ => {}
+        }
+    }
+    Ok(Wish { heartbeat: heartbeat(beat.as_deref())?, drawing: drawing(picture.as_deref())? })
+}
+
+/// `heartbeat=`: nothing or `0`, `1`, or seconds.
+pub fn heartbeat(text: Option<&str>) -> Result<Heartbeat, Problem> {
+    match text {
+        None | Some("" | "0" | "false") => Ok(Heartbeat::Hidden),
+        Some("1" | "true") => Ok(Heartbeat::Judged),
+        Some(text) => {
+            let seconds = text.parse().ok().map(Duration::from_secs);
+            let period = seconds.filter(|period| (RARE_HEARTBEAT.0..=RARE_HEARTBEAT.1).contains(period));
+            period
+                .map(Heartbeat::Every)
+                .ok_or_else(|| Problem::invalid("heartbeat must be 1, or a number of seconds from 2 to 25"))
+        }
+    }
+}
+
+/// `drawing=`: `svg`, which is what nothing means, or `png`.
+pub fn drawing(text: Option<&str>) -> Result<Drawing, Problem> {
+    match text {
+        None | Some("" | "svg") => Ok(Drawing::Svg),
+        Some("png") => Ok(Drawing::Png),
+        Some(_) => Err(Problem::invalid("drawing must be svg or png")),
+    }
 }
 
 /// Of the trial of a stream, in milliseconds.
@@ -123,6 +156,22 @@ pub fn prefers_json(headers: &HeaderMap) -> bool {
 
 /// The browser, as its person would call it; for a list of their sessions.
 pub fn browser_of(headers: &HeaderMap) -> String {
+    <[_; 2]>::from(browser_and_system(headers)).into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The same for MAX, which shows it under "devices".
+pub fn browser_info(headers: &HeaderMap) -> BrowserInfo {
+    let (browser, system) = browser_and_system(headers);
+    let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).filter(|agent| agent.len() <= 512);
+    BrowserInfo {
+        header_user_agent: agent.map(str::to_owned),
+        device_name: browser.map(str::to_owned),
+        os_version: system.map(str::to_owned),
+        ..BrowserInfo::default()
+    }
+}
+
+fn browser_and_system(headers: &HeaderMap) -> (Option<&'static str>, Option<&'static str>) {
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // The first that is found: each pretends to be those below it.
     let named =
@@ -143,7 +192,7 @@ pub fn browser_of(headers: &HeaderMap) -> String {
         ("Mac OS X", "macOS"),
         ("Linux", "Linux"),
     ]);
-    [browser, system].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    (browser, system)
 }
 
 /// A person's browser that shows what it gets, not a program.
@@ -181,8 +230,8 @@ pub fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
 
 /// What failed in a browser, told with its next request: `ws.hang,sse.http-502`. Only known words become labels.
 pub fn count_failures(failed: &str) {
-    const TRANSPORTS: [&str; 4] = ["ws", "sse", "poll", "post"];
-    const REASONS: [&str; 8] = ["hang", "late", "silent", "closed", "refused", "http", "failed", "ended"];
+    const TRANSPORTS: [&str; 5] = ["ws", "sse", "poll", "post", "page"];
+    const REASONS: [&str; 9] = ["hang", "late", "silent", "frozen", "closed", "refused", "http", "failed", "ended"];
     for one in failed.split(',').take(20) {
         let Some((transport, why)) = one.split_once('.') else { continue };
         let Some(transport) = TRANSPORTS.iter().find(|known| **known == transport) else { continue };
@@ -206,6 +255,7 @@ pub struct EventsQuery {
     pub failed: Option<String>,
     #[serde(alias = "beat")]
     pub heartbeat: Option<String>,
+    pub drawing: Option<String>,
     pub wake: Option<String>,
     pub trial: Option<String>,
 }

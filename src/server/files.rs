@@ -2,7 +2,7 @@
 
 use super::caching::says_itself;
 use super::extract::accepts_encoding;
-use super::modules::{CLIENT, Module, WIDGET, joined};
+use super::modules::{CLIENT, Module, WIDGET, joined, without_comments};
 use crate::base::id::{self, Fingerprint};
 use crate::texts::{Section, Texts};
 use axum::Router;
@@ -23,6 +23,9 @@ pub struct Extra(pub Router);
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
+/// What the ready page has inside, and what the other pages have besides.
+const PAGE_CSS: &str = concat!(include_str!("../../web/sheet.css"), include_str!("../../web/page.css"));
+
 const HTML: &str = "text/html; charset=utf-8";
 
 struct File {
@@ -42,7 +45,7 @@ macro_rules! file {
 }
 
 /// Below the base path.
-fn files(texts: &Texts) -> [File; 5] {
+fn files(texts: &Texts) -> [File; 4] {
     let widget = [CLIENT, WIDGET].concat();
     let script = |path, modules: &[Module], sections: &[Section]| {
         // The texts that it uses and no others, with no request of their own.
@@ -52,9 +55,8 @@ fn files(texts: &Texts) -> [File; 5] {
     [
         script("/client.js", CLIENT, &[Section::Client]),
         script("/widget.js", &widget, &[Section::Client, Section::Shared, Section::Widget]),
-        file!("/login.js", JAVASCRIPT, "login.js"),
         file!("/form-post.js", JAVASCRIPT, "form-post.js"),
-        file!("/page.css", CSS, "page.css"),
+        File { path: "/page.css", content_type: CSS, body: Bytes::from(without_comments(PAGE_CSS)) },
     ]
 }
 

@@ -44,7 +44,7 @@ pub fn request_head(data: &[u8]) {
 /// The query of an events request.
 pub fn query(data: &[u8]) {
     let Ok(uri) = Uri::try_from([b"/x?", data].concat()) else { return };
-    let _ = extract::asks_for_marks(&uri);
+    let _ = extract::wish_of(&uri);
     let Ok(Query(query)) = Query::<EventsQuery>::try_from_uri(&uri) else { return };
     let _ = extract::position(&query, &HeaderMap::new());
     let _ = extract::seconds(query.wait.as_deref());

@@ -1,8 +1,8 @@
 //! The endpoints that begin a login and stream it: over a WebSocket, server-sent events or long polling.
 
 use super::extract::{
-    EventsQuery, LoginPath, StrictQuery, accepts_encoding, asks_for_marks, count_failures, is_phone, json_body,
-    position, prefers_json, seconds, trial_length, wants_stream,
+    EventsQuery, LoginPath, StrictQuery, accepts_encoding, count_failures, drawing, heartbeat, is_phone, json_body,
+    position, prefers_json, seconds, trial_length, wants_stream, wish_of,
 };
 use super::logins::Logins;
 use super::proxy_fingerprint::proxy_fingerprint;
@@ -11,7 +11,7 @@ use crate::base::id::{self, Fingerprint};
 use crate::base::limits::BROWSER_MESSAGE;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::websocket::{self, Pending, Refused, UpgradeKind};
-use crate::login::{Attach, Gone, LogReader, Position};
+use crate::login::{Attach, Drawing, Gone, LogReader, Position};
 use crate::transport::begin::{FirstMessage, first_message};
 use crate::transport::stream_stats::{StreamGuard, StreamTransport};
 use crate::transport::{long_poll, sse, trial, ws};
@@ -32,7 +32,7 @@ enum Opening {
     /// Its first message will say.
     FirstMessage(Box<ws::Context>),
     /// The URL said which login, and from where.
-    Resume { reader: LogReader, after: Option<Position>, heartbeat: bool },
+    Resume { reader: LogReader, after: Option<Position>, wish: ws::Wish },
 }
 
 /// `GET` (or extended `CONNECT`) and `POST` of the base path.
@@ -70,18 +70,19 @@ impl Logins {
         peer: SocketAddr,
     ) -> Result<Response, Problem> {
         self.origins.check_upgrade(request.headers())?;
+        let wish = wish_of(request.uri())?;
         let flow = self.cookies.flow_or_new(request.headers(), &self.rng);
         let hop = proxy_fingerprint(&request);
         let (mut response, pending) = handshake(&mut request, asked)?;
         if let Some(cookie) = self.cookies.set_flow(&flow, self.flow_life) {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
-        let context = self.context(request.headers(), peer, flow.fingerprint, asks_for_marks(request.uri()));
+        let context = self.context(request.headers(), peer, flow.fingerprint, wish);
         self.spawn_socket(pending, Opening::FirstMessage(Box::new(context)), hop);
         Ok(response)
     }
 
-    fn context(&self, headers: &HeaderMap, peer: SocketAddr, flow: Fingerprint, heartbeat: bool) -> ws::Context {
+    fn context(&self, headers: &HeaderMap, peer: SocketAddr, flow: Fingerprint, wish: ws::Wish) -> ws::Context {
         ws::Context {
             policy: Arc::clone(&self.policy),
             registry: Arc::clone(&self.registry),
@@ -90,7 +91,7 @@ impl Logins {
             who: self.who(headers, peer),
             flow,
             is_phone: is_phone(headers),
-            heartbeat,
+            wish,
         }
     }
 
@@ -103,7 +104,7 @@ impl Logins {
             metrics::counter!("max_auth_streams_total", "transport" => "websocket").increment(1);
             let opened = match opening {
                 Opening::FirstMessage(context) => Box::pin(ws::begin(socket, *context)).await,
-                Opening::Resume { reader, after, heartbeat } => Some(ws::Opened { socket, reader, after, heartbeat }),
+                Opening::Resume { reader, after, wish } => Some(ws::Opened { socket, reader, after, wish }),
             };
             if let Some(opened) = opened {
                 // Only now is it a stream, whose end means something.
@@ -145,7 +146,7 @@ impl Logins {
             sse::serve(reader, None, sse::Shape::default(), false, self.tasks.clone(), self.guard(hop))
         } else {
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
-            long_poll::serve(&reader, None, Duration::ZERO, key.as_deref(), &self.tasks)
+            long_poll::serve(&reader, None, Duration::ZERO, Drawing::Svg, key.as_deref(), &self.tasks)
                 .await
                 .map_err(|Gone| position_gone())?
         };
@@ -177,15 +178,17 @@ impl Logins {
             None => self.find(id, request.headers()).await?,
         };
         let after = position(query, request.headers())?;
+        let drawing = drawing(query.drawing.as_deref())?;
         self.registry.reach(&login, after).await.map_err(|error| store_unavailable(&error))?;
         login.log.read(after).map_err(|Gone| position_gone())?;
         count_failures(query.failed.as_deref().unwrap_or_default());
         let on = |flag: &Option<String>| matches!(flag.as_deref(), Some("1" | "true"));
         if let Some(asked) = asked {
+            let wish = ws::Wish { heartbeat: heartbeat(query.heartbeat.as_deref())?, drawing };
             let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
             let hop = proxy_fingerprint(&request);
             let (response, pending) = handshake(&mut request, asked)?;
-            self.spawn_socket(pending, Opening::Resume { reader, after, heartbeat: on(&query.heartbeat) }, hop);
+            self.spawn_socket(pending, Opening::Resume { reader, after, wish }, hop);
             return Ok(response);
         }
         if query.wait.is_some() || !wants_stream(request.headers()) && prefers_json(request.headers()) {
@@ -193,9 +196,11 @@ impl Logins {
             let attach = if on(&query.wake) { Attach::Resume } else { Attach::NextPage };
             let reader = login.attach(attach).map_err(too_many_readers)?;
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
-            return long_poll::serve(&reader, after, wait, None, &self.tasks).await.map_err(|Gone| position_gone());
+            return long_poll::serve(&reader, after, wait, drawing, None, &self.tasks)
+                .await
+                .map_err(|Gone| position_gone());
         }
-        let shape = sse::Shape { once: on(&query.once), padded: on(&query.padded) };
+        let shape = sse::Shape { once: on(&query.once), padded: on(&query.padded), drawing };
         let gzip = accepts_encoding(request.headers(), "gzip");
         if let Some(length) = &query.trial {
             return Ok(trial::serve(login.clock(), trial_length(length)?, shape.padded, gzip));

@@ -3,6 +3,7 @@
 use super::cookie::Cookies;
 use super::extract::is_phone;
 use super::origin::AllowedOrigins;
+use super::ready_head::ReadyHead;
 use super::refusals::{login_not_found, store_unavailable};
 use super::upgrade::StrippedUpgrades;
 use crate::base::client_address::{ClientAddress, client_address};
@@ -36,6 +37,7 @@ pub struct Logins {
     /// The site as visitors know it: the host of its address.
     pub site: String,
     pub texts: Arc<Texts>,
+    pub ready: ReadyHead,
     pub first_message_timeout: Duration,
     /// `login.ttl` and the grant's life: how long a flow cookie is of use.
     pub flow_life: Duration,
@@ -88,8 +90,9 @@ impl Logins {
         headers: &HeaderMap,
         peer: SocketAddr,
         flow: &Fingerprint,
+        key: Option<Fingerprint>,
     ) -> Result<Arc<Login>, StartError> {
-        self.policy.begin(request, self.who(headers, peer), *flow, None, is_phone(headers)).await
+        self.policy.begin(request, self.who(headers, peer), *flow, key, is_phone(headers)).await
     }
 
     /// The login, for the browser that began it. For any other it does not exist.

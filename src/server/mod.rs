@@ -27,6 +27,8 @@ mod origin;
 mod pages;
 mod probe;
 mod proxy_fingerprint;
+mod ready_head;
+mod ready_page;
 mod refusals;
 mod router;
 mod sign_in;

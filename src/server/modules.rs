@@ -1,5 +1,7 @@
 //! Modules of `web/` joined into one answer: a visitor asks once, into however many files the source is divided.
 
+use std::borrow::Cow;
+
 /// A file of `web/` and its text.
 #[derive(Clone, Copy)]
 pub struct Module {
@@ -47,11 +49,64 @@ pub const WIDGET: &[Module] = modules![
     "widget.js",
 ];
 
-/// One after the other, without their imports. Only the last one exports.
+/// One after the other, without their imports and comments. Only the last one exports.
 pub fn joined(modules: &[Module]) -> String {
+    without_comments(&together(modules))
+}
+
+fn together(modules: &[Module]) -> String {
     let last = modules.len().saturating_sub(1);
     let parts = modules.iter().enumerate().map(|(at, module)| without_imports(module.text, at == last));
     parts.collect::<Vec<_>>().join("\n")
+}
+
+/// Of a script or a style sheet, without what is for its readers: comments that have lines of their own or end one, and the
+/// room before a line. A third of what would travel.
+pub fn without_comments(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut inside = false;
+    for line in text.lines() {
+        let mut line = line.trim();
+        while inside || line.starts_with("/*") {
+            let end = line.split_once("*/");
+            inside = end.is_none();
+            line = end.map_or("", |(_, after)| after.trim_start());
+            if inside {
+                break;
+            }
+        }
+        let line = without_inner_comments(without_end_comment(line));
+        if !line.is_empty() && !line.starts_with("//") {
+            kept.push_str(&line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// A remark behind code.
+fn without_end_comment(line: &str) -> &str {
+    match line.split_once(" // ") {
+        Some((code, _)) if is_closed(code) => code,
+        _ => line,
+    }
+}
+
+/// The types that stand before what they are of.
+fn without_inner_comments(line: &str) -> Cow<'_, str> {
+    let mut line = Cow::Borrowed(line);
+    while let Some((before, rest)) = line.split_once("/** ")
+        && let Some((_, after)) = rest.split_once("*/")
+        && is_closed(before)
+    {
+        line = Cow::Owned(format!("{before}{}", after.trim_start()));
+    }
+    line
+}
+
+/// No text is meant behind it: every quote in it is closed.
+fn is_closed(code: &str) -> bool {
+    ['"', '\'', '`'].iter().all(|quote| code.matches(*quote).count() % 2 == 0)
 }
 
 fn without_imports(text: &str, exports: bool) -> String {
@@ -78,6 +133,19 @@ mod tests {
         [CLIENT.to_vec(), [CLIENT, WIDGET].concat()]
     }
 
+    #[test]
+    fn comments_stay_behind_and_nothing_else_does() {
+        let text = "/** a */\n/**\n * b; {\n */\nlet c = 1; // d\n  // e\n\n  /** @type {f} */ (g).h();\n  i('/x // y');\n/* j\n k */ l();\n";
+        assert_eq!(without_comments(text), "let c = 1;\n(g).h();\ni('/x // y');\nl();\n");
+        for modules in [CLIENT.to_vec(), [CLIENT, WIDGET].concat()] {
+            let text = joined(&modules);
+            let remark = |line: &&str| line.starts_with("//") || line.starts_with("* ") || line.contains("/**");
+            // Within a text that has more than text inside a type may stay.
+            let kept: Vec<_> = text.lines().filter(|line| remark(line) && !line.contains('`')).collect();
+            assert_eq!(kept, Vec::<&str>::new());
+        }
+    }
+
     /// Names that a text declares for all its lines.
     fn declared(text: &str) -> Vec<&str> {
         let words = ["export", "async", "const", "let", "class", "function"];
@@ -102,7 +170,7 @@ mod tests {
     #[test]
     fn in_one_answer_no_two_modules_declare_the_same_name() {
         for modules in answers() {
-            let text = joined(&modules);
+            let text = together(&modules);
             let names = declared(&text);
             assert!(names.len() > 40 && names.contains(&"startMaxAuth") && names.contains(&"sseParser"), "{names:?}");
             let mut seen = BTreeSet::from(["TEXTS"]);
@@ -132,6 +200,6 @@ mod tests {
             name: "a.js",
             text: "// a\nimport {\n  b,\n} from './b.js';\nimport { c } from './c.js';\nexport const a = b;\n",
         };
-        assert_eq!(joined(&[module, module]), "// a\nconst a = b;\n\n// a\nexport const a = b;\n");
+        assert_eq!(together(&[module, module]), "// a\nconst a = b;\n\n// a\nexport const a = b;\n");
     }
 }

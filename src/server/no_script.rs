@@ -1,13 +1,12 @@
 //! Signing in without JavaScript: a form that begins, and a page that refreshes itself from the code to the session.
 
-use super::extract::{LoginPath, StrictQuery, body_bytes};
+use super::extract::{LoginPath, body_bytes, browser_info};
 use super::logins::Logins;
-use super::pages::{self, Code, Login as LoginPage, Notice, Page, Password, Wait, see_other};
-use super::refusals::store_unavailable;
+use super::pages::{self, Code, Notice, Page, Password, Wait, see_other};
 use crate::base::limits::{FORM_OPEN, PASSWORD};
 use crate::base::problem::{Problem, ProblemCode, whole_seconds};
 use crate::base::secret::Secret;
-use crate::login::{Attach, Kind, Login, Purpose};
+use crate::login::{Attach, Drawing, Kind, Login, Purpose};
 use crate::texts::Locale;
 use crate::transport::begin::{StartError, StartRequest};
 use axum::body::Body;
@@ -15,7 +14,6 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::Deserialize;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,34 +21,6 @@ use std::sync::Arc;
 /// Between refreshes, in seconds: as often as MAX is asked, and sooner where something is about to come.
 const REFRESH: u32 = 4;
 const REFRESH_SOON: u32 = 1;
-
-#[derive(Deserialize)]
-pub struct LoginQuery {
-    return_to: Option<String>,
-    request: Option<String>,
-    locale: Option<String>,
-}
-
-/// `GET /login`
-pub async fn login_page(
-    State(logins): State<Arc<Logins>>,
-    StrictQuery(query): StrictQuery<LoginQuery>,
-    headers: HeaderMap,
-) -> Response {
-    let locale = query.locale.as_deref().map_or_else(|| pages::language(&headers), Locale::parse);
-    let page = logins.page(locale);
-    let client = match (&query.request, logins.cookies.flow(&headers)) {
-        (None, _) => None,
-        (Some(_), None) => return over(page, Some(&page.words.pages.request_gone), None),
-        (Some(request), Some(flow)) => match logins.provider.question(request, &flow.fingerprint).await {
-            Ok(Some(question)) => Some(question.client_name),
-            Ok(None) => return over(page, Some(&page.words.pages.request_gone), None),
-            Err(error) => return store_unavailable(&error).into_response(),
-        },
-    };
-    let (return_to, request) = (query.return_to.as_deref(), query.request.as_deref());
-    pages::answer(StatusCode::OK, &LoginPage { page, return_to, request, client: client.as_deref() })
-}
 
 /// `POST /login`: what the form without JavaScript sends.
 pub async fn begin(
@@ -69,9 +39,9 @@ pub async fn begin(
     let locale = field(&form, "locale").map_or_else(|| pages::language(&parts.headers), |tag| Locale::parse(&tag));
     let (return_to, waiting) = (field(&form, "return_to"), field(&form, "request"));
     let again = logins.page(locale).login_for(return_to.as_deref(), waiting.as_deref());
-    let request = StartRequest::without_script(return_to, waiting, locale);
+    let request = StartRequest::of_page(browser_info(&parts.headers), return_to, waiting, locale);
     let flow = logins.cookies.flow_or_new(&parts.headers, &logins.rng);
-    let login = match logins.begin_plain(request, &parts.headers, peer, &flow.fingerprint).await {
+    let login = match logins.begin_plain(request, &parts.headers, peer, &flow.fingerprint, None).await {
         Ok(login) => login,
         Err(why) => return not_begun(logins.page(locale), &why, again),
     };
@@ -119,7 +89,7 @@ pub async fn password(State(logins): State<Arc<Logins>>, LoginPath(id): LoginPat
 }
 
 impl Logins {
-    fn page(&self, locale: Locale) -> Page<'_> {
+    pub fn page(&self, locale: Locale) -> Page<'_> {
         Page::new(&self.base_path, &self.site, &self.texts, locale)
     }
 }
@@ -134,7 +104,7 @@ fn show(logins: &Logins, login: &Login, wrong: Option<&str>) -> Response {
     let Ok(read) = login.log.read(None) else { return over(page, None, Some(again())) };
     let data = |kind: Kind| -> Option<Value> {
         let event = read.events.iter().rev().find(|event| event.kind == kind)?;
-        serde_json::from_str(&event.data()).ok()
+        serde_json::from_str(&event.data(Drawing::Svg)).ok()
     };
     let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
     if let Some(success) = data(Kind::Success) {
@@ -171,7 +141,7 @@ fn code<'a>(page: Page<'_>, qr: &'a Value, now_ms: i64) -> Code<'a> {
 }
 
 /// The end without a session, and the way to begin again.
-fn over(page: Page<'_>, message: Option<&str>, again: Option<String>) -> Response {
+pub fn over(page: Page<'_>, message: Option<&str>, again: Option<String>) -> Response {
     let words = page.words;
     let notice = Notice {
         page,
@@ -193,7 +163,7 @@ fn not_found(logins: &Logins, problem: Problem, headers: &HeaderMap) -> Response
     over(page, None, Some(page.login()))
 }
 
-fn not_begun(page: Page<'_>, why: &StartError, again: String) -> Response {
+pub fn not_begun(page: Page<'_>, why: &StartError, again: String) -> Response {
     let again = match why {
         // It would be refused again.
         StartError::ReturnTo => Some(page.login()),

@@ -9,8 +9,9 @@ use super::logins::{Logins, flow_life};
 use super::oauth2::{self, OAuth2};
 use super::origin::AllowedOrigins;
 use super::probe::{Probes, VerifyProbes};
+use super::ready_head::ReadyHead;
 use super::sign_in::{self, SignIn};
-use super::{account, error_pages, login_commands, login_streams, middleware, no_script, pages, upgrade};
+use super::{account, error_pages, login_commands, login_streams, middleware, no_script, pages, ready_page, upgrade};
 use crate::base::clock::Clock;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
@@ -83,6 +84,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         base_path: base.to_owned(),
         site: site.clone(),
         texts: Arc::clone(&parts.texts),
+        ready: ReadyHead::new(&parts.texts),
         first_message_timeout: login.first_message_timeout,
         flow_life: flow_life(login.ttl),
         stripped: upgrade::StrippedUpgrades::default(),
@@ -139,7 +141,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/{{login}}/password"), post(login_commands::password))
         .with_state(Arc::clone(&logins));
     let login_pages = Router::new()
-        .route(&format!("{base}/login"), get(no_script::login_page).post(no_script::begin))
+        .route(&format!("{base}/login"), get(ready_page::login).post(no_script::begin))
         .route(&format!("{base}/{{login}}/wait"), get(no_script::wait).post(no_script::password))
         .with_state(logins);
     let session_routes = Router::new()

@@ -119,6 +119,7 @@ pub struct Events {
 pub struct Pages {
     pub code_next: String,
     pub get_code: String,
+    pub without_script: String,
     pub password_too_long: String,
     pub gone: String,
     pub return_to_refused: String,
@@ -239,6 +240,15 @@ impl Texts {
         };
         let texts = Value::Object(Locale::ALL.into_iter().map(language).collect());
         format!("const TEXTS = {texts};\n")
+    }
+
+    /// These texts of one language, by name alone.
+    pub fn some_of(&self, locale: Locale, names: &[(&str, &[&str])]) -> Value {
+        let texts = names.iter().flat_map(|(section, names)| {
+            let section = self.table.get(locale.tag()).and_then(|all| all.get(*section));
+            names.iter().filter_map(move |name| Some(((*name).to_owned(), section?.get(*name)?.clone())))
+        });
+        Value::Object(texts.collect())
     }
 }
 

@@ -49,9 +49,9 @@ impl StartRequest {
         self.locale
     }
 
-    /// What a form begins: nothing is known of the browser.
-    pub fn without_script(return_to: Option<String>, request: Option<String>, locale: Locale) -> Self {
-        Self { browser: BrowserInfo::default(), return_to, request, locale }
+    /// What a page begins without its script: of the browser is known what its request said.
+    pub fn of_page(browser: BrowserInfo, return_to: Option<String>, request: Option<String>, locale: Locale) -> Self {
+        Self { browser, return_to, request, locale }
     }
 }
 

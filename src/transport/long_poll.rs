@@ -2,7 +2,7 @@
 
 use crate::base::limits::LONG_POLL_WAIT;
 use crate::base::tasks::Tasks;
-use crate::login::{Gone, LogReader, Login, Page, Position};
+use crate::login::{Drawing, Gone, LogReader, Login, Page, Position};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -24,6 +24,7 @@ pub async fn serve(
     reader: &LogReader,
     after: Option<Position>,
     wait: Duration,
+    drawing: Drawing,
     key: Option<&str>,
     tasks: &Tasks,
 ) -> Result<Response, Gone> {
@@ -37,12 +38,12 @@ pub async fn serve(
             () = tasks.stopping() => page,
         };
     }
-    Ok(answer(login, &page, asked, key))
+    Ok(answer(login, &page, asked, drawing, key))
 }
 
 /// `{"login":ID,"events":[…],"next":POSITION,"asked":MS,"sent":MS}`: by the last two a browser knows what the line can do.
-fn answer(login: &Login, page: &Page, asked: i64, key: Option<&str>) -> Response {
-    let mut response = Response::new(Body::from(body(login, page, asked, key)));
+fn answer(login: &Login, page: &Page, asked: i64, drawing: Drawing, key: Option<&str>) -> Response {
+    let mut response = Response::new(Body::from(body(login, page, asked, drawing, key)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, NOT_STORED);
@@ -50,14 +51,14 @@ fn answer(login: &Login, page: &Page, asked: i64, key: Option<&str>) -> Response
     response
 }
 
-fn body(login: &Login, page: &Page, asked: i64, key: Option<&str>) -> Bytes {
+fn body(login: &Login, page: &Page, asked: i64, drawing: Drawing, key: Option<&str>) -> Bytes {
     let mut body = BytesMut::with_capacity(256);
     body.put_slice(format!("{{\"login\":\"{}\",\"events\":[", login.id.text()).as_bytes());
     for (index, event) in page.events.iter().enumerate() {
         if index > 0 {
             body.put_u8(b',');
         }
-        body.put_slice(event.json().as_bytes());
+        body.put_slice(event.json(drawing).as_bytes());
     }
     let times = format!("],\"next\":\"{}\",\"asked\":{asked},\"sent\":{}", page.next, login.unix_ms());
     body.put_slice(times.as_bytes());
@@ -70,6 +71,7 @@ fn body(login: &Login, page: &Page, asked: i64, key: Option<&str>) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ws::Heartbeat;
     use super::super::ws::tests::{World, world};
     use super::*;
     use http_body_util::BodyExt as _;
@@ -79,7 +81,8 @@ mod tests {
     /// The events of a page, and how long it took.
     async fn asked(world: &World, reader: &LogReader, after: Option<Position>, wait: u64) -> (Vec<String>, f32) {
         let began = Instant::now();
-        let answer = serve(reader, after, Duration::from_secs(wait), None, &world.tasks).await.ok().unwrap();
+        let answer =
+            serve(reader, after, Duration::from_secs(wait), Drawing::Svg, None, &world.tasks).await.ok().unwrap();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         let page: Value = serde_json::from_slice(&body).unwrap();
         let events = page["events"].as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap().to_owned());
@@ -89,7 +92,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_page_waits_only_for_what_is_not_there_yet() {
         let world = world(15);
-        let (login, _socket) = world.resumed(None, false).await;
+        let (login, _socket) = world.resumed(None, Heartbeat::Hidden).await;
         let reader = login.attach(crate::login::Attach::Resume).unwrap();
         let all = login.log.read(None).unwrap();
         let (events, took) = asked(&world, &reader, None, 9).await;
@@ -112,7 +115,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_server_that_stops_answers_who_waits() {
         let world = world(1000);
-        let (login, _socket) = world.resumed(None, false).await;
+        let (login, _socket) = world.resumed(None, Heartbeat::Hidden).await;
         let reader = login.attach(crate::login::Attach::Resume).unwrap();
         let new = Some(login.log.read(None).unwrap().next);
         let stop = async {

@@ -32,6 +32,8 @@ pub enum Marks {
     Flush,
     /// That, and a few at the opening, by which a browser judges the stream.
     Opening,
+    /// So often and no more: each costs packets, of which some networks let few through a connection.
+    Every(Duration),
 }
 
 pub struct Pump {
@@ -43,6 +45,8 @@ pub struct Pump {
     flush: bool,
     /// Of the opening, not yet sent.
     opening_marks: u32,
+    /// From one heartbeat to the next.
+    period: Duration,
     tasks: Tasks,
     guard: StreamGuard,
 }
@@ -52,9 +56,11 @@ impl Pump {
     pub fn new(reader: LogReader, after: Option<Position>, marks: Marks, tasks: Tasks, guard: StreamGuard) -> Self {
         let at = after.unwrap_or_else(|| reader.login().log.start());
         let opening_marks = if marks == Marks::Opening { OPENING_MARKS } else { 0 };
-        let pause = if opening_marks > 0 { MARK_GAP } else { HEARTBEAT };
-        let (flush, heartbeat_at) = (marks != Marks::Plain, Instant::now() + pause);
-        Self { reader, at, opening: true, heartbeat_at, flush, opening_marks, tasks, guard }
+        let period = if let Marks::Every(period) = marks { period } else { HEARTBEAT };
+        let pause = if opening_marks > 0 { MARK_GAP } else { period };
+        let flush = matches!(marks, Marks::Flush | Marks::Opening);
+        let heartbeat_at = Instant::now() + pause;
+        Self { reader, at, opening: true, heartbeat_at, flush, opening_marks, period, tasks, guard }
     }
 
     pub fn login(&self) -> &Arc<Login> {
@@ -88,7 +94,7 @@ impl Pump {
             },
             () = sleep_until(heartbeat_at) => {
                 self.opening_marks = self.opening_marks.saturating_sub(1);
-                self.heartbeat_at = heartbeat_at + if self.opening_marks > 0 { MARK_GAP } else { HEARTBEAT };
+                self.heartbeat_at = heartbeat_at + if self.opening_marks > 0 { MARK_GAP } else { self.period };
                 self.guard.sent();
                 Next::Heartbeat(self.mark())
             }

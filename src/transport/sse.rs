@@ -6,7 +6,7 @@ use super::pump::{Marks, Next, Pump};
 use super::stored_gzip::StoredGzip;
 use super::stream_stats::{EndReason, StreamGuard};
 use crate::base::tasks::Tasks;
-use crate::login::{Event, LogReader, Position};
+use crate::login::{Drawing, Event, LogReader, Position};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -33,6 +33,7 @@ pub struct Shape {
     /// For a browser that saw the usual stream stall: encoded by ourselves, so that nobody compresses it on the way, and
     /// each event pushed through the buffers by padding. 12 KiB an event.
     pub padded: bool,
+    pub drawing: Drawing,
 }
 
 /// Streams from `after` to the last event. `gzip`: whether the client reads it.
@@ -144,7 +145,7 @@ impl State {
                 Next::Page(page, mark) => {
                     write_mark(mark, text);
                     let count = if self.shape.once { 1 } else { page.events.len() };
-                    page.events.iter().take(count).for_each(|event| write(event, text));
+                    page.events.iter().take(count).for_each(|event| write(event, self.shape.drawing, text));
                     return self.end_if(page.sealed || self.shape.once);
                 }
                 Next::Heartbeat(mark) => {
@@ -172,8 +173,8 @@ pub fn write_mark(mark: Mark, text: &mut BytesMut) {
     text.put_slice(format!("{mark}\n\n").as_bytes());
 }
 
-fn write(event: &Event, text: &mut BytesMut) {
-    let data = event.data();
+fn write(event: &Event, drawing: Drawing, text: &mut BytesMut) {
+    let data = event.data(drawing);
     text.reserve(data.len() + 64);
     text.put_slice(format!("id: {}\nevent: {}\ndata: ", event.position, event.kind.name()).as_bytes());
     text.put_slice(data.as_bytes());

@@ -11,7 +11,7 @@ use crate::base::limits::{BROWSER_MESSAGES_PER_MINUTE, BROWSER_WRITE, MARK_GAP};
 use crate::base::problem::ProblemCode;
 use crate::base::tasks::Tasks;
 use crate::base::websocket::ServerSocket;
-use crate::login::{Attach, LogReader, Login, Position, Registry};
+use crate::login::{Attach, Drawing, LogReader, Login, Position, Registry};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// A peer that has not answered three pings is gone, or frozen: it will come back with its position.
 const SILENCE: Duration = Duration::from_secs(35);
@@ -46,8 +46,27 @@ pub struct Context {
     pub who: ClientAddress,
     pub flow: Fingerprint,
     pub is_phone: bool,
-    /// Marks that a page can see.
-    pub heartbeat: bool,
+    pub wish: Wish,
+}
+
+/// How a page wants its events.
+#[derive(Clone, Copy, Default)]
+pub struct Wish {
+    /// Which marks it can see.
+    pub heartbeat: Heartbeat,
+    pub drawing: Drawing,
+}
+
+/// `heartbeat=` of the address.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Heartbeat {
+    /// Pings, which a page does not see.
+    #[default]
+    Hidden,
+    /// `1`: marks, some of them at once, by which it judges the line.
+    Judged,
+    /// `2` to `25`: one so often, in seconds, and none besides.
+    Every(Duration),
 }
 
 /// A WebSocket that knows what it reads.
@@ -55,15 +74,14 @@ pub struct Opened<S = TokioIo<Upgraded>> {
     pub socket: ServerSocket<S>,
     pub reader: LogReader,
     pub after: Option<Position>,
-    /// Marks that a page can see; sent only to those who asked for them with `heartbeat=1`.
-    pub heartbeat: bool,
+    pub wish: Wish,
 }
 
 /// Hears the first message. `None` when it was none: the socket is closed with the reason.
 pub async fn begin<S: ByteStream>(mut socket: ServerSocket<S>, context: Context) -> Option<Opened<S>> {
-    let heartbeat = context.heartbeat;
+    let wish = context.wish;
     match first(&mut socket, context).await {
-        Ok((reader, after)) => Some(Opened { socket, reader, after, heartbeat }),
+        Ok((reader, after)) => Some(Opened { socket, reader, after, wish }),
         Err(ended) => {
             finish(&mut socket, ended).await;
             None
@@ -73,13 +91,17 @@ pub async fn begin<S: ByteStream>(mut socket: ServerSocket<S>, context: Context)
 
 /// Sends what follows the position, to the last event.
 pub async fn serve<S: ByteStream>(opened: Box<Opened<S>>, tasks: Tasks, guard: StreamGuard) {
-    let Opened { socket, reader, after, heartbeat } = *opened;
+    let Opened { socket, reader, after, wish } = *opened;
     let now = Instant::now();
-    let marks = if heartbeat { Marks::Opening } else { Marks::Plain };
+    let marks = match wish.heartbeat {
+        Heartbeat::Hidden => Marks::Plain,
+        Heartbeat::Judged => Marks::Opening,
+        Heartbeat::Every(period) => Marks::Every(period),
+    };
     let mut open = Open {
         socket,
         pump: Pump::new(reader, after, marks, tasks, guard),
-        heartbeat,
+        wish,
         last_heard: now,
         messages: 0,
         minute: now,
@@ -198,7 +220,7 @@ fn ended_by(error: &Error) -> Ended {
 struct Open<S> {
     socket: ServerSocket<S>,
     pump: Pump,
-    heartbeat: bool,
+    wish: Wish,
     last_heard: Instant,
     /// Messages, pings and their answers included, in the minute that began at `minute`.
     messages: u32,
@@ -213,13 +235,12 @@ impl<S: ByteStream> Open<S> {
                 biased;
                 next = self.pump.next() => match next {
                     Next::Page(page, mark) => {
-                        if !self.mark(mark).await {
-                            return Ended::PeerLeft;
-                        }
+                        let mut frames = self.mark(mark);
                         for event in &page.events {
-                            if !self.send_text(&event.json()).await {
-                                return Ended::PeerLeft;
-                            }
+                            text_frame(&event.json(self.wish.drawing), &mut frames);
+                        }
+                        if !self.send(&frames).await {
+                            return Ended::PeerLeft;
                         }
                         if page.sealed {
                             return Ended::Close(Close::Finished);
@@ -255,34 +276,34 @@ impl<S: ByteStream> Open<S> {
         }
     }
 
-    /// A ping, so that a dead peer is noticed and both directions of every proxy's timer are fed.
+    /// With a ping, so that a dead peer is noticed and both directions of every proxy's timer are fed.
     async fn beat(&mut self, mark: Mark) -> bool {
-        let ping = !self.heartbeat || mark.next >= MARK_GAP * 2;
-        self.mark(mark).await && (!ping || self.send(Message::Ping(Bytes::new())).await)
+        let mut frames = self.mark(mark);
+        if self.wish.heartbeat != Heartbeat::Judged || mark.next >= MARK_GAP * 2 {
+            frames.extend(PING);
+        }
+        self.send(&frames).await
     }
 
-    /// True where nobody asked for marks, too.
-    async fn mark(&mut self, mark: Mark) -> bool {
-        !self.heartbeat || self.send(Message::text(mark.message())).await
+    /// Nothing where nobody asked for marks.
+    fn mark(&self, mark: Mark) -> Vec<u8> {
+        let mut frames = Vec::new();
+        if self.wish.heartbeat != Heartbeat::Hidden {
+            text_frame(&mark.message(), &mut frames);
+        }
+        frames
     }
 
-    /// A text message, written past the library's buffer, which would keep room for the largest event as long as the
-    /// socket lives. Both write whole frames, one after the other.
-    async fn send_text(&mut self, text: &str) -> bool {
+    /// Whole frames in one write, so that they travel in one packet where they fit; past the library's buffer, which would
+    /// keep room for the largest as long as the socket lives.
+    async fn send(&mut self, frames: &[u8]) -> bool {
         let write = async {
             self.socket.flush().await.map_err(|_| ())?;
-            let mut frame = text_frame_header(text.len());
-            // One write, so that it travels in one packet.
-            frame.extend_from_slice(text.as_bytes());
             let stream = self.socket.get_mut();
-            stream.write_all(&frame).await.map_err(|_| ())?;
+            stream.write_all(frames).await.map_err(|_| ())?;
             stream.flush().await.map_err(|_| ())
         };
         matches!(timeout(BROWSER_WRITE, write).await, Ok(Ok(())))
-    }
-
-    async fn send(&mut self, message: Message) -> bool {
-        matches!(timeout(BROWSER_WRITE, self.socket.send(message)).await, Ok(Ok(())))
     }
 
     /// `{"wake":true}`; anything else is for versions to come.
@@ -309,21 +330,24 @@ impl<S: ByteStream> Open<S> {
     }
 }
 
-/// RFC 6455 §5.2: final, text, unmasked, as a server sends it.
-fn text_frame_header(length: usize) -> Vec<u8> {
-    let mut header = vec![0x81];
-    match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ 0..=125), _) => header.push(short),
+/// RFC 6455 §5.5.2: final, empty, unmasked, as a server sends it.
+const PING: [u8; 2] = [0x89, 0];
+
+/// RFC 6455 §5.2: final, text, unmasked.
+fn text_frame(text: &str, frames: &mut Vec<u8>) {
+    frames.push(0x81);
+    match (u8::try_from(text.len()), u16::try_from(text.len())) {
+        (Ok(short @ 0..=125), _) => frames.push(short),
         (_, Ok(medium)) => {
-            header.push(126);
-            header.extend(medium.to_be_bytes());
+            frames.push(126);
+            frames.extend(medium.to_be_bytes());
         }
         _ => {
-            header.push(127);
-            header.extend((length as u64).to_be_bytes());
+            frames.push(127);
+            frames.extend((text.len() as u64).to_be_bytes());
         }
     }
-    header
+    frames.extend_from_slice(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -13,7 +13,11 @@ export async function dialogs(browser, { base, emulator, done }) {
     try {
       await profile.context.addInitScript(() => {
         window.links = [];
-        window.addEventListener('max-auth-qr', ({ detail }) => window.links.push(detail.qrLink));
+        const look = () => {
+          const link = document.querySelector('.link')?.href;
+          if (link && link !== window.links.at(-1)) window.links.push(link);
+        };
+        new MutationObserver(look).observe(document, { subtree: true, childList: true, attributeFilter: ['href'] });
       });
       const page = await profile.page();
       await opened(page, base, found);
@@ -36,8 +40,8 @@ async function opened(page, base, found) {
   for (;;) {
     const code = async () => {
       await page.goto(`${base}/login`, { timeout: 5000 });
-      // Each script is there: the panel has begun.
-      const begun = () => ![undefined, 'idle'].includes(document.querySelector('max-auth-panel')?.state);
+      // The script has begun.
+      const begun = () => document.getElementById('plain')?.hidden || document.getElementById('end')?.hidden === false;
       await page.waitForFunction(begun, null, { timeout: 5000 });
     };
     const error = await code().then(

@@ -252,6 +252,52 @@ test('a socket whose beat does not come is dead, whatever its readyState says', 
   assert.deepEqual(world.events, ['status1'], 'and the visitor saw nothing of it');
 });
 
+test('a line that froze: from then on each packet counts, and a WebSocket is left before its end', async () => {
+  const world = new World();
+  world.ws = 'mute';
+  world.start();
+  await world.clock.advance(10_500);
+  world.ws = 'ok';
+  await world.clock.advance(700);
+  const [, second] = world.sockets;
+  assert.equal(second.url.searchParams.get('beat'), '25');
+  const told = [...world.kinds('poll').map(({ query }) => query), second.url.searchParams];
+  assert.ok(
+    told.some((query) => query.get('failed')?.includes('ws.frozen')),
+    'the server is told what it was',
+  );
+  assert.match(world.storage.getItem('max-auth:transport') ?? '', /"frugal"/);
+  const polls = world.kinds('poll').length;
+  await world.clock.advance(39_000);
+  assert.deepEqual([world.sockets.length, world.kinds('poll').length], [2, polls]);
+  await world.clock.advance(2000);
+  assert.equal(world.sockets.length, 3);
+  assert.deepEqual(second.closedBy, [4000, 'Resuming']);
+
+  // The end of a login is not waited for as long as a heartbeat.
+  const third = world.sockets[2];
+  world.emit('status', { stage: 'approved' });
+  await settle();
+  third.onmessage = null;
+  await world.clock.advance(4500);
+  assert.equal(third.closedBy?.[0], 4000);
+  assert.equal(world.sockets.length, 4);
+});
+
+test('what was learnt of the line is known on the next page', async () => {
+  const world = new World();
+  world.ws = 'mute';
+  world.start()();
+  const first = world.start();
+  await world.clock.advance(10_500);
+  world.ws = 'ok';
+  await world.clock.advance(700);
+  first();
+  world.start();
+  await world.clock.advance(200);
+  assert.equal(world.sockets.at(-1)?.url.searchParams.get('beat'), '25');
+});
+
 test('back after a moment: the open socket says wake', async () => {
   const world = new World();
   world.start();

@@ -21,7 +21,6 @@ const FILES = {
   '/phone': 'phone.html',
   '/phone/phone.js': 'phone.js',
   '/phone/phone.css': 'phone.css',
-  [`${BASE}/login`]: 'login.html',
   // Here each module is asked for by itself; the server joins them.
   ...Object.fromEntries(
     readdirSync(WEB)
@@ -29,10 +28,12 @@ const FILES = {
       .map((name) => [`${BASE}/${name}`, name]),
   ),
 };
-/** The ready page is a template of the server's: its language, and no form. @param {string} page @param {URL} url */
-function filledIn(page, url) {
-  const locale = url.searchParams.get('locale') === 'en' ? 'en' : 'ru';
-  return page.replace('{{ page.locale.tag() }}', locale).replaceAll(/\{[{%].*?[%}]\}/g, '');
+/** A page of a site with the panel in it. @param {URL} url */
+function pageWithPanel({ searchParams }) {
+  const locale = searchParams.get('locale') === 'en' ? 'en' : 'ru';
+  const returnTo = searchParams.get('return_to') ?? '/';
+  return `<!doctype html><html lang="${locale}"><meta charset="utf-8"><title>A page</title><link rel="icon" href="data:,">
+<script type="module" src="widget.js"></script><max-auth-panel autostart return-to="${returnTo}"></max-auth-panel></html>`;
 }
 
 /** @type {Record<string, string>} */
@@ -164,7 +165,11 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
       };
       response.writeHead(200, headers);
       const body = await readFile(fileURLToPath(new URL(file, WEB)));
-      return response.end(file === 'login.html' ? filledIn(body.toString(), url) : body);
+      return response.end(body);
+    }
+    if (url.pathname === `${BASE}/login` && method === 'GET') {
+      response.writeHead(200, { 'content-type': TYPES.html, 'content-security-policy': CSP });
+      return response.end(pageWithPanel(url));
     }
     if (url.pathname === '/fault') {
       for (const key of Object.keys(fault)) delete fault[key];

@@ -349,6 +349,8 @@ class FakeSocket {
     if (!log) return this.cut(1006);
     let sent = Number(this.url.searchParams.get('after')?.split('-').pop() ?? 0);
     const { clock } = this.world;
+    const asked = Number(this.url.searchParams.get('beat'));
+    const rare = asked > 1 ? asked * 1000 : 0;
     /** @param {any} message */
     const say = (message) => {
       if (this.world.wsLate > 0) clock.setTimeout(() => this.say(message), this.world.wsLate);
@@ -357,16 +359,16 @@ class FakeSocket {
     /** @param {number} left of the opening marks */
     const beat = (left) => {
       if (this.readyState !== 1) return;
-      const next = left > 0 ? 100 : 10_000;
+      const next = left > 0 ? 100 : rare || 10_000;
       say({ event: 'beat', sent: clock.now(), next });
       if (mode !== 'mute' || left > 0) clock.setTimeout(() => beat(left - 1), next);
     };
     const pump = () => {
       if (sent === log.events.length || this.readyState !== 1) return;
       for (; sent < log.events.length; sent++) say(log.events[sent]);
-      clock.setTimeout(() => say({ event: 'beat', sent: clock.now(), next: 10_000 }), 150);
+      if (!rare) clock.setTimeout(() => say({ event: 'beat', sent: clock.now(), next: 10_000 }), 150);
     };
-    beat(3);
+    beat(rare ? 0 : 3);
     pump();
     log.readers.add(pump);
     this.#forget = () => log.readers.delete(pump);

@@ -93,6 +93,8 @@ async fn a_sign_in_from_code_to_session_and_out_again() {
     told.ask("a trial of no length", &format!("GET {events}?trial=long\nCookie: {flow}")).await;
     told.ask("an upgrade that a proxy took away", &format!("GET {events}?heartbeat=1\nCookie: {flow}")).await;
     told.ask("another method", &format!("PUT {events}\nCookie: {flow}")).await;
+    let looked_at = "Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: document\nAccept-Language: en";
+    told.ask("the page with a code in it", &format!("GET {BASE}/login?return_to=%2Fafter\n{looked_at}")).await;
     told.ask("from another site", &format!("GET {events}?wait=0\nCookie: {flow}\nOrigin: https://evil.example")).await;
     told.ask(
         "a password that nobody asked for",
@@ -291,7 +293,7 @@ async fn files_and_what_an_operator_asks() {
     })
     .await;
     let mut told = Transcript::of(&site);
-    for file in ["client.js", "widget.js", "login.js", "page.css", "nothing.css"] {
+    for file in ["client.js", "widget.js", "page.css", "nothing.css"] {
         let whole = site.ask(&format!("GET {BASE}/{file}")).await;
         let _ = writeln!(
             told.text,

@@ -15,6 +15,7 @@ use crate::transport::stream_stats::StreamTransport;
 use tokio::io::DuplexStream;
 use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Bytes;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use url::Url;
 
@@ -105,7 +106,7 @@ impl World {
             who: ClientAddress { ip: [192, 0, 2, 1].into(), unlisted_proxy: false },
             flow: Fingerprint::of(flow),
             is_phone: false,
-            heartbeat: false,
+            wish: Wish::default(),
         }
     }
 
@@ -122,7 +123,7 @@ impl World {
     }
 
     /// A login and a socket that resumed it by URL.
-    pub async fn resumed(&self, after: Option<Position>, heartbeat: bool) -> (Arc<Login>, Browser) {
+    pub async fn resumed(&self, after: Option<Position>, heartbeat: Heartbeat) -> (Arc<Login>, Browser) {
         let start = StartParams {
             browser: BrowserInfo::default(),
             purpose: Purpose::Site { return_to: "/".into() },
@@ -136,9 +137,10 @@ impl World {
         sleep(Duration::from_millis(1)).await;
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let tasks = self.tasks.clone();
+        let wish = Wish { heartbeat, ..Wish::default() };
         self.tasks.spawn("server", async move {
             let socket = server_socket(ours, BROWSER_MESSAGE, None).await;
-            serve(Box::new(Opened { socket, reader, after, heartbeat }), tasks, guard()).await;
+            serve(Box::new(Opened { socket, reader, after, wish }), tasks, guard()).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
     }
@@ -218,7 +220,7 @@ async fn what_is_not_a_first_message_is_closed_with_1003() {
 #[tokio::test(start_paused = true)]
 async fn a_first_message_resumes_only_in_the_browser_that_began() {
     let world = world(20);
-    let (login, _other) = world.resumed(None, false).await;
+    let (login, _other) = world.resumed(None, Heartbeat::Hidden).await;
     let hello = |after: &str| format!(r#"{{"login":"{}","after":"{after}"}}"#, login.id.text());
     let position = Position { offset: 2, ..login.log.start() };
 
@@ -239,10 +241,10 @@ async fn a_first_message_resumes_only_in_the_browser_that_began() {
 #[tokio::test(start_paused = true)]
 async fn beats_are_seen_only_by_those_who_asked_and_prove_delivery_at_once() {
     let world = world(15);
-    let (login, mut browser) = world.resumed(None, true).await;
+    let (login, mut browser) = world.resumed(None, Heartbeat::Judged).await;
     let all = login.log.read(None).unwrap().next;
     assert_eq!(story(&mut browser).await[..6], ["beat", "status", "status", "qr", "status", "beat"]);
-    let (_, mut quiet) = world.resumed(None, false).await;
+    let (_, mut quiet) = world.resumed(None, Heartbeat::Hidden).await;
     assert!(!story(&mut quiet).await.contains(&"beat".to_owned()));
     assert_eq!(all.offset, 4);
 }
@@ -250,7 +252,7 @@ async fn beats_are_seen_only_by_those_who_asked_and_prove_delivery_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_answers_no_ping_is_given_up_and_the_login_waits_for_it() {
     let world = world(1000);
-    let (login, browser) = world.resumed(None, false).await;
+    let (login, browser) = world.resumed(None, Heartbeat::Hidden).await;
     // Held, never read: what a frozen page looks like.
     sleep(Duration::from_secs(45)).await;
     assert!(!login.log.is_sealed(), "the grace has only begun");
@@ -277,13 +279,13 @@ async fn past_the_capacity_the_browser_is_told_when_to_come_back() {
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_messages_is_closed_and_a_stop_says_restart() {
     let world = world(1000);
-    let (_, mut browser) = world.resumed(None, false).await;
+    let (_, mut browser) = world.resumed(None, Heartbeat::Hidden).await;
     for _ in 0..=BROWSER_MESSAGES_PER_MINUTE {
         say(&mut browser, r#"{"wake":true}"#).await;
     }
     assert_eq!(story(&mut browser).await.last().unwrap(), "1008 Too many messages");
 
-    let (_, mut browser) = world.resumed(None, false).await;
+    let (_, mut browser) = world.resumed(None, Heartbeat::Hidden).await;
     let stop = world.tasks.stopped(sleep(Duration::from_secs(60)));
     let (clean, story) = tokio::join!(stop, story(&mut browser));
     assert_eq!(story.last().unwrap(), "1012 Server restarts");
@@ -295,7 +297,7 @@ async fn a_flood_of_what_is_no_text_is_closed_too() {
     let world = world(1000);
     let flood = [Message::Ping(Bytes::new()), Message::Pong(Bytes::new()), Message::Binary(Bytes::from_static(b"x"))];
     for message in flood {
-        let (_, mut browser) = world.resumed(None, false).await;
+        let (_, mut browser) = world.resumed(None, Heartbeat::Hidden).await;
         for _ in 0..=BROWSER_MESSAGES_PER_MINUTE {
             browser.send(message.clone()).await.unwrap();
         }
@@ -311,11 +313,40 @@ async fn a_flood_of_what_is_no_text_is_closed_too() {
 }
 
 #[test]
-fn a_text_header_has_the_three_lengths_of_rfc_6455() {
-    assert_eq!(text_frame_header(125), [0x81, 125]);
-    assert_eq!(text_frame_header(126), [0x81, 126, 0, 126]);
-    assert_eq!(text_frame_header(65_535), [0x81, 126, 0xff, 0xff]);
-    assert_eq!(text_frame_header(65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+fn a_frame_has_the_three_lengths_of_rfc_6455() {
+    let head = |length: usize| {
+        let mut frames = vec![];
+        text_frame(&"x".repeat(length), &mut frames);
+        assert!(frames.ends_with(&vec![b'x'; length]));
+        frames.truncate(frames.len() - length);
+        frames
+    };
+    assert_eq!(head(125), [0x81, 125]);
+    assert_eq!(head(126), [0x81, 126, 0, 126]);
+    assert_eq!(head(65_535), [0x81, 126, 0xff, 0xff]);
+    assert_eq!(head(65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_chooses_how_often_it_hears_that_the_line_lives() {
+    let world = world(1000);
+    let (_login, mut browser) = world.resumed(None, Heartbeat::Every(Duration::from_secs(20))).await;
+    let began = Instant::now();
+    let mut beats = vec![];
+    let mut pings = vec![];
+    while began.elapsed() < Duration::from_secs(70) {
+        let Ok(Some(Ok(message))) = timeout(Duration::from_secs(30), browser.next()).await else { break };
+        let at = began.elapsed().as_secs();
+        match message {
+            Message::Text(text) if text.contains("\"beat\"") => {
+                assert!(text.contains("\"next\":20000"), "{text}");
+                beats.push(at);
+            }
+            Message::Ping(_) => pings.push(at),
+            _ => {}
+        }
+    }
+    assert_eq!((beats, pings), (vec![0, 20, 40, 60, 80], vec![20, 40, 60]), "and none in between");
 }
 
 /// Each text message with the time since the start, in milliseconds.
@@ -333,7 +364,7 @@ async fn timed(browser: &mut Browser, for_ms: u64) -> Vec<(u64, Value)> {
 #[tokio::test(start_paused = true)]
 async fn marks_say_when_they_were_sent_and_when_the_next_one_comes() {
     let world = world(30);
-    let (_login, mut browser) = world.resumed(None, true).await;
+    let (_login, mut browser) = world.resumed(None, Heartbeat::Judged).await;
     let all = timed(&mut browser, 29_000).await;
     let marks: Vec<_> = all.iter().filter(|(_, message)| message["event"] == "beat").collect();
     assert_eq!(all[0].1["event"], "beat", "before the events, so that a browser knows how late they are");
@@ -351,7 +382,7 @@ async fn marks_say_when_they_were_sent_and_when_the_next_one_comes() {
 #[tokio::test(start_paused = true)]
 async fn a_mark_follows_each_event_where_something_may_hold_the_last_bytes() {
     let world = world(5);
-    let (_login, mut browser) = world.resumed(None, true).await;
+    let (_login, mut browser) = world.resumed(None, Heartbeat::Judged).await;
     let all = timed(&mut browser, 4_000).await;
     let qr = all.iter().position(|(_, message)| message["event"] == "qr").unwrap();
     let (at, _) = all[qr];
@@ -363,7 +394,7 @@ async fn who_may_come_back_is_waited_for_longer_than_who_has_left() {
     for (code, held) in [(1001, true), (4001, true), (1000, false)] {
         let mut world = world(1000);
         world.registry = with_grace(&world, 30, 150);
-        let (login, mut browser) = world.resumed(None, false).await;
+        let (login, mut browser) = world.resumed(None, Heartbeat::Hidden).await;
         let frame = tokio_tungstenite::tungstenite::protocol::CloseFrame { code: code.into(), reason: "".into() };
         browser.close(Some(frame)).await.unwrap();
         sleep(Duration::from_secs(100)).await;
@@ -395,7 +426,7 @@ fn with_grace(world: &World, grace: u64, grace_phone: u64) -> Arc<Registry> {
 async fn a_minute_of_messages_ends_after_it() {
     for (end, closed) in [(60_000, true), (60_001, false)] {
         let world = world(1000);
-        let (_, mut browser) = world.resumed(None, false).await;
+        let (_, mut browser) = world.resumed(None, Heartbeat::Hidden).await;
         let began = tokio::time::Instant::now();
         let (nearly, after) = (began + Duration::from_millis(59_990), began + Duration::from_millis(end));
         let mut answered = 0;
@@ -414,7 +445,7 @@ async fn a_minute_of_messages_ends_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ping_goes_out_with_each_slow_beat_whether_marks_are_asked_for_or_not() {
-    for (heartbeat, opening) in [(false, 0), (true, 1)] {
+    for (heartbeat, opening) in [(Heartbeat::Hidden, 0), (Heartbeat::Judged, 1)] {
         let world = world(1000);
         let (_login, mut browser) = world.resumed(None, heartbeat).await;
         let (began, mut pings) = (Instant::now(), Vec::new());
@@ -425,7 +456,7 @@ async fn a_ping_goes_out_with_each_slow_beat_whether_marks_are_asked_for_or_not(
             }
         }
         let early = pings.iter().filter(|at| **at < Duration::from_millis(500)).count();
-        assert_eq!(early, opening, "{heartbeat}: with the last of the marks that try a stream out: {pings:?}");
-        assert!((2..=10).contains(&pings.len()), "{heartbeat}: {pings:?}");
+        assert_eq!(early, opening, "{heartbeat:?}: with the last of the marks that try a stream out: {pings:?}");
+        assert!((2..=10).contains(&pings.len()), "{heartbeat:?}: {pings:?}");
     }
 }
