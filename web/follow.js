@@ -13,27 +13,35 @@ const BEAT = 25; // seconds; proxies cut after 30 s of silence and more
 const LATE_MS = 3000; // what is so late is not on its way
 const FIRST_MS = 2500; // for the first message
 const LIFE_MS = 40_000; // of a WebSocket: 25 packets are 14 for its beginning, 3 for a heartbeat, 6 for the end of a login
-const HOLD = 10; // seconds for which a page may wait for news; halved by what cuts it
-const GRACE_MS = 4000; // a page that is not there so long after is stuck
 const PAUSE_MS = 500; // between two new connections: four at once is what some networks wait for
 const PARK_MS = 30_000; // for a WebSocket that does not open; twice as long each time
+const PING_MS = 11_000; // Chromium asks whether an HTTP/2 connection lives before the first request after 10 s without a byte,
+const PING_TIMEOUT_MS = 10_000; // and waits so long
 const LOSSES_MAX = 3; // so many in a row, and pages carry it for a while
 
 /**
  * @param {string} base
- * @param {{ login: string, key?: string, after?: string }} begun
+ * @param {{ login?: string, key?: string, after?: string }} begun
  * @param {(event: string, data: any) => void} tell events of the login, `gone` when the server does not know it any more,
  *   `line` with whether it is reached
+ * @param {object} [message] begins a login, where there is none yet
+ * @param {() => Promise<typeof import('./asking.js')>} [load] what asks for pages; for tests
  */
-export function follow(base, { login, key = '', after = '' }, tell) {
+export function follow(
+  base,
+  { login = '', key = '', after = '' },
+  tell,
+  message,
+  load = () => import(`${base}/asking.js`),
+) {
   /** @type {any} the WebSocket that carries, and the one that is to */
   let live = null;
   /** @type {any} */
   let opening = null;
-  /** @type {{ abort(): void } | null} */
+  /** @type {{ close(): void } | null} */
   let asking = null;
-  let [over, hurry, keyed] = [false, false, false];
-  let [losses, parked, faults, hold, wake] = [0, 0, 0, HOLD, 0];
+  let [over, hurry, woken, cut] = [false, false, false, false];
+  let [losses, parked] = [0, 0];
   /** @type {any} */
   let timer = null;
   /** @type {string[]} what went wrong, for the server's metrics */
@@ -60,7 +68,11 @@ export function follow(base, { login, key = '', after = '' }, tell) {
   /** @param {Message} message */
   const take = ({ id, event, data }) => {
     const [epoch, offset] = positionOf(id ?? '');
-    if (over || !epoch) return;
+    if (over) return;
+    login ||= data?.login ?? '';
+    // Nothing was begun, and why.
+    if (!epoch && !login && event === 'error') return (stop(), tell(event, data));
+    if (!epoch) return;
     if (seen.epoch && epoch !== seen.epoch) return gone();
     if (offset <= seen.offset) return;
     Object.assign(seen, { epoch, offset });
@@ -90,7 +102,9 @@ export function follow(base, { login, key = '', after = '' }, tell) {
     let due = null;
     let heard = false;
     const openedAt = Date.now();
-    const socket = new WebSocket(url({ heartbeat: BEAT }).replace(/^http/, 'ws'));
+    const address = login ? url({ heartbeat: BEAT }) : `${base}?drawing=png&heartbeat=${BEAT}`;
+    const socket = new WebSocket(address.replace(/^http/, 'ws'));
+    if (!login) socket.onopen = () => socket.send(JSON.stringify(message));
     const drop = (/** @type {number} */ code) => {
       clearTimeout(due);
       socket.onmessage = socket.onclose = socket.onerror = null;
@@ -134,7 +148,7 @@ export function follow(base, { login, key = '', after = '' }, tell) {
         live?.drop(1000);
         [live, opening, parked] = [carrier, null, 0];
         stopAsking();
-        reached();
+        if (cut) line(true);
         openIn(LIFE_MS);
       }
       if (message.event !== 'beat') take(message);
@@ -152,65 +166,47 @@ export function follow(base, { login, key = '', after = '' }, tell) {
   };
 
   const stopAsking = () => {
-    asking?.abort();
+    asking?.close();
     asking = null;
   };
 
-  const reached = () => {
-    if (faults > 1) tell('line', { reached: true });
-    faults = 0;
-  };
-
+  /** Pages, by a module of its own: where WebSockets pass, which is nearly everywhere, nobody waits for it. */
   const ask = async () => {
-    if (over || asking) return;
-    const mine = (asking = { abort() {} });
-    while (asking === mine) {
-      const pause = await page(mine);
-      if (pause) await new Promise((go) => setTimeout(go, pause));
+    const { openPages } = await load().catch(() => ({ openPages: null }));
+    if (over || asking || live) return;
+    if (!openPages) {
+      if (login) return line(false);
+      stop();
+      return tell('refused', null);
     }
+    asking = openPages({
+      base,
+      login,
+      key,
+      message,
+      woken,
+      url,
+      failed,
+      position: () => after,
+      take,
+      gone,
+      tell,
+      begun,
+      line,
+    });
+    woken = false;
   };
 
-  /** One page. Gives how many milliseconds to wait before the next one. @param {{ abort(): void }} mine */
-  const page = async (mine) => {
-    const askedAt = Date.now();
-    const request = new AbortController();
-    mine.abort = () => request.abort();
-    // Behind a fault a short one, which tells sooner whether anything lives.
-    const wait = faults ? 1 : hold;
-    const stuck = setTimeout(mine.abort, wait * 1000 + (faults ? 1500 : GRACE_MS));
-    let answered = false;
-    try {
-      const response = await fetch(url({ wait, wake }), {
-        cache: 'no-store',
-        signal: request.signal,
-        headers: { Accept: 'application/json', ...(keyed && { 'X-Max-Auth-Key': key }) },
-        credentials: keyed ? 'omit' : 'include',
-      });
-      const { events, code } = await response.json();
-      answered = true;
-      if (asking !== mine) return 0;
-      if (code === 'login-not-found' || code === 'position-gone') gone();
-      if (events) {
-        reached();
-        wake = 0;
-        const before = after;
-        for (const message of events.sort(byOffset)) take(message);
-        // Something answers without waiting: do not spin.
-        return before === after && Date.now() - askedAt < 500 ? 1000 : 0;
-      }
-    } catch {
-      // Below.
-    } finally {
-      clearTimeout(stuck);
-    }
-    if (asking !== mine) return 0;
-    failed.push('poll.failed');
-    if (faults++ === 2) tell('line', { reached: false });
-    const took = Date.now() - askedAt;
-    if (took >= 1000 && wait > 1) hold = Math.ceil(hold / 2);
-    // The connections of the one kind may all be dead, and of the other not.
-    if (!answered) keyed = !keyed && key !== '';
-    return took >= 1000 ? 50 : Math.min(8000, 500 * 2 ** faults) * (0.5 + Math.random() / 2);
+  /** @param {boolean} reached */
+  const line = (reached) => {
+    cut = !reached;
+    tell('line', { reached });
+  };
+
+  /** @param {string} id @param {string} secret */
+  const begun = (id, secret) => {
+    login = id;
+    key = secret;
   };
 
   open();
@@ -219,8 +215,8 @@ export function follow(base, { login, key = '', after = '' }, tell) {
     /** The visitor is back, perhaps on another network: nothing of before is trusted. */
     wake: () => {
       if (over) return;
-      wake = 1;
-      losses = faults = 0;
+      woken = true;
+      losses = 0;
       for (const socket of [live, opening]) socket?.drop(4000);
       stopAsking();
       open();
@@ -231,9 +227,26 @@ export function follow(base, { login, key = '', after = '' }, tell) {
       for (const socket of [live, opening]) socket?.drop(4001);
       stopAsking();
     },
+    /** Gives the login up. */
+    discard: () => {
+      stop();
+      if (login)
+        fetch(`${base}/${login}`, { method: 'DELETE', credentials: 'include', keepalive: true }).catch(() => {});
+    },
     /** For the server's metrics. @param {string} what */
     report: (what) => void failed.push(what),
   };
+}
+
+/**
+ * Leads Chromium to give up an HTTP/2 connection that has frozen, by a question that is withdrawn before it would be asked
+ * again on a new one: the visitor is sent on over that new one.
+ * @param {string} base @param {{ login?: string, after?: string }} begun @param {number} since how long it has been silent, ms
+ */
+export function leaveFrozen(base, { login, after = '' }, since) {
+  const ask = () =>
+    fetch(`${base}/${login}/events?wait=0&after=${after}`, { signal: AbortSignal.timeout(PING_TIMEOUT_MS - 2000) });
+  setTimeout(() => void ask().catch(() => {}), PING_MS - since);
 }
 
 /** "EPOCH-OFFSET" @param {string} id @returns {[string, number]} */
@@ -241,6 +254,3 @@ function positionOf(id) {
   const cut = id.lastIndexOf('-');
   return cut > 0 ? [id.slice(0, cut), Number(id.slice(cut + 1))] : ['', -1];
 }
-
-/** @param {Message} a @param {Message} b */
-const byOffset = (a, b) => positionOf(a.id ?? '')[1] - positionOf(b.id ?? '')[1];

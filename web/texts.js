@@ -100,7 +100,7 @@ export const TEXTS = {
     "pages": {
       "codeNext": "Код появится на следующей странице и будет обновляться сам.",
       "getCode": "Получить QR-код",
-      "withoutScript": "Код не обновляется? Продолжить на простой странице",
+      "withoutScript": "Простая страница",
       "passwordTooLong": "Такой длинный пароль не подойдёт.",
       "gone": "Этого входа больше нет.",
       "returnToRefused": "Адрес возврата не относится к этому сайту.",
@@ -269,7 +269,7 @@ export const TEXTS = {
     "pages": {
       "codeNext": "The code comes on the next page, which refreshes itself.",
       "getCode": "Get the QR code",
-      "withoutScript": "The code does not refresh? Go on with the plain page",
+      "withoutScript": "The plain page",
       "passwordTooLong": "That password is too long.",
       "gone": "This sign-in is over.",
       "returnToRefused": "The address to return to is not one of this site.",

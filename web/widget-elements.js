@@ -27,7 +27,7 @@ export function applyStyles(shadow, css) {
     sheet.replaceSync(css);
     sheets.set(css, sheet);
   }
-  shadow.adoptedStyleSheets = [sheet];
+  if (!shadow.adoptedStyleSheets.includes(sheet)) shadow.adoptedStyleSheets = [...shadow.adoptedStyleSheets, sheet];
   return shadow;
 }
 

@@ -12,7 +12,6 @@ export function words(locale) {
 
 /** Icons as path data on a 24 × 24 grid, drawn by strokes. */
 export const ICONS = {
-  scan: 'M4 8V6a2 2 0 0 1 2-2h2M16 4h2a2 2 0 0 1 2 2v2M20 16v2a2 2 0 0 1-2 2h-2M8 20H6a2 2 0 0 1-2-2v-2M9 9h2v2H9zM14 9h1M14 14h1v1M9 14v1',
   close: 'M6 6l12 12M18 6L6 18',
   shield: 'M12 3l7 3v5c0 4.6-2.9 8.2-7 10-4.1-1.8-7-5.4-7-10V6zM12 8.5v4M12 15.6v.1',
   check: 'M5.5 12.5l4.2 4.2L18.5 8',
@@ -58,10 +57,8 @@ const BASE = `
   @media (forced-colors: active) { .primary { border: 2px solid ButtonText; } }
 `;
 
-export const BUTTON_CSS = `${BASE}
-  :host { display: inline-block; max-width: 100%; }
-  :host([hidden]) { display: none; }
-  .open { width: 100%; }
+/** Beside what the button has from the beginning (widget.js). */
+export const DIALOG_CSS = `${BASE}
   dialog {
     width: min(26rem, calc(100vw - 2rem)); max-height: calc(100dvh - 2rem); padding: 0; border: 0;
     border-radius: 28px; color: var(--ink); background: var(--surface); box-shadow: var(--shadow);

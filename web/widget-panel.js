@@ -1,5 +1,5 @@
 // @ts-check
-/** `<max-auth-panel>`: one login from its beginning to its end, as the visitor sees it. */
+/** What `<max-auth-panel>` shows: one login from its beginning to its end, as the visitor sees it. */
 
 import { startMaxAuth } from './client.js';
 import { adoptDrawing, ghost } from './widget-drawing.js';
@@ -9,9 +9,8 @@ import { build } from './widget-panel-view.js';
 
 /** @typedef {'idle' | 'connecting' | 'code' | 'waiting' | 'approved' | 'finishing' | 'success' | 'password' | 'error'} State */
 
-export class MaxAuthPanel extends HTMLElement {
-  static observedAttributes = ['locale', 'client'];
-
+export class Panel {
+  #host;
   /** @type {State} */
   #state = 'idle';
   /** @type {import('./client.js').Stop | null} */
@@ -25,23 +24,26 @@ export class MaxAuthPanel extends HTMLElement {
   /** The visitor stays on this page when signed in. */
   #stays = false;
 
+  /** @param {HTMLElement} host */
+  constructor(host) {
+    this.#host = host;
+    this.#render();
+    window.addEventListener('pageshow', this.#shown);
+  }
+
   get state() {
     return this.#state;
   }
 
-  connectedCallback() {
-    this.#render();
-    window.addEventListener('pageshow', this.#shown);
-    if (this.hasAttribute('autostart') && this.#state === 'idle') this.start();
-  }
-
-  disconnectedCallback() {
+  /** Its element has left the page. */
+  leave() {
     window.removeEventListener('pageshow', this.#shown);
     this.stop();
   }
 
-  attributeChangedCallback() {
-    if (this.#view && this.#state === 'idle') this.#render();
+  /** Its element's attributes say something else. */
+  changed() {
+    if (this.#state === 'idle') this.#render();
   }
 
   /** Begins a login, or begins anew after one has ended. */
@@ -49,12 +51,12 @@ export class MaxAuthPanel extends HTMLElement {
     if (this.#stop) this.stop();
     this.#render();
     this.#show('connecting');
-    const returnTo = this.getAttribute('return-to');
-    const request = this.getAttribute('request');
-    const base = this.getAttribute('base');
-    this.#stays = this.getAttribute('redirect') === 'false';
+    const returnTo = this.#host.getAttribute('return-to');
+    const request = this.#host.getAttribute('request');
+    const base = this.#host.getAttribute('base');
+    this.#stays = this.#host.getAttribute('redirect') === 'false';
     this.#stop = startMaxAuth((event, data) => this.#on(event, data), {
-      locale: localeOf(this),
+      locale: localeOf(this.#host),
       redeem: this.#stays,
       ...(returnTo !== null && { returnTo }),
       ...(request !== null && { request }),
@@ -76,8 +78,8 @@ export class MaxAuthPanel extends HTMLElement {
     if (this.#state === 'waiting') this.#tick(true);
     if (this.#state !== 'success' || this.#stays) return;
     this.stop();
-    if (this.hasAttribute('autostart')) this.start();
-    else this.dispatchEvent(new CustomEvent('max-auth-stale'));
+    if (this.#host.hasAttribute('autostart')) this.start();
+    else this.#host.dispatchEvent(new CustomEvent('max-auth-stale'));
   };
 
   /** @param {import('./client.js').EventName} event @param {any} data */
@@ -98,26 +100,26 @@ export class MaxAuthPanel extends HTMLElement {
     this.#show('success', { stays: this.#stays });
     const { token, redirect, session } = data;
     const goOn = this.#emit('max-auth-success', { token, redirect, ...(session && { session }) }, true);
-    if (!goOn || this.#stays) return void this.dispatchEvent(new CustomEvent('max-auth-stays'));
-    const base = this.getAttribute('base');
+    if (!goOn || this.#stays) return void this.#host.dispatchEvent(new CustomEvent('max-auth-stays'));
+    const base = this.#host.getAttribute('base');
     const target = new URL(data.redirect, base ? new URL(base, document.baseURI) : import.meta.url);
     if (target.protocol === 'https:' || target.protocol === 'http:') location.assign(target);
   }
 
   /** @param {string} name @param {any} detail @param {boolean} [cancelable] */
   #emit(name, detail, cancelable = false) {
-    return this.dispatchEvent(new CustomEvent(name, { detail, cancelable, bubbles: true, composed: true }));
+    return this.#host.dispatchEvent(new CustomEvent(name, { detail, cancelable, bubbles: true, composed: true }));
   }
 
   #render() {
-    this.#view = build(words(localeOf(this)), this.getAttribute('client'));
+    this.#view = build(words(localeOf(this.#host)), this.#host.getAttribute('client'));
     const { root, again, form } = this.#view;
     again.addEventListener('click', () => this.start());
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       void this.#sendPassword();
     });
-    const shadow = this.shadowRoot ?? this.attachShadow({ mode: 'open' });
+    const shadow = this.#host.shadowRoot ?? this.#host.attachShadow({ mode: 'open' });
     applyStyles(shadow, PANEL_CSS);
     shadow.replaceChildren(root);
   }

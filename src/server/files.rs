@@ -2,9 +2,9 @@
 
 use super::caching::says_itself;
 use super::extract::accepts_encoding;
-use super::modules::{CLIENT, Module, WIDGET, joined, without_comments};
+use super::modules::{CLIENT, DIALOG, Module, joined, sheet, without_comments};
 use crate::base::id::{self, Fingerprint};
-use crate::texts::{Section, Texts};
+use crate::texts::{Locale, Section, Texts};
 use axum::Router;
 use axum::body::Body;
 use axum::middleware::map_response;
@@ -13,8 +13,11 @@ use axum::routing::get;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, VARY,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use serde_json::Value;
 use std::io::Write as _;
 use std::sync::Arc;
 
@@ -23,15 +26,14 @@ pub struct Extra(pub Router);
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
-/// What the ready page has inside, and what the other pages have besides.
-const PAGE_CSS: &str = concat!(include_str!("../../web/sheet.css"), include_str!("../../web/page.css"));
-
 const HTML: &str = "text/html; charset=utf-8";
 
 struct File {
     path: &'static str,
     content_type: &'static str,
     body: Bytes,
+    /// Its address names what is in it (`?v=`), so that it may be kept for ever.
+    version: Option<String>,
 }
 
 macro_rules! file {
@@ -40,23 +42,90 @@ macro_rules! file {
             path: $path,
             content_type: $content_type,
             body: Bytes::from_static(include_bytes!(concat!("../../web/", $name))),
+            version: None,
         }
     };
 }
 
+/// The sheet's rules for a shadow tree: what the page around it has is not there.
+fn in_shadow(sheet: &str) -> String {
+    let rules = sheet.replace(":root", ":host");
+    let (page, sheet) = (rules.find("body {"), rules.find(":focus-visible"));
+    match page.zip(sheet) {
+        Some((page, sheet)) if page < sheet => [&rules[..page], &rules[sheet..]].concat(),
+        _ => rules,
+    }
+}
+
+/// What `light.js` says, by section of the texts.
+const LIGHT_WORDS: [(&str, &[&str]); 3] = [
+    (
+        "shared",
+        &[
+            "title",
+            "forSite",
+            "connecting",
+            "finishing",
+            "refreshing",
+            "left",
+            "step1",
+            "step2",
+            "step3",
+            "warning",
+            "open",
+            "openHere",
+            "retry",
+            "errorTitle",
+        ],
+    ),
+    ("widget", &["close", "waiting", "qrLabel", "approved", "success"]),
+    ("client", &["network"]),
+];
+
 /// Below the base path.
-fn files(texts: &Texts) -> [File; 4] {
-    let widget = [CLIENT, WIDGET].concat();
-    let script = |path, modules: &[Module], sections: &[Section]| {
-        // The texts that it uses and no others, with no request of their own.
-        let body = format!("{}{}", texts.declaration(sections), joined(modules));
-        File { path, content_type: JAVASCRIPT, body: Bytes::from(body) }
+fn files(texts: &Texts) -> [File; 7] {
+    let script = |path, body: String| File { path, content_type: JAVASCRIPT, body: Bytes::from(body), version: None };
+    let by_language = |names: &[(&str, &[&str])]| {
+        let words = Locale::ALL.map(|locale| (locale.tag().to_owned(), texts.some_of(locale, names)));
+        Value::Object(words.into_iter().collect())
     };
+    let light = format!(
+        "const SHEET={},WORDS={};{}",
+        Value::String(in_shadow(&sheet())),
+        by_language(&LIGHT_WORDS),
+        include_str!("../../web/built/light.js"),
+    );
+    let version = |text: &str| id::encode(&Fingerprint::of(text.as_bytes()).bytes()[..9]);
+    let whole = format!(
+        "{}{}",
+        texts.declaration(&[Section::Client, Section::Shared, Section::Widget]),
+        joined(&[CLIENT, DIALOG].concat()),
+    );
+    let versions = [version(&whole), version(&light)];
+    let labels = by_language(&[("shared", &["button"])]);
+    let button = |locale: Locale| labels[locale.tag()]["button"].to_string();
+    let widget = format!(
+        "const LABELS={{ru:{},en:{}}},DIALOG=\"dialog.js?v={}\",LIGHT=\"light.js?v={}\";{}",
+        button(Locale::Ru),
+        button(Locale::En),
+        versions[0],
+        versions[1],
+        include_str!("../../web/built/widget.js"),
+    );
+    let [of_whole, of_light] = versions;
     [
-        script("/client.js", CLIENT, &[Section::Client]),
-        script("/widget.js", &widget, &[Section::Client, Section::Shared, Section::Widget]),
+        script("/client.js", format!("{}{}", texts.declaration(&[Section::Client]), joined(CLIENT))),
+        script("/widget.js", widget),
+        File { version: Some(of_whole), ..script("/dialog.js", whole) },
+        File { version: Some(of_light), ..script("/light.js", light) },
+        script("/asking.js", without_comments(include_str!("../../web/asking.js"))),
         file!("/form-post.js", JAVASCRIPT, "form-post.js"),
-        File { path: "/page.css", content_type: CSS, body: Bytes::from(without_comments(PAGE_CSS)) },
+        File {
+            path: "/page.css",
+            content_type: CSS,
+            body: Bytes::from(sheet() + &without_comments(include_str!("../../web/page.css"))),
+            version: None,
+        },
     ]
 }
 
@@ -74,9 +143,11 @@ pub fn router(base_path: &str, texts: &Texts) -> Router {
 fn routes<const N: usize>(files: [File; N], base_path: &str) -> Router {
     let router = files.into_iter().fold(Router::new(), |router, file| {
         let ready = Arc::new(Ready::new(file.content_type, file.body));
-        let serve = move |headers: HeaderMap| {
+        let address = file.version.map(|version| format!("v={version}"));
+        let serve = move |uri: Uri, headers: HeaderMap| {
             let ready = Arc::clone(&ready);
-            async move { ready.answer(&headers) }
+            let for_ever = address.is_some() && uri.query() == address.as_deref();
+            async move { ready.answer(&headers, for_ever) }
         };
         router.route(&format!("{base_path}{}", file.path), get(serve))
     });
@@ -100,12 +171,19 @@ impl Ready {
         Self { content_type, body, gzip, etag }
     }
 
-    fn answer(&self, headers: &HeaderMap) -> Response {
+    /// `for_ever`: the address was that of just this text.
+    fn answer(&self, headers: &HeaderMap, for_ever: bool) -> Response {
         let mut response = Response::new(Body::empty());
         let answer = response.headers_mut();
         answer.insert(ETAG, self.etag.clone());
-        // Asked for again each time, answered 304: a new release reaches every visitor at once.
-        answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if for_ever {
+            answer.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+            // Public, and with no `Vary: Origin`, so that what was fetched without cookies can be imported from the cache.
+            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        } else {
+            // Asked for again each time, answered 304: a new release reaches every visitor at once.
+            answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
         answer.insert(VARY, HeaderValue::from_static("accept-encoding"));
         answer.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         if !self.content_type.starts_with("text/html") {

@@ -38,15 +38,15 @@ pub const CLIENT: &[Module] = modules![
     "client.js",
 ];
 
-/// What `/widget.js` has besides.
-pub const WIDGET: &[Module] = modules![
+/// What `/dialog.js` has besides.
+pub const DIALOG: &[Module] = modules![
     "widget-look.js",
     "widget-elements.js",
     "widget-drawing.js",
     "widget-panel-view.js",
     "widget-panel.js",
-    "widget-button.js",
-    "widget.js",
+    "widget-dialog.js",
+    "dialog.js",
 ];
 
 /// One after the other, without their imports and comments. Only the last one exports.
@@ -82,6 +82,21 @@ pub fn without_comments(text: &str) -> String {
         }
     }
     kept
+}
+
+/// How a sheet with a code looks, on the ready page and in the small dialog.
+pub fn sheet() -> String {
+    tight(&without_comments(include_str!("../../web/sheet.css")))
+}
+
+/// A style sheet without the room around its marks; none of ours has a text that would change.
+fn tight(style: &str) -> String {
+    let mut tight = String::with_capacity(style.len());
+    for line in style.lines() {
+        let mut parts = line.split_inclusive(['{', '}', ';', ':', ',']).map(str::trim);
+        parts.by_ref().for_each(|part| tight.push_str(part));
+    }
+    tight
 }
 
 /// A remark behind code.
@@ -130,14 +145,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn answers() -> [Vec<Module>; 2] {
-        [CLIENT.to_vec(), [CLIENT, WIDGET].concat()]
+        [CLIENT.to_vec(), [CLIENT, DIALOG].concat()]
     }
 
     #[test]
     fn comments_stay_behind_and_nothing_else_does() {
         let text = "/** a */\n/**\n * b; {\n */\nlet c = 1; // d\n  // e\n\n  /** @type {f} */ (g).h();\n  i('/x // y');\n/* j\n k */ l();\n";
         assert_eq!(without_comments(text), "let c = 1;\n(g).h();\ni('/x // y');\nl();\n");
-        for modules in [CLIENT.to_vec(), [CLIENT, WIDGET].concat()] {
+        for modules in [CLIENT.to_vec(), [CLIENT, DIALOG].concat()] {
             let text = joined(&modules);
             let remark = |line: &&str| line.starts_with("//") || line.starts_with("* ") || line.contains("/**");
             // Within a text that has more than text inside a type may stay.
@@ -182,13 +197,13 @@ mod tests {
 
     #[test]
     fn an_answer_imports_nothing_and_exports_what_outsiders_use() {
-        let [client, widget] = answers().map(|modules| joined(&modules));
+        let [client, dialog] = answers().map(|modules| joined(&modules));
         let exports = |text: &str| -> Vec<String> {
             text.lines().filter(|line| line.starts_with("export ")).map(str::to_owned).collect()
         };
         assert_eq!(exports(&client), ["export function startMaxAuth(onEvent, options = {}) {"]);
-        assert_eq!(exports(&widget), ["export { MaxAuthButton, MaxAuthPanel, adoptDrawing };"]);
-        for text in [client, widget] {
+        assert_eq!(exports(&dialog), ["export { Dialog, Panel, adoptDrawing };"]);
+        for text in [client, dialog] {
             let imports = |line: &&str| line.starts_with("import ") || line.contains("await import(");
             assert_eq!(text.lines().find(imports), None);
         }

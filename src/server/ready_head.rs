@@ -2,7 +2,7 @@
 //! compressed once.
 
 use super::middleware::policy;
-use super::modules::without_comments;
+use super::modules::sheet;
 use super::pages;
 use crate::base::id::Fingerprint;
 use crate::texts::{Locale, Texts, Words};
@@ -14,16 +14,14 @@ use flate2::{Compress, Compression, Crc, FlushCompress};
 use http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, VARY};
 use http::{HeaderValue, StatusCode};
 
-const STYLE: &str = include_str!("../../web/sheet.css");
-
-/// `web/follow.js` and `web/ready.js`, as `scripts/built` makes them small.
+/// As `scripts/built` makes it small.
 const SCRIPT: &str = include_str!("../../web/built/page.js");
 
 /// What the script says, by section of the texts.
 const WORDS: [(&str, &[&str]); 3] = [
     ("shared", &["left", "refreshing", "finishing", "errorTitle"]),
-    ("widget", &["waiting", "qrLabel", "approved", "approvedText", "success", "successText"]),
-    ("client", &["network", "cookies-blocked"]),
+    ("widget", &["waiting", "qrLabel", "approved", "success"]),
+    ("client", &["network"]),
 ];
 
 /// The part of the page that is the same for everybody who reads that language, made once.
@@ -50,7 +48,7 @@ struct HeadTemplate<'a> {
 
 impl ReadyHead {
     pub fn new(texts: &Texts) -> Self {
-        let style = tight(&without_comments(STYLE));
+        let style = sheet();
         let head = |locale: Locale| Head::new(locale, texts, &style);
         Self { ru: head(Locale::Ru), en: head(Locale::En) }
     }
@@ -103,16 +101,6 @@ impl Head {
     }
 }
 
-/// A style sheet without the room around its marks; none of ours has a text that would change.
-fn tight(style: &str) -> String {
-    let mut tight = String::with_capacity(style.len());
-    for line in style.lines() {
-        let mut parts = line.split_inclusive(['{', '}', ';', ':', ',']).map(str::trim);
-        parts.by_ref().for_each(|part| tight.push_str(part));
-    }
-    tight
-}
-
 fn deflated(text: &str, level: Compression, flush: FlushCompress) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 64);
     // Into a vector with room for all of it, which cannot fail.
@@ -133,14 +121,14 @@ mod tests {
     fn the_policy_lets_in_what_is_in_the_page_and_nothing_else() {
         let texts = Texts::with(&[(Locale::Ru, json!({"shared": {"left": "</script><script>alert(1)"}}))]).unwrap();
         for locale in Locale::ALL {
-            let head = Head::new(locale, &texts, &without_comments(STYLE));
+            let head = Head::new(locale, &texts, &sheet());
             assert_eq!(head.text.matches("</script>").count(), 1, "a text of the site's does not end the script");
             let policy = head.policy.to_str().unwrap();
             let script = between(&head.text, "<script type=\"module\">", "</script>");
             let style = between(&head.text, "<style>", "</style>");
-            for (directive, text) in [("script-src", script), ("style-src", style)] {
+            for text in [script, style] {
                 let hash = STANDARD.encode(Fingerprint::of(text.as_bytes()).bytes());
-                assert!(policy.contains(&format!("{directive} 'sha256-{hash}';")), "{policy}");
+                assert!(policy.contains(&format!("'sha256-{hash}';")), "{policy}");
             }
             assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
             assert!(script.starts_with("const WORDS={\"") && !script.contains("import "), "{script}");

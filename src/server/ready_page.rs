@@ -154,7 +154,7 @@ impl Told {
         }
         let code = qr.and_then(|qr| {
             let code = Code { link: qr["qrLink"].as_str()?.to_owned(), png: qr["png"].as_str()?.to_owned() };
-            begun["expiresAt"] = qr["expiresAt"].clone();
+            // Just made, so that what is left is what it began with.
             begun["ttl"] = qr["ttl"].clone();
             Some(code)
         });

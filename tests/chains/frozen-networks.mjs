@@ -56,9 +56,9 @@ export function freeze(name, port) {
   run('nft', ['-f', '-'], rules.map((rule) => `add rule inet networks seen ${rule}\n`).join(''));
 }
 
-/** A page of a site with the button, of 4 KB. */
+/** A page of a site with the button; of 4 KB it would use up a packet more, all that is left. */
 const SITE = `<!doctype html><html lang="ru"><meta charset="utf-8"><title>A site</title><link rel="icon" href="data:,">
-<h1>A site</h1><p>${'Words of the site. '.repeat(190)}</p>
+<h1>A site</h1><p>${'Words of the site. '.repeat(100)}</p>
 <max-auth-button return-to="/site?in"></max-auth-button>
 <script type="module" src="/api/auth/max/widget.js"></script></html>`;
 

@@ -29,12 +29,29 @@ async function readyPage(running, max, browser) {
   return finished({ running, max, profile, page, link, codeMs: performance.now() - began });
 }
 
+/** A visitor who presses the button on a page of a site; the code is awaited from there on. */
+async function button(running, max, browser) {
+  const profile = await browser.profile({ home: running.origin });
+  const page = await profile.page();
+  await page.goto(`${running.origin}/site`);
+  // Somebody looks for the button first.
+  await pause(1500);
+  await page.locator('max-auth-button').click();
+  const began = performance.now();
+  const link = page.locator('max-auth-panel a[href*="max.ru"]').first();
+  await link.waitFor({ state: 'attached' });
+  return finished({ running, max, profile, page, link, codeMs: performance.now() - began });
+}
+
 /** From the code to the site's page. */
 async function finished({ running, max, profile, page, link, codeMs }) {
   await pause(QUIET_MS);
   await max.approve((await link.getAttribute('href')).split('/').pop());
   const approved = performance.now();
-  await page.waitForURL((url) => url.pathname === '/site', { waitUntil: 'commit', timeout: 30_000 });
+  await page.waitForURL((url) => url.pathname === '/site' && url.search === '?in', {
+    waitUntil: 'commit',
+    timeout: 30_000,
+  });
   const signedInMs = performance.now() - approved;
   // Cookies of the profile, asked for around the network.
   const jar = await profile.context.cookies(running.origin);
@@ -63,7 +80,11 @@ async function inNode(running, max) {
   }
 }
 
-const VISITORS = { 'the ready page in Chromium': readyPage, 'client.js in Node': inNode };
+const VISITORS = {
+  'the ready page in Chromium': readyPage,
+  'the button in Chromium': button,
+  'client.js in Node': inNode,
+};
 
 function inside() {
   let max;
@@ -114,7 +135,7 @@ function inside() {
       try {
         freeze('ru-l4-25', new URL(running.origin).port);
         const load = () =>
-          Promise.all([1, 2, 3].map(() => fetch(`${running.base}/widget.js`, { signal: AbortSignal.timeout(4000) })));
+          Promise.all([1, 2, 3].map(() => fetch(`${running.base}/dialog.js`, { signal: AbortSignal.timeout(4000) })));
         process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
         await assert.rejects(async () => {
           for (let i = 0; i < 3; i++) for (const response of await load()) await response.text();

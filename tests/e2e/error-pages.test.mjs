@@ -53,7 +53,7 @@ describe('too many sign-ins from an address', () => {
         await page.waitForLoadState();
         return new URL(page.url()).pathname.endsWith('/login');
       }, 'the sign-in');
-      await page.locator('max-auth-panel').waitFor();
+      await page.locator('.code img').waitFor();
       assert.deepEqual(
         visitor.complaints.filter((text) => !/status of 429/.test(text)),
         [],

@@ -73,7 +73,7 @@ test('who follows the page has a protected page and an app that signs in', { tim
   const browser = cleanup.add(await startBrowser());
   const page = await cleanup.add(await browser.profile()).page();
   await page.goto(`${site}/report?month=5`);
-  await page.locator('max-auth-panel svg').first().waitFor();
+  await page.locator('.code img').waitFor();
   const phone = (path, options) => fetchWhole(`http://127.0.0.1:${ports[8791]}/phone/${path}`, options);
   const code = await eventually(async () => (await phone('codes')).json.codes[0], 'a code');
   await phone(`approve/${code.track}`, { method: 'POST' });

@@ -163,6 +163,6 @@ describe('mod_auth_openidc', () => {
     assert.equal(status, 401);
     await page.goto(`${site}/pages/index.html`);
     await page.getByText('Страницы').waitFor();
-    await page.locator('max-auth-panel svg').first().waitFor();
+    await page.locator('.code img').waitFor();
   });
 });

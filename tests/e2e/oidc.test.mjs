@@ -64,7 +64,7 @@ describe('an app', () => {
     const asked = request('grafana');
     await page.goto(asked.url);
     await page.getByText('Графики').waitFor();
-    await page.locator('max-auth-panel svg').first().waitFor();
+    await page.locator('.code img').waitFor();
     await screenshot(page, 'oidc-login');
     await scan(emulator);
     const answer = await app.next(page);

@@ -28,7 +28,7 @@ async function begin(returnTo, { server = pair.server, ...options } = {}) {
   await page.goto(`${home}${BASE_PATH}/login${query}`);
   // The code is on the first page; what follows it is a page that refreshes itself.
   await page.locator('.code img').waitFor();
-  await page.getByRole('link', { name: /Продолжить на простой странице|Go on with the plain page/ }).click();
+  await page.getByRole('link', { name: /Простая страница|The plain page/ }).click();
   return { profile, page };
 }
 

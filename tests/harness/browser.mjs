@@ -23,7 +23,7 @@ export async function startBrowser() {
         if (['error', 'warning'].includes(message.type()))
           complaints.push(`console ${message.type()}: ${message.text()} (${message.location()?.url})`);
       });
-      context.on('weberror', ({ error }) => complaints.push(`uncaught: ${error().stack ?? error()}`));
+      context.on('weberror', (found) => complaints.push(`uncaught: ${found.error().stack ?? found.error()}`));
       context.on('request', (request) => {
         const { protocol, host } = new URL(request.url());
         if (allowed && /^(http|ws)s?:$/.test(protocol) && host !== allowed) complaints.push(`went to ${request.url()}`);

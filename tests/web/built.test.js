@@ -6,9 +6,11 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 
-const { page } = createRequire(import.meta.url)('../../scripts/built');
+const { BUILT, built } = createRequire(import.meta.url)('../../scripts/built');
 
-test('web/built/page.js is what web/follow.js and web/ready.js give', async () => {
-  const kept = readFileSync(new URL('../../web/built/page.js', import.meta.url), 'utf8');
-  assert.ok(kept === (await page()), 'run `make built` and commit what it writes');
-});
+for (const name of Object.keys(BUILT)) {
+  test(`web/built/${name}.js is what ${BUILT[name].map((/** @type {string} */ module) => `web/${module}.js`)} give`, async () => {
+    const kept = readFileSync(new URL(`../../web/built/${name}.js`, import.meta.url), 'utf8');
+    assert.ok(kept === (await built(name)), 'run `make built` and commit what it writes');
+  });
+}

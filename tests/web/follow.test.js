@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
+import * as asking from '../../web/asking.js';
 import { follow } from '../../web/follow.js';
 
 const BASE = 'https://site.test/api/auth/max';
@@ -45,6 +46,16 @@ class Socket {
   }
 }
 
+/** @param {{ login?: string, key?: string, after?: string }} login @param {object} [message] */
+const begun = (login, message) =>
+  follow(
+    BASE,
+    login,
+    (event, data) => void told.push([event, data]),
+    message,
+    async () => asking,
+  );
+
 async function settle() {
   for (let i = 0; i < 6; i++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -73,7 +84,7 @@ beforeEach(() => {
       new Promise((resolve, reject) => {
         const entry = {
           url: new URL(url),
-          keyed: 'X-Max-Auth-Key' in init.headers,
+          keyed: 'X-Max-Auth-Key' in (init.headers ?? {}),
           aborted: false,
           answer: (/** @type {any} */ body, status = 200) => {
             resolve({ ok: status < 300, status, json: async () => body });
@@ -85,14 +96,14 @@ beforeEach(() => {
           },
         };
         assert.equal(init.credentials, entry.keyed ? 'omit' : 'include');
-        init.signal.addEventListener('abort', () => {
+        init.signal?.addEventListener('abort', () => {
           entry.aborted = true;
           reject(new DOMException('aborted', 'AbortError'));
         });
         asked.push(entry);
       })
   );
-  client = follow(BASE, { login: 'id', key: 'k', after: '0a-4' }, (event, data) => told.push([event, data]));
+  client = begun({ login: 'id', key: 'k', after: '0a-4' });
 });
 
 afterEach(() => {
@@ -238,7 +249,7 @@ test('a login that the server does not know, another life of it, and a visitor w
   for (const message of [wire(5, 'status', {}, '0b'), wire(5, 'error', { code: 'visitor-left' })]) {
     told = [];
     sockets = [];
-    client = follow(BASE, { login: 'id', after: '0a-4' }, (event, data) => told.push([event, data]));
+    client = begun({ login: 'id', after: '0a-4' });
     await sockets[0].says(message);
     assert.deepEqual(events(), ['gone']);
     assert.equal(open().length, 0);
@@ -259,9 +270,70 @@ test('back on the page: nothing of before is trusted, and MAX is asked at once',
   assert.equal(sockets[1].closedWith, 4001, 'a page that may come back says so');
 });
 
+test('a login that is to begin: by the first message of a WebSocket, or by a POST where none opens', async () => {
+  client.stop();
+  const message = { userAgent: {} };
+  client = begun({}, message);
+  const socket = /** @type {any} */ (sockets.at(-1));
+  assert.equal(socket.url.pathname, '/api/auth/max');
+  assert.deepEqual(Object.fromEntries(socket.url.searchParams), { drawing: 'png', heartbeat: '25' });
+  /** @type {string[]} */
+  const sent = [];
+  socket.send = (/** @type {string} */ text) => sent.push(text);
+  socket.onopen();
+  assert.deepEqual(sent, [JSON.stringify(message)]);
+  await socket.says(wire(1, 'status', { login: 'new' }));
+  await socket.ends();
+  await advance(600);
+  assert.match(/** @type {any} */ (sockets.at(-1)).url.pathname, /\/new\/events\//);
+  client.stop();
+
+  asked = [];
+  client = begun({}, message);
+  await sockets.at(-1)?.ends();
+  assert.equal(asked[0].url.pathname, '/api/auth/max');
+  await asked[0].answer({ login: 'posted', key: 'k' });
+  assert.match(asked[1].url.pathname, /\/posted\/events\//);
+  client.stop();
+
+  for (const refused of [true, false]) {
+    told = [];
+    client = begun({}, message);
+    const data = { code: 'busy' };
+    if (refused) await sockets.at(-1)?.says({ event: 'error', data });
+    else {
+      asked = [];
+      await sockets.at(-1)?.ends();
+      await asked[0].answer(data, 503);
+    }
+    assert.deepEqual(told, [[refused ? 'error' : 'refused', data]]);
+  }
+});
+
+test('where not even what asks for pages can be had, that is said, and a WebSocket tried again', async () => {
+  client.stop();
+  const none = async () => {
+    throw new TypeError('failed');
+  };
+  const tell = (/** @type {string} */ event, /** @type {any} */ data) => void told.push([event, data]);
+  client = follow(BASE, { login: 'id' }, tell, undefined, none);
+  await sockets.at(-1)?.ends();
+  assert.deepEqual(told, [['line', { reached: false }]]);
+  const before = sockets.length;
+  await advance(31_000);
+  assert.equal(sockets.length, before + 1);
+  await sockets.at(-1)?.beat();
+  assert.deepEqual(told.at(-1), ['line', { reached: true }]);
+  client.stop();
+  told = [];
+  client = follow(BASE, {}, tell, { userAgent: {} }, none);
+  await sockets.at(-1)?.ends();
+  assert.deepEqual(told, [['refused', null]]);
+});
+
 test('without a key only the connections with cookies are asked', async () => {
   client.stop();
-  client = follow(BASE, { login: 'id' }, () => {});
+  client = begun({ login: 'id' });
   await sockets.at(-1)?.ends();
   for (let i = 0; i < 3; i++) await advance(15_000);
   assert.ok(asked.length >= 3 && asked.every(({ keyed }) => !keyed));

@@ -283,7 +283,7 @@ test('on a phone the link into MAX comes first; on a desktop it is a small one',
 test('of a drawing only shapes survive', { skip }, async () => {
   await page.goto(server.origin);
   const result = await page.evaluate(async () => {
-    const address = '/api/auth/max/widget.js';
+    const address = '/api/auth/max/dialog.js';
     const { adoptDrawing } = await import(address);
     const evil = `<svg xmlns="http://www.w3.org/2000/svg" xmlns:x="http://www.w3.org/1999/xlink" viewBox="0 0 9 9" onload="alert(1)" style="color:red">
       <script>alert(1)</script><style>*{}</style><foreignObject><b xmlns="http://www.w3.org/1999/xhtml">b</b></foreignObject>

@@ -293,7 +293,7 @@ async fn files_and_what_an_operator_asks() {
     })
     .await;
     let mut told = Transcript::of(&site);
-    for file in ["client.js", "widget.js", "page.css", "nothing.css"] {
+    for file in ["client.js", "widget.js", "dialog.js", "light.js", "page.css", "nothing.css"] {
         let whole = site.ask(&format!("GET {BASE}/{file}")).await;
         let _ = writeln!(
             told.text,

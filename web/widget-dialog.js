@@ -1,0 +1,70 @@
+// @ts-check
+/** The dialog of `<max-auth-button>`, around a panel. */
+
+import { applyStyles, h, icon, localeOf } from './widget-elements.js';
+import { DIALOG_CSS, words } from './widget-look.js';
+
+/** @typedef {import('./widget.js').MaxAuthPanel} MaxAuthPanel */
+
+const PASSED_ON = ['return-to', 'locale', 'base', 'theme', 'redirect', 'client'];
+
+export class Dialog {
+  #button;
+  #dialog = h('dialog', {});
+  #panel = /** @type {MaxAuthPanel} */ (document.createElement('max-auth-panel'));
+  #close = h('button', { class: 'close', type: 'button', part: 'close' }, icon('close'));
+  #closing = 0;
+
+  /** @param {HTMLElement} button its element, which has a shadow root */
+  constructor(button) {
+    this.#button = button;
+    this.#dialog.append(this.#panel, this.#close);
+    applyStyles(/** @type {ShadowRoot} */ (button.shadowRoot), DIALOG_CSS).append(this.#dialog);
+    this.#close.addEventListener('click', () => this.#dialog.close());
+    this.#dialog.addEventListener('close', () => this.#closed());
+    // Only what begins AND ends on the backdrop closes it: not a text selection that slipped out.
+    let pressed = false;
+    this.#dialog.addEventListener('pointerdown', (event) => (pressed = event.target === this.#dialog));
+    this.#dialog.addEventListener('click', (event) => {
+      if (pressed && event.target === this.#dialog) this.#dialog.close();
+    });
+    this.#panel.addEventListener('max-auth-stale', () => this.#dialog.close());
+    this.#panel.addEventListener('max-auth-stays', () => {
+      this.#closing = window.setTimeout(() => this.#dialog.close(), 1600);
+    });
+  }
+
+  /** Opens the dialog and begins a login. */
+  open() {
+    if (this.#dialog.open || !this.#button.isConnected) return;
+    for (const name of PASSED_ON) {
+      const value = this.#button.getAttribute(name);
+      if (value === null) this.#panel.removeAttribute(name);
+      else this.#panel.setAttribute(name, value);
+    }
+    const locale = localeOf(this.#button);
+    this.#panel.setAttribute('locale', locale);
+    if (!this.#button.hasAttribute('return-to')) this.#panel.setAttribute('return-to', this.#here());
+    this.#close.setAttribute('aria-label', words(locale).close);
+    this.#dialog.setAttribute('aria-label', words(locale).title);
+    this.#dialog.showModal();
+    this.#panel.start();
+  }
+
+  /** Closes the dialog and gives the login up. */
+  close() {
+    this.#dialog.close();
+  }
+
+  /** Back to this very page, unless told otherwise. */
+  #here() {
+    const base = new URL(this.#button.getAttribute('base') ?? import.meta.url, document.baseURI);
+    return base.origin === location.origin ? location.pathname + location.search : location.href.split('#')[0];
+  }
+
+  #closed() {
+    window.clearTimeout(this.#closing);
+    this.#panel.stop();
+    this.#button.dispatchEvent(new CustomEvent('max-auth-close', { bubbles: true, composed: true }));
+  }
+}
