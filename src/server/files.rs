@@ -2,7 +2,7 @@
 
 use super::caching::says_itself;
 use super::extract::accepts_encoding;
-use super::modules::{CLIENT, DIALOG, Module, joined, sheet, without_comments};
+use super::modules::{CLIENT, DIALOG, joined, sheet, without_comments};
 use crate::base::id::{self, Fingerprint};
 use crate::texts::{Locale, Section, Texts};
 use axum::Router;
