@@ -69,8 +69,15 @@ pub fn frame(opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     frame
 }
 
-/// Where the payload of the first frame begins and ends, when all of it is there.
-fn whole(bytes: &[u8]) -> io::Result<Option<(usize, usize, Option<[u8; 4]>)>> {
+/// Where the payload of a frame begins and ends.
+struct Place {
+    start: usize,
+    end: usize,
+    mask: Option<[u8; 4]>,
+}
+
+/// That of the first frame, when all of it is there.
+fn whole(bytes: &[u8]) -> io::Result<Option<Place>> {
     let [first, second, ..] = *bytes else { return Ok(None) };
     if first & 0x80 == 0 {
         return Err(io::ErrorKind::Unsupported.into());
@@ -90,7 +97,8 @@ fn whole(bytes: &[u8]) -> io::Result<Option<(usize, usize, Option<[u8; 4]>)>> {
     if length > LARGEST {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok((bytes.len() >= start + length).then_some((start, start + length, mask)))
+    let end = start + length;
+    Ok((bytes.len() >= end).then_some(Place { start, end, mask }))
 }
 
 /// The next frame, as `take` has it. `rest` holds what came of a frame that is not whole, and nothing else.
@@ -100,7 +108,7 @@ pub fn poll_frame<T>(
     context: &mut Context<'_>,
     take: impl FnOnce(u8, &mut [u8]) -> T,
 ) -> Poll<io::Result<T>> {
-    let taken = |bytes: &mut [u8], (start, end, mask): (usize, usize, Option<[u8; 4]>)| {
+    let taken = |bytes: &mut [u8], Place { start, end, mask }: Place| {
         let opcode = bytes[0] & 0x0f;
         let payload = &mut bytes[start..end];
         if let Some(mask) = mask {
@@ -110,9 +118,10 @@ pub fn poll_frame<T>(
     };
     loop {
         if let Some(place) = whole(rest)? {
+            let end = place.end;
             let result = taken(rest, place);
             // Its room goes with it.
-            *rest = rest[place.1..].to_vec();
+            *rest = rest[end..].to_vec();
             return Poll::Ready(Ok(result));
         }
         let mut room = [0; READ];
@@ -125,7 +134,7 @@ pub fn poll_frame<T>(
         if rest.is_empty()
             && let Some(place) = whole(read)?
         {
-            rest.extend_from_slice(&read[place.1..]);
+            rest.extend_from_slice(&read[place.end..]);
             return Poll::Ready(Ok(taken(read, place)));
         }
         rest.extend_from_slice(read);
