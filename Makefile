@@ -5,7 +5,7 @@ NODE ?= node
 # Not set: the usual port, or a free one where that is taken.
 LISTEN ?=
 
-.PHONY: help demo test setup lint format built unit web e2e chaos many chains chains-fast limits oidc-load scale waiting build deny fuzz mutants
+.PHONY: help demo test setup lint format built unit web e2e chaos many chains chains-fast limits oidc-load compare scale waiting build deny fuzz mutants
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
@@ -26,6 +26,7 @@ help:
 	@echo 'make scale    a country that signs in: a simulation on a virtual clock, some minutes'
 	@echo 'make limits   what a release build costs, with each store: time, memory, size'
 	@echo 'make oidc-load  sign-ins to an app a second, with each store, and beside npm oidc-provider (two minutes)'
+	@echo 'make compare  what a login costs beside a bare relay and a Node system, in one run (a quarter of an hour; ROUNDS=1 SECONDS_EACH=5)'
 	@echo 'make waiting  50 000 waiting logins on this machine, held and then finished (a quarter of an hour)'
 
 demo:
@@ -97,6 +98,9 @@ limits:
 
 oidc-load:
 	@scripts/oidc-load
+
+compare:
+	@scripts/compare
 
 scale:
 	$(CARGO) test --release --lib a_country -- --ignored --nocapture
