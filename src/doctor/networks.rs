@@ -121,16 +121,16 @@ impl NetworksReport {
         let title = paint.bold(&format!("max-auth doctor --networks {}", self.asked));
         let mut text = format!("{title}\n\n{}\n", lang.say(sentence));
         if !self.rows.is_empty() {
-            let _ = writeln!(text, "\n  {}", lang.say(words::NETWORKS_COLUMNS));
+            let _ = writeln!(text, "\n{}", line(&words::NETWORKS_COLUMNS.map(|column| lang.say(column))));
         }
         for (seen, verdict) in self.rows.iter().take(ROWS) {
             let said = lang.say(verdict.word());
             let said = if *verdict == Verdict::Frozen { paint.red(said) } else { said.to_owned() };
-            let _ = writeln!(text, "{}  {said}", figures(seen));
+            let _ = writeln!(text, "{}  {said}", line(&figures(seen)));
         }
         match self.seen.saturating_sub(self.rows.len().min(ROWS) as u64) {
             0 => {}
-            more => drop(writeln!(text, "  +{more} {}", lang.say(words::NETWORKS_MORE))),
+            more => drop(writeln!(text, "  {}: {more}", lang.say(words::NETWORKS_MORE))),
         }
         for finding in &self.report.findings {
             self.report.finding(&mut text, &paint, finding, lang);
@@ -140,11 +140,17 @@ impl NetworksReport {
 }
 
 /// Under [`words::NETWORKS_COLUMNS`].
-fn figures(seen: &NetworkSeen) -> String {
+fn figures(seen: &NetworkSeen) -> [String; 9] {
     let NetworkCounts { logins, frozen, streams, silent } = seen.day;
-    let (now, kb) = (seen.hour.frozen, silent.mean_bytes.map(|bytes| format!("{}", bytes / 1024)).unwrap_or_default());
-    let (below, between, above) = (silent.below, silent.between, silent.above);
-    format!("  {:<19}{logins:>8}{frozen:>9}{now:>8}{streams:>9}{below:>7}{between:>7}{above:>7}{kb:>9}", seen.network)
+    let mean = silent.mean_bytes.map(|bytes| (bytes / 1024).to_string());
+    let [logins, frozen, now, streams, below, between, above] =
+        [logins, frozen, seen.hour.frozen, streams, silent.below, silent.between, silent.above].map(|n| n.to_string());
+    [seen.network.clone(), logins, frozen, now, streams, below, between, above, mean.unwrap_or_default()]
+}
+
+fn line<T: AsRef<str>>(columns: &[T; 9]) -> String {
+    let [network, logins, frozen, now, streams, below, between, above, mean] = columns.each_ref().map(AsRef::as_ref);
+    format!("  {network:<18}{logins:>9}{frozen:>9}{now:>8}{streams:>9}{below:>11}{between:>7}{above:>8}{mean:>8}")
 }
 
 /// One for all networks: what mends one mends all.

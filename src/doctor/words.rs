@@ -79,11 +79,18 @@ pub const NETWORKS_NONE: Text = (
     "Nobody has signed in for a day, or since the server was started: nothing is known.",
     "За сутки или с запуска сервера никто не входил: ничего не известно.",
 );
-pub const NETWORKS_COLUMNS: Text = (
-    "in a day          sign-ins   frozen  in 1 h  streams  silent: <8  8-40 >40 KB   mean",
-    "за сутки            входов замёрзло  за 1 ч  потоков  молчат: <8  8-40 >40 КБ среднее",
-);
-pub const NETWORKS_MORE: Text = ("more networks", "— столько ещё сетей");
+pub const NETWORKS_COLUMNS: [Text; 9] = [
+    ("in a day", "за сутки"),
+    ("sign-ins", "входов"),
+    ("frozen", "замёрзло"),
+    ("in 1 h", "за 1 ч"),
+    ("streams", "потоков"),
+    ("silent <8", "молчит <8"),
+    ("8-40", "8-40"),
+    (">40 KB", ">40 КБ"),
+    ("mean", "средн."),
+];
+pub const NETWORKS_MORE: Text = ("further networks", "ещё сетей");
 pub const NETWORK_FROZEN: Text = ("frozen", "замораживает");
 pub const NETWORK_FINE: Text = ("fine", "в порядке");
 pub const NETWORK_FEW: Text = ("too few to tell", "мало данных");
