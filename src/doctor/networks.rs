@@ -16,11 +16,30 @@ const ENOUGH: u64 = 3;
 /// And one in so many of all.
 const SHARE: u64 = 10;
 
+/// Of streams, one in so many, and so many times the share of all other networks, whose streams are so many at least.
+const SILENT_SHARE: u64 = 4;
+const OTHERS: u64 = 20;
+
 /// Rows of the text; the JSON has all.
 const ROWS: usize = 20;
 
 /// Networks that the evidence names.
 const NAMED: usize = 4;
+
+/// How many ended, and of these, how many went silent.
+#[derive(Clone, Copy)]
+struct Streams {
+    ended: u64,
+    silent: u64,
+}
+
+impl Streams {
+    /// Of all networks but this one.
+    fn of_others(seen: &NetworkSeen, all: &NetworkCounts) -> Self {
+        let silent = all.silent.all().saturating_sub(seen.day.silent.all());
+        Self { ended: all.streams.saturating_sub(seen.day.streams), silent }
+    }
+}
 
 /// What the counts of a network say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,13 +53,20 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(seen: &NetworkSeen) -> Self {
+    /// `others`: all other networks.
+    fn of(seen: &NetworkSeen, others: Streams) -> Self {
         let NetworkCounts { logins, frozen, streams, silent } = seen.day;
         let many = |part: u64, whole: u64| part >= ENOUGH && part * SHARE >= whole;
         let by_browsers = many(frozen, logins);
         // Machines that are put to sleep fall silent, too, whatever they were sent.
         let by_streams = many(silent.between, streams) && silent.between * 2 >= silent.all();
-        match (seen.inside, by_browsers || by_streams) {
+        // A network that counts packets freezes a stream of ours after 3 KB, as quiet as it is.
+        let own = Streams { ended: streams, silent: silent.all() };
+        let by_contrast = own.silent >= ENOUGH
+            && own.silent * SILENT_SHARE >= own.ended
+            && others.ended >= OTHERS
+            && others.silent * own.ended * SILENT_SHARE <= own.silent * others.ended;
+        match (seen.inside, by_browsers || by_streams || by_contrast) {
             (true, _) => Self::Inside,
             (false, true) => Self::Frozen,
             (false, false) if logins.max(streams) < ENOUGH => Self::Few,
@@ -83,12 +109,13 @@ impl NetworksReport {
     pub fn of(asked: &str, body: &[u8]) -> Result<Self, String> {
         let answer: NetworksAnswer =
             serde_json::from_slice(body).map_err(|error| format!("{asked} is not answered by max-auth: {error}"))?;
+        let all = answer.all;
         let judged = |seen: NetworkSeen| {
-            let verdict = Verdict::of(&seen);
+            let verdict = Verdict::of(&seen, Streams::of_others(&seen, &all));
             (seen, verdict)
         };
         let rows: Vec<_> = answer.networks.into_iter().map(judged).collect();
-        let findings = finding(answer.seen, &rows).into_iter().collect();
+        let findings = finding(answer.seen, &all, &rows).into_iter().collect();
         let report = Report { asked: asked.to_owned(), findings, ..nothing_asked() };
         Ok(Self { asked: asked.to_owned(), seen: answer.seen, rows, report })
     }
@@ -154,13 +181,13 @@ fn line<T: AsRef<str>>(columns: &[T; 9]) -> String {
 }
 
 /// One for all networks: what mends one mends all.
-fn finding(seen: u64, rows: &[(NetworkSeen, Verdict)]) -> Option<Finding> {
+fn finding(seen: u64, all: &NetworkCounts, rows: &[(NetworkSeen, Verdict)]) -> Option<Finding> {
     let frozen: Vec<&NetworkSeen> =
         rows.iter().filter(|(_, verdict)| *verdict == Verdict::Frozen).map(|(seen, _)| seen).collect();
     if frozen.is_empty() {
         return None;
     }
-    let named: Vec<String> = frozen.iter().take(NAMED).map(|seen| evidence(seen)).collect();
+    let named: Vec<String> = frozen.iter().take(NAMED).map(|seen| evidence(seen, all)).collect();
     let more = match frozen.len() {
         all if all > NAMED => format!("; and {} more", all - NAMED),
         _ => String::new(),
@@ -169,17 +196,19 @@ fn finding(seen: u64, rows: &[(NetworkSeen, Verdict)]) -> Option<Finding> {
     Some(Finding::new(FindingCode::FrozenByNetwork, UNKNOWN, evidence))
 }
 
-fn evidence(seen: &NetworkSeen) -> String {
+fn evidence(seen: &NetworkSeen, all: &NetworkCounts) -> String {
     let NetworkCounts { logins, frozen, streams, silent } = seen.day;
-    let mut said = vec![format!("browsers reported a frozen line in {frozen} of {logins} sign-ins")];
-    if let Some(bytes) = silent.mean_bytes {
-        let ((from, to), between) = (FREEZE_KB, silent.between);
-        said.push(format!(
-            "{between} of {streams} streams went silent without a close after {from} to {to} KB, {} KB on average",
-            bytes / 1024
-        ));
+    let mut said = format!("{}: browsers reported a frozen line in {frozen} of {logins} sign-ins", seen.network);
+    if silent.all() > 0 {
+        let others = Streams::of_others(seen, all);
+        let _ = write!(said, ", {} of {streams} streams went silent without a close", silent.all());
+        if let Some(bytes) = silent.mean_bytes {
+            let ((from, to), kb) = (FREEZE_KB, bytes / 1024);
+            let _ = write!(said, " ({} after {from} to {to} KB, {kb} KB on average)", silent.between);
+        }
+        let _ = write!(said, ", of all others {} of {}", others.silent, others.ended);
     }
-    format!("{}: {}", seen.network, said.join(", "))
+    said
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ pub const FREEZE_KB: (u64, u64) = (8, 40);
 pub struct NetworksAnswer {
     /// Networks that visitors came from in the last day; no more than a hundred are listed.
     pub seen: u64,
+    /// In the last day, from all of them.
+    #[serde(default)]
+    pub all: NetworkCounts,
     pub networks: Vec<NetworkSeen>,
 }
 

@@ -164,6 +164,22 @@ impl Network {
     }
 }
 
+fn together(counts: impl Iterator<Item = NetworkCounts>) -> NetworkCounts {
+    let mut all = NetworkCounts::default();
+    let mut bytes = 0;
+    for NetworkCounts { logins, frozen, streams, silent } in counts {
+        all.logins += logins;
+        all.frozen += frozen;
+        all.streams += streams;
+        all.silent.below += silent.below;
+        all.silent.between += silent.between;
+        all.silent.above += silent.above;
+        bytes += silent.mean_bytes.unwrap_or_default() * silent.between;
+    }
+    all.silent.mean_bytes = bytes.checked_div(all.silent.between);
+    all
+}
+
 /// The numbers of the newest slots.
 fn slots(now: Duration) -> (u64, u64) {
     (now.as_secs() / HOUR_SLOT.as_secs(), now.as_secs() / DAY_SLOT.as_secs())
@@ -216,11 +232,12 @@ impl VisitorNetworks {
             table.iter_mut().map(|(network, counts)| counts.seen(*network, now)).collect();
         drop(table);
         networks.retain(|seen| seen.day != NetworkCounts::default());
-        let seen = networks.len() as u64;
-        let order = |seen: &NetworkSeen| (seen.day.frozen + seen.day.silent.between, seen.day.logins);
+        let (seen, all) = (networks.len() as u64, together(networks.iter().map(|seen| seen.day)));
+        let order =
+            |NetworkSeen { day, .. }: &NetworkSeen| (day.frozen + day.silent.between, day.silent.all(), day.logins);
         networks.sort_by(|a, b| order(b).cmp(&order(a)).then_with(|| a.network.cmp(&b.network)));
         networks.truncate(LISTED);
-        NetworksAnswer { seen, networks }
+        NetworksAnswer { seen, all, networks }
     }
 
     /// A newcomer takes the place of the one that was not seen for longest.
@@ -358,7 +375,13 @@ mod tests {
             (0..logins).for_each(|_| networks.login_began(ip(address)));
         }
         networks.browser_reported(ip("20.2.1.1"), LoginId::new(&rng), "ws.frozen");
-        let order: Vec<String> = networks.answer().networks.into_iter().map(|seen| seen.network).collect();
-        assert_eq!(order, ["20.2.0.0/16", "20.1.0.0/16", "20.3.0.0/16", "20.4.0.0/16"]);
+        let ends = [("20.4.1.1", 10), ("20.2.1.1", 9_000), ("20.3.1.1", 10_000), ("20.3.1.1", 90_000)];
+        ends.iter().for_each(|(address, bytes)| networks.stream_ended(network_of(ip(address)), Some(*bytes)));
+        networks.stream_ended(network_of(ip("20.1.1.1")), None);
+        let NetworksAnswer { all, networks, .. } = networks.answer();
+        let order: Vec<String> = networks.into_iter().map(|seen| seen.network).collect();
+        assert_eq!(order, ["20.2.0.0/16", "20.3.0.0/16", "20.4.0.0/16", "20.1.0.0/16"]);
+        let silent = SilentStreams { below: 1, between: 2, above: 1, mean_bytes: Some(9_500) };
+        assert_eq!(all, NetworkCounts { logins: 21, frozen: 1, streams: 5, silent });
     }
 }

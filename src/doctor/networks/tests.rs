@@ -14,7 +14,13 @@ fn seen(network: &str, [logins, frozen, streams, below, between, above]: [u64; 6
 }
 
 fn report(seen: u64, networks: Vec<NetworkSeen>) -> NetworksReport {
-    let answer = serde_json::to_vec(&NetworksAnswer { seen, networks }).unwrap();
+    // And those that are not listed.
+    let mut all = NetworkCounts { streams: 400, ..NetworkCounts::default() };
+    for one in &networks {
+        all.streams += one.day.streams;
+        all.silent.below += one.day.silent.all();
+    }
+    let answer = serde_json::to_vec(&NetworksAnswer { seen, all, networks }).unwrap();
     NetworksReport::of("http://127.0.0.1:3002/networks", &answer).unwrap()
 }
 
@@ -36,8 +42,28 @@ fn a_network_is_in_trouble_where_enough_of_its_visitors_are() {
         ([9, 0, 9, 9, 0, 0], Fine),
         ([9, 0, 9, 0, 0, 9], Fine),
     ] {
-        assert_eq!(Verdict::of(&seen("198.51.0.0/16", counts)), verdict, "{counts:?}");
-        assert_eq!(Verdict::of(&seen("10.0.0.0/16", counts)), Inside, "{counts:?}");
+        let others = Streams { ended: 0, silent: 0 };
+        assert_eq!(Verdict::of(&seen("198.51.0.0/16", counts), others), verdict, "{counts:?}");
+        assert_eq!(Verdict::of(&seen("10.0.0.0/16", counts), others), Inside, "{counts:?}");
+    }
+}
+
+#[test]
+fn a_network_is_in_trouble_where_many_of_its_streams_go_silent_and_few_of_all_others() {
+    use Verdict::{Fine, Frozen};
+    for (ended, silent, others, verdict) in [
+        (12, 3, (20, 0), Frozen),
+        (12, 2, (20, 0), Fine),
+        (13, 3, (20, 0), Fine),
+        (12, 3, (19, 0), Fine),
+        (12, 3, (160, 10), Frozen),
+        (12, 3, (160, 11), Fine),
+        (12, 12, (160, 40), Frozen),
+        (12, 12, (160, 41), Fine),
+    ] {
+        let counts = seen("198.51.0.0/16", [9, 0, ended, silent, 0, 0]);
+        let others = Streams { ended: others.0, silent: others.1 };
+        assert_eq!(Verdict::of(&counts, others), verdict, "{ended} {silent} {} {}", others.ended, others.silent);
     }
 }
 
@@ -64,6 +90,7 @@ fn in_each_language_and_as_json() {
             ("95.24.0.0/16", [12, 9, 20, 0, 7, 1]),
             ("2a00:1fa0::/32", [40, 5, 61, 3, 0, 0]),
             ("192.0.0.0/16", [1900, 1, 2400, 12, 4, 9]),
+            ("37.29.0.0/16", [9, 0, 14, 6, 0, 0]),
             ("203.0.0.0/16", [2, 0, 1, 0, 0, 0]),
             ("10.0.0.0/16", [7, 0, 9, 0, 0, 0]),
         ];
