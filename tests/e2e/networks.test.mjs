@@ -106,7 +106,10 @@ test('the network that freezes connections is named, and the other is not', asyn
   );
   const [finding, ...more] = networks.findings;
   assert.equal(finding.code, 'frozen-by-network');
-  assert.match(finding.evidence, /^1 of 2 networks in a day: 198\.51\.0\.0\/16: .* in 3 of 3 sign-ins, 3 of 3 streams .* of all others 0 of 3$/);
+  assert.match(
+    finding.evidence,
+    /^1 of 2 networks in a day: 198\.51\.0\.0\/16: .* in 3 of 3 sign-ins, 3 of 3 streams .* of all others 0 of 3$/,
+  );
   assert.match(finding.advice.join(), /a Russian address/);
   assert.deepEqual(more, []);
 });
