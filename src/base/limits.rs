@@ -113,7 +113,7 @@ pub const WEBSOCKET_READ_BUFFER: usize = 256;
 /// Hops whose stream ends are remembered: a site has one or two, an attacker can write as many as they like.
 pub const HOPS_KEPT: usize = 64;
 
-/// Stream ends remembered for each hop and transport: enough to see a timer; 64 hops × 2 × 128 × 40 bytes are 640 KiB.
+/// Stream ends remembered for each hop and transport: enough to see a timer; 64 hops × 2 × 128 × 48 bytes are 768 KiB.
 pub const ENDS_KEPT: usize = 128;
 
 /// Marks that a stream sends one after the other when it opens, and the pause between them: enough for a browser to see

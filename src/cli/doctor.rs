@@ -1,12 +1,12 @@
 //! `max-auth doctor`. Exit codes: 0 the best transport works, 1 delivered but by a fallback or with faults, 2 not
 //! delivered, 3 could not test.
 
-use super::{complain, say, stop_signal};
+use super::{complain, networks, say, stop_signal};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{self, Config, Flags};
-use crate::doctor::{self, DeliveryMode, ForwardAuthReport, Options, Saved, Step, StoreReport, Trust};
+use crate::doctor::{self, DeliveryMode, ForwardAuthReport, NetworksReport, Options, Saved, Step, StoreReport, Trust};
 use crate::proxies::Lang;
 use clap::Args;
 use std::io::IsTerminal as _;
@@ -23,7 +23,7 @@ pub const CANNOT_TEST: u8 = 3;
 #[derive(Args)]
 pub struct Arguments {
     /// The site or its login endpoint, e.g. https://example.ru or https://example.ru/api/auth/max
-    #[arg(value_name = "URL", value_parser = address, required_unless_present_any = ["upstream", "store", "explain", "forward_auth"])]
+    #[arg(value_name = "URL", value_parser = address, required_unless_present_any = ["upstream", "store", "explain", "forward_auth", "networks"])]
     url: Option<Url>,
     /// Print the findings as JSON
     #[arg(long)]
@@ -46,7 +46,13 @@ pub struct Arguments {
     /// A protected page, e.g. https://example.ru/report: is it for who is signed in only, does the sign-in lead back to it?
     #[arg(long, value_name = "URL", value_parser = address)]
     forward_auth: Option<Url>,
-    /// The configuration file, for --upstream and --store
+    /// Ask the running server, too: do sign-ins fail for the visitors of some networks only?
+    #[arg(long)]
+    networks: bool,
+    /// Where --networks asks, e.g. http://127.0.0.1:3002; without it server.ops_listen of the configuration
+    #[arg(long, value_name = "URL", value_parser = inner_address, requires = "networks", conflicts_with = "config")]
+    ops: Option<Url>,
+    /// The configuration file, for --upstream, --store and --networks
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A private authority's certificates (PEM), beside Mozilla's and the system's (or SSL_CERT_FILE's); repeatable
@@ -65,7 +71,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", requires = "url")]
     against: Option<PathBuf>,
     /// Ask every 10 s, a line for each transport, until Ctrl-C
-    #[arg(long, requires = "url", conflicts_with_all = ["json", "slow", "upstream", "store", "forward_auth", "save", "against"])]
+    #[arg(long, requires = "url", conflicts_with_all = ["json", "slow", "upstream", "store", "forward_auth", "networks", "save", "against"])]
     watch: bool,
     /// The report's language; without it that of LANG
     #[arg(long, value_enum)]
@@ -118,8 +124,8 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
         say(&doctor::explain(code, lang)?);
         return Ok(ExitCode::SUCCESS);
     }
-    if arguments.config.is_some() && !arguments.upstream && !arguments.store {
-        return Err("--config is for --upstream and --store; a site is asked without".to_owned());
+    if arguments.config.is_some() && !arguments.upstream && !arguments.store && !arguments.networks {
+        return Err("--config is for --upstream, --store and --networks; a site is asked without".to_owned());
     }
     let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
     let against = match (&arguments.against, &arguments.url) {
@@ -132,8 +138,9 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
         _ => None,
     };
     let nginx = arguments.nginx.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let flags = Flags { config: arguments.config, listen: None };
     let load = || {
-        let loaded = Config::load(&Flags { config: arguments.config.clone(), listen: None });
+        let loaded = Config::load(&flags);
         loaded.map(|loaded| loaded.config).map_err(|error| error.to_string())
     };
     let kept = arguments.store.then(load).transpose()?;
@@ -180,11 +187,23 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
             }
             say(&page.text(colours, lang));
         }
+        let networks = match arguments.networks {
+            true => Some(networks::ask(arguments.ops.as_ref(), &flags).await?),
+            false => None,
+        };
+        let code = code.max(networks.as_ref().map_or(0, NetworksReport::exit_code));
+        if let Some(networks) = networks.as_ref().filter(|_| !arguments.json) {
+            if store.is_some() || page.is_some() {
+                say("");
+            }
+            say(&networks.text(colours, lang));
+        }
         let with_parts = |report: serde_json::Value| {
             let report = store.iter().fold(report, doctor::with_store);
-            page.iter().fold(report, doctor::with_forward_auth)
+            let report = page.iter().fold(report, doctor::with_forward_auth);
+            networks.iter().fold(report, doctor::with_networks)
         };
-        let parts = store.is_some() || page.is_some();
+        let parts = store.is_some() || page.is_some() || networks.is_some();
         if parts && options.url.is_none() && options.upstream.is_none() {
             if arguments.json {
                 say(&with_parts(doctor::nothing_asked().json()).to_string());

@@ -5,6 +5,7 @@ mod doctor;
 mod emulate;
 mod health;
 mod keys;
+mod networks;
 mod ops;
 mod serve;
 mod setup;

@@ -87,6 +87,7 @@ impl Finding {
         let place = match self.code {
             FindingCode::Dns => "the zone of the name".to_owned(),
             FindingCode::ClockSkew => "the machine whose clock is wrong".to_owned(),
+            FindingCode::FrozenByNetwork => "the address that the name of the site leads to".to_owned(),
             FindingCode::HopNotAsked => "the command line of the doctor".to_owned(),
             FindingCode::ClientAddressLost
                 if self.layer.product().has_tiers && self.position == ProxyPosition::Unknown =>

@@ -16,6 +16,7 @@ mod hops;
 mod http;
 mod http_observation;
 mod layout;
+mod networks;
 mod nginx_config;
 mod nginx_rules;
 mod probe_round;
@@ -49,6 +50,7 @@ pub use forward_auth::{ForwardAuthReport, examine as examine_forward_auth};
 use futures_util::future::join_all;
 use hops::Hop;
 use http::Client;
+pub use networks::NetworksReport;
 use probe_round::ProbeRound;
 pub use probe_round::SLOW_HOLD;
 pub use progress::{Step, Steps};
@@ -245,6 +247,12 @@ pub fn with_store(mut report: serde_json::Value, store: &StoreReport) -> serde_j
 /// A report with what was found of a protected page.
 pub fn with_forward_auth(mut report: serde_json::Value, page: &ForwardAuthReport) -> serde_json::Value {
     report["forwardAuth"] = page.json();
+    report
+}
+
+/// A report with what was found of the networks of visitors.
+pub fn with_networks(mut report: serde_json::Value, networks: &NetworksReport) -> serde_json::Value {
+    report["networks"] = networks.json();
     report
 }
 

@@ -73,7 +73,9 @@ impl Report {
         let mut text = format!("{}\n\n", paint.bold(&format!("max-auth doctor {}", self.url)));
         if self.path_asked {
             let _ = writeln!(text, "{}\n", lang.say(self.experience()));
-            let parts = PathPart::ALL.iter().filter(|part| !matches!(part, PathPart::Max | PathPart::ProtectedPage));
+            let parts = PathPart::ALL
+                .iter()
+                .filter(|part| !matches!(part, PathPart::Max | PathPart::ProtectedPage | PathPart::Networks));
             self.parts(&mut text, &paint, parts, lang);
         }
         if !self.upstream.is_empty() {
@@ -173,6 +175,7 @@ impl Report {
             FindingCode::Dns => format!("getent hosts {}", self.site.origin.split("://").last().unwrap_or_default()),
             FindingCode::Tls => format!("curl -sv {probe}?nonce=1 -o /dev/null"),
             FindingCode::UpstreamUnreachable => "max-auth doctor --upstream".to_owned(),
+            FindingCode::FrozenByNetwork => "max-auth doctor --networks, a day later".to_owned(),
             _ if code.part() == PathPart::ProtectedPage => format!("max-auth doctor --forward-auth '{}'", self.asked),
             _ if code.part() == PathPart::Streams => {
                 format!(

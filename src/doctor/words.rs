@@ -66,6 +66,36 @@ pub const FORGED: Text = (
     "На страницу можно войти под чужим именем. Исправьте это прежде всего.",
 );
 
+/// `--networks`: the whole in a sentence, the columns, what is said of each.
+pub const NETWORKS_FROZEN: Text = (
+    "Visitors of some networks lose the connection in the middle of a sign-in, and neither side is told.",
+    "Посетители из некоторых сетей теряют связь посреди входа, и никто об этом не узнаёт.",
+);
+pub const NETWORKS_FINE: Text = (
+    "No network that visitors came from today freezes connections in the middle of a sign-in.",
+    "Ни одна сеть, из которой сегодня приходили посетители, не замораживает соединения посреди входа.",
+);
+pub const NETWORKS_NONE: Text = (
+    "Nobody has signed in for a day, or since the server was started: nothing is known.",
+    "За сутки или с запуска сервера никто не входил: ничего не известно.",
+);
+pub const NETWORKS_COLUMNS: [Text; 9] = [
+    ("in a day", "за сутки"),
+    ("sign-ins", "входов"),
+    ("frozen", "замёрзло"),
+    ("in 1 h", "за 1 ч"),
+    ("streams", "потоков"),
+    ("silent <8", "молчит <8"),
+    ("8-40", "8-40"),
+    (">40 KB", ">40 КБ"),
+    ("mean", "средн."),
+];
+pub const NETWORKS_MORE: Text = ("further networks", "ещё сетей");
+pub const NETWORK_FROZEN: Text = ("frozen", "замораживает");
+pub const NETWORK_FINE: Text = ("fine", "в порядке");
+pub const NETWORK_FEW: Text = ("too few to tell", "мало данных");
+pub const NETWORK_INSIDE: Text = ("a proxy, or a network of your own", "прокси или ваша сеть");
+
 const NOBODY: Text = ("nobody: max-auth defeats it", "никто: max-auth справляется сам");
 const NOBODY_MAX: Text = ("nobody: another address of MAX works", "никто: другой адрес MAX работает");
 const CERTIFICATE: Text = ("you, where the certificate is kept", "вы, там, где лежит сертификат");
@@ -73,6 +103,7 @@ const ZONE: Text = ("you, in the zone of the name", "вы, в зоне DNS эт�
 const MACHINE_CLOCK: Text = ("you, on the machine whose clock is wrong", "вы, на машине, где неверны часы");
 const SERVER: Text = ("you, on the server of max-auth", "вы, на сервере max-auth");
 const OUTWARDS: Text = ("you or your hoster, on max-auth's way to MAX", "вы или ваш хостер, на пути от max-auth к MAX");
+const RENTED: Text = ("you, where the sign-in host is rented", "вы, там, где размещён адрес входа");
 const COMMAND_LINE: Text = ("you, on this command line", "вы, в этой командной строке");
 const YOU_IN: Text = ("you, in", "вы, в");
 const MAX_AUTH: Text = ("you, in max-auth", "вы, в настройках max-auth");
@@ -93,6 +124,7 @@ pub fn who(lang: Lang, code: FindingCode, severity: Severity, layer: Layer) -> S
     let text = match code {
         FindingCode::HopNotAsked => COMMAND_LINE,
         FindingCode::ClockSkew => MACHINE_CLOCK,
+        FindingCode::FrozenByNetwork => RENTED,
         FindingCode::UpstreamUnreachable if note => NOBODY_MAX,
         FindingCode::UpstreamUnreachable => OUTWARDS,
         _ if note => NOBODY,
@@ -151,6 +183,7 @@ mod tests {
             (FindingCode::WholeResponseBuffered, Fault, UNKNOWN, "your hoster, or whoever runs the proxy"),
             (FindingCode::OriginRefused, Fault, APP, "you, in max-auth"),
             (FindingCode::AppCompression, Fault, APP, "you, in the application in front of max-auth"),
+            (FindingCode::FrozenByNetwork, Fault, UNKNOWN, "you, where the sign-in host is rented"),
             (FindingCode::HopNotAsked, Note, CLIENT_SIDE, "you, on this command line"),
             (FindingCode::Tls, Fault, UNKNOWN, "you, where the certificate is kept"),
             (FindingCode::Tls, Fault, NGINX, "you, in nginx"),

@@ -78,6 +78,11 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!("max_auth_logins_left_open", "MAX sessions that the process before this one may have left open");
     describe_counter!("max_auth_streams_total", "Streams and pages begun, by transport");
     describe_counter!("max_auth_stream_ends_total", "Streams ended, by transport and how");
+    describe_counter!(
+        "max_auth_streams_frozen_total",
+        "WebSockets whose other end went silent, by what had been sent; without phones"
+    );
+    describe_counter!("max_auth_logins_frozen_total", "Logins whose browser reported a frozen line");
     describe_counter!("max_auth_client_failures_total", "Transports that failed in browsers, by how");
     describe_counter!("max_auth_upgrades_stripped_total", "WebSocket requests whose Upgrade header a proxy dropped");
     describe_counter!("max_auth_origin_refused_total", "Requests from origins that are not listed");

@@ -4,6 +4,9 @@
 //! Fields that a server of another version may leave out have a default: a doctor also looks at servers it was not built
 //! with.
 
+mod networks;
+
+pub use networks::{FREEZE_KB, NETWORKS_PATH, NetworkCounts, NetworkSeen, NetworksAnswer, SilentStreams};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

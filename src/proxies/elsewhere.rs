@@ -269,6 +269,20 @@ static ANY: Product = Product {
             &[HopNotAsked],
         ),
         advice(
+            "any-russian",
+            "move the sign-in host to a Russian address, or put a Russian proxy before it",
+            "перенесите адрес входа на российский сервер или поставьте перед ним российский прокси",
+            &[FrozenByNetwork],
+        ),
+        advice(
+            "any-small",
+            "until then let a sign-in take few packets: an ECDSA certificate with a short chain, TLS 1.3 with session tickets, no \
+         HTTP/3, and connections that are kept for 10 s only (docs/networks.md)",
+            "до тех пор пусть вход занимает мало пакетов: сертификат ECDSA с короткой цепочкой, TLS 1.3 с билетами сессий, без HTTP/3, \
+         и соединения держите открытыми лишь 10 с (docs/networks.md)",
+            &[FrozenByNetwork],
+        ),
+        advice(
             "any-protect",
             "ask {base}/verify about every request of the page before it gets to the application: max-auth setup PROXY --protect \
          prints how",

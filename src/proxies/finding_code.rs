@@ -37,6 +37,7 @@ pub enum PathPart {
     Hops,
     Max,
     ProtectedPage,
+    Networks,
 }
 
 impl PathPart {
@@ -52,6 +53,7 @@ impl PathPart {
         Self::Hops,
         Self::Max,
         Self::ProtectedPage,
+        Self::Networks,
     ];
 
     pub fn title(self) -> Text {
@@ -67,6 +69,7 @@ impl PathPart {
             Self::Hops => ("inner addresses", "внутренние адреса"),
             Self::Max => ("MAX", "MAX"),
             Self::ProtectedPage => ("protected page", "защищённая страница"),
+            Self::Networks => ("networks of visitors", "сети посетителей"),
         }
     }
 }
@@ -176,6 +179,9 @@ codes! {
         "an inner address told nothing", "внутренний адрес ничего не сказал";
     UpstreamUnreachable = "upstream-unreachable", Max, Fault,
         "MAX does not answer as it should", "MAX не отвечает как следует";
+    FrozenByNetwork = "frozen-by-network", Networks, Fault,
+        "your host is abroad for visitors of some networks, and these freeze their connections to it",
+        "для посетителей из некоторых сетей ваш сервер за границей, и эти сети замораживают соединения с ним";
     PageNotProtected = "page-not-protected", ProtectedPage, Fault,
         "who is not signed in gets to the page", "страница открыта и тем, кто не вошёл";
     SignInNotLed = "sign-in-not-led", ProtectedPage, Fault,

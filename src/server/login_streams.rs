@@ -5,7 +5,6 @@ use super::extract::{
     position, prefers_json, seconds, trial_length, wants_stream, wish_of,
 };
 use super::logins::Logins;
-use super::proxy_fingerprint::proxy_fingerprint;
 use super::refusals::{method_not_allowed, position_gone, store_unavailable, too_many_readers};
 use crate::base::id::{self, Fingerprint};
 use crate::base::limits::BROWSER_MESSAGE;
@@ -13,7 +12,7 @@ use crate::base::problem::{Problem, ProblemCode};
 use crate::base::websocket::{self, Pending, Refused, UpgradeKind};
 use crate::login::{Attach, Drawing, Gone, LogReader, Position};
 use crate::transport::begin::{FirstMessage, first_message};
-use crate::transport::stream_stats::{StreamGuard, StreamTransport};
+use crate::transport::stream_stats::{StreamGuard, StreamSource, StreamTransport};
 use crate::transport::{long_poll, sse, trial, ws};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -72,13 +71,13 @@ impl Logins {
         self.origins.check_upgrade(request.headers())?;
         let wish = wish_of(request.uri())?;
         let flow = self.cookies.flow_or_new(request.headers(), &self.rng);
-        let hop = proxy_fingerprint(&request);
+        let source = self.source(&request);
         let (mut response, pending) = handshake(&mut request, asked)?;
         if let Some(cookie) = self.cookies.set_flow(&flow, self.flow_life) {
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
         let context = self.context(request.headers(), peer, flow.fingerprint, wish);
-        self.spawn_socket(pending, Opening::FirstMessage(Box::new(context)), hop);
+        self.spawn_socket(pending, Opening::FirstMessage(Box::new(context)), source);
         Ok(response)
     }
 
@@ -97,7 +96,7 @@ impl Logins {
 
     /// Serves the socket once it is there. Each step is a box of its own, so that a waiting login keeps room for its
     /// last one only.
-    fn spawn_socket(&self, pending: Pending, opening: Opening, hop: Arc<str>) {
+    fn spawn_socket(&self, pending: Pending, opening: Opening, source: StreamSource) {
         let (tasks, ends) = (self.tasks.clone(), Arc::clone(&self.ends));
         self.tasks.spawn("websocket", async move {
             let Some(socket) = Box::pin(pending.socket()).await else { return };
@@ -108,21 +107,21 @@ impl Logins {
             };
             if let Some(opened) = opened {
                 // Only now is it a stream, whose end means something.
-                let guard = StreamGuard::new(ends, hop, StreamTransport::WebSocket);
+                let guard = StreamGuard::new(ends, source, StreamTransport::WebSocket);
                 Box::pin(ws::serve(Box::new(opened), tasks, guard)).await;
             }
         });
     }
 
     /// For an event stream, once it is known to be one: an answer that is whole has no end to write down.
-    fn guard(&self, hop: Arc<str>) -> impl FnOnce() -> StreamGuard + use<> {
+    fn guard(&self, source: StreamSource) -> impl FnOnce() -> StreamGuard + use<> {
         let ends = Arc::clone(&self.ends);
-        move || StreamGuard::new(ends, hop, StreamTransport::Sse)
+        move || StreamGuard::new(ends, source, StreamTransport::Sse)
     }
 
     async fn post(&self, request: Request<Body>, peer: SocketAddr) -> Result<Response, Problem> {
         self.origins.check_request(request.headers())?;
-        let hop = proxy_fingerprint(&request);
+        let source = self.source(&request);
         let (parts, body) = request.into_parts();
         let text = json_body(&parts.headers, body).await?;
         let request = match first_message(&text) {
@@ -143,7 +142,7 @@ impl Logins {
         let reader = login.attach(Attach::Begin).map_err(too_many_readers)?;
         let mut response = if is_stream {
             metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
-            sse::serve(reader, None, sse::Shape::default(), false, self.tasks.clone(), self.guard(hop))
+            sse::serve(reader, None, sse::Shape::default(), false, self.tasks.clone(), self.guard(source))
         } else {
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
             long_poll::serve(&reader, None, Duration::ZERO, Drawing::Svg, key.as_deref(), &self.tasks)
@@ -182,13 +181,14 @@ impl Logins {
         self.registry.reach(&login, after).await.map_err(|error| store_unavailable(&error))?;
         login.log.read(after).map_err(|Gone| position_gone())?;
         count_failures(query.failed.as_deref().unwrap_or_default());
+        self.hear_of_frozen(login.id, query.failed.as_deref().unwrap_or_default(), &request);
         let on = |flag: &Option<String>| matches!(flag.as_deref(), Some("1" | "true"));
         if let Some(asked) = asked {
             let wish = ws::Wish { heartbeat: heartbeat(query.heartbeat.as_deref())?, drawing };
             let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
-            let hop = proxy_fingerprint(&request);
+            let source = self.source(&request);
             let (response, pending) = handshake(&mut request, asked)?;
-            self.spawn_socket(pending, Opening::Resume { reader, after, wish }, hop);
+            self.spawn_socket(pending, Opening::Resume { reader, after, wish }, source);
             return Ok(response);
         }
         if query.wait.is_some() || !wants_stream(request.headers()) && prefers_json(request.headers()) {
@@ -207,7 +207,7 @@ impl Logins {
         }
         let reader = login.attach(Attach::Resume).map_err(too_many_readers)?;
         metrics::counter!("max_auth_streams_total", "transport" => "sse").increment(1);
-        let guard = self.guard(proxy_fingerprint(&request));
+        let guard = self.guard(self.source(&request));
         Ok(sse::serve(reader, after, shape, gzip, self.tasks.clone(), guard))
     }
 }

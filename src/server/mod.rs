@@ -34,6 +34,7 @@ mod router;
 mod sign_in;
 mod timeouts;
 mod upgrade;
+mod visitor_network;
 
 pub use crate::transport::stream_stats::StreamStats;
 pub use files::{Extra, demo};

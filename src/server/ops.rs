@@ -6,6 +6,7 @@ use crate::base::problem::{Problem, ProblemCode};
 use crate::base::tasks::Tasks;
 use crate::login::Registry;
 use crate::oidc::{Keys, Rotation};
+use crate::probe::NETWORKS_PATH;
 use crate::transport::stream_stats::StreamStats;
 use axum::Router;
 use axum::extract::{FromRef, RawQuery, State};
@@ -47,6 +48,7 @@ impl Ops {
         Router::new()
             .route("/metrics", get(metrics))
             .route("/streams", get(streams))
+            .route(NETWORKS_PATH, get(networks))
             .route("/keys", get(keys))
             .route("/keys/rotate", post(rotate))
             .route("/healthz", get(|| async { "ok\n" }))
@@ -104,6 +106,11 @@ async fn metrics(State(metrics): State<PrometheusHandle>) -> Response {
 /// How streams ended lately, for each hop, with the timer that most cuts point to.
 async fn streams(State(ends): State<Arc<StreamStats>>) -> Response {
     json(&ends.summary(None))
+}
+
+/// How sign-ins go for the visitors of each network.
+async fn networks(State(ends): State<Arc<StreamStats>>) -> Response {
+    json(&ends.networks.answer())
 }
 
 /// 503 while no new login would be taken.

@@ -63,6 +63,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         Arc::clone(&parts.texts),
         parts.clock.clone(),
     );
+    let policy = policy.counted(Arc::clone(&parts.ends));
     let site = pages::site(&server.public_url);
     let verify_probes = Arc::new(VerifyProbes::new(parts.vault.clone(), parts.clock.clone()));
     let probes = Probes::new(

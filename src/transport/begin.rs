@@ -1,5 +1,6 @@
 //! How a login begins: the browser's first message, read strictly, and the checks it must pass.
 
+use super::stream_stats::StreamStats;
 use crate::base::address::networks;
 use crate::base::client_address::ClientAddress;
 use crate::base::clock::Clock;
@@ -195,6 +196,7 @@ pub struct StartPolicy {
     landing: String,
     texts: Arc<Texts>,
     clock: Clock,
+    ends: Arc<StreamStats>,
 }
 
 impl StartPolicy {
@@ -217,7 +219,13 @@ impl StartPolicy {
             landing,
             texts,
             clock,
+            ends: Arc::default(),
         }
+    }
+
+    /// Where logins are counted by network.
+    pub fn counted(self, ends: Arc<StreamStats>) -> Self {
+        Self { ends, ..self }
     }
 
     /// One more request of an app's for a login, from this address; else how long to wait. Each is kept until its
@@ -264,11 +272,13 @@ impl StartPolicy {
         };
         let (browser, locale) = (request.browser, request.locale);
         let params = StartParams { browser, purpose, locale, flow, key, phone: is_phone };
-        self.registry.start(params).await.map_err(|why| match why {
+        let login = self.registry.start(params).await.map_err(|why| match why {
             NotStarted::Busy => StartError::Busy { retry_after: BUSY_PAUSE },
             NotStarted::Store(Unavailable::OutOfReach(_)) => StartError::Busy { retry_after: STORE_PAUSE },
             NotStarted::Store(Unavailable::Full(_)) => StartError::StoreFull { retry_after: STORE_PAUSE },
-        })
+        })?;
+        self.ends.networks.login_began(who.ip);
+        Ok(login)
     }
 
     /// A path of this site or an address on a listed origin; `None` for everything that could lead elsewhere.

@@ -10,4 +10,5 @@ pub mod sse;
 mod stored_gzip;
 pub mod stream_stats;
 pub mod trial;
+pub mod visitor_networks;
 pub mod ws;

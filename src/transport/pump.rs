@@ -72,6 +72,16 @@ impl Pump {
         self.guard.will_end(how);
     }
 
+    /// So many bytes have been written to this stream.
+    pub fn wrote(&mut self, bytes: usize) {
+        self.guard.wrote(bytes);
+    }
+
+    /// The end of the stream: the login has one reader less, and what is left is how it went.
+    pub fn into_guard(self) -> StreamGuard {
+        self.guard
+    }
+
     /// Safe to drop and call again: no event is lost, as the position moves only with what is returned.
     pub async fn next(&mut self) -> Next {
         if self.tasks.is_stopping() {

@@ -2,8 +2,10 @@
 //! ended at 60.0 s". Kept per *hop*, the way the proxies next to us write their requests, and bounded: anybody can write
 //! requests like no proxy does, so a place goes to who is seen often and not to who came first.
 
+use super::visitor_networks::VisitorNetworks;
 use crate::base::limits::{ENDS_KEPT, HOPS_KEPT};
 use crate::probe::{StreamTimer, TransportTimer};
+use ipnet::IpNet;
 use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -65,6 +67,8 @@ struct End {
     age: Duration,
     /// Since the last byte of ours.
     silence: Duration,
+    /// Bytes of ours.
+    sent: u64,
     how: EndReason,
 }
 
@@ -74,6 +78,8 @@ type Key = (String, StreamTransport);
 #[derive(Default)]
 pub struct StreamStats {
     kept: Mutex<Kept>,
+    /// The same by where visitors are.
+    pub networks: VisitorNetworks,
 }
 
 #[derive(Default)]
@@ -162,11 +168,16 @@ impl StreamStats {
             .filter(|((hop, _), _)| only.is_none_or(|only| only == hop))
             .map(|((hop, transport), ends)| {
                 let cut: Vec<End> = ends.iter().copied().filter(|end| end.how == EndReason::Cut).collect();
+                let mut silent: Vec<u64> =
+                    ends.iter().filter(|end| end.how == EndReason::Silent).map(|end| end.sent).collect();
+                silent.sort_unstable();
                 HopSummary {
                     hop: hop.clone(),
                     transport: transport.name(),
                     ended: ends.len(),
                     cut: cut.len(),
+                    frozen: silent.len(),
+                    frozen_bytes: silent.get(silent.len() / 2).copied(),
                     timer: timer(&cut),
                 }
             })
@@ -188,12 +199,16 @@ impl StreamStats {
 
 /// How streams of one hop over one transport ended lately, as the operator reads it at `/streams`.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HopSummary {
     pub hop: String,
     pub transport: &'static str,
     /// Streams that ended, and those of them that were cut.
     pub ended: usize,
     pub cut: usize,
+    /// Those from whose other end nothing came any more, and the median of what had been sent by then.
+    pub frozen: usize,
+    pub frozen_bytes: Option<u64>,
     pub timer: Option<StreamTimer>,
 }
 
@@ -223,24 +238,43 @@ fn densest(times: impl Iterator<Item = Duration>) -> (Duration, usize) {
     best
 }
 
+/// Where a stream comes from.
+pub struct StreamSource {
+    pub hop: Arc<str>,
+    /// Of its visitor, where its end says something of that network.
+    pub network: Option<IpNet>,
+}
+
+impl From<&str> for StreamSource {
+    fn from(hop: &str) -> Self {
+        Self { hop: hop.into(), network: None }
+    }
+}
+
 /// Writes down how one stream ended, whatever way that is.
 pub struct StreamGuard {
     ends: Arc<StreamStats>,
-    hop: Arc<str>,
+    source: StreamSource,
     transport: StreamTransport,
     began: Instant,
     last_byte: Instant,
+    sent: u64,
     how: EndReason,
 }
 
 impl StreamGuard {
-    pub fn new(ends: Arc<StreamStats>, hop: Arc<str>, transport: StreamTransport) -> Self {
+    pub fn new(ends: Arc<StreamStats>, source: StreamSource, transport: StreamTransport) -> Self {
         let now = Instant::now();
-        Self { ends, hop, transport, began: now, last_byte: now, how: EndReason::Cut }
+        Self { ends, source, transport, began: now, last_byte: now, sent: 0, how: EndReason::Cut }
     }
 
     pub fn sent(&mut self) {
         self.last_byte = Instant::now();
+    }
+
+    /// So many bytes have been written.
+    pub fn wrote(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
     }
 
     /// Unless told so, an end is a cut.
@@ -251,8 +285,12 @@ impl StreamGuard {
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        let end = End { age: self.began.elapsed(), silence: self.last_byte.elapsed(), how: self.how };
-        self.ends.record(&self.hop, self.transport, end);
+        let (age, silence) = (self.began.elapsed(), self.last_byte.elapsed());
+        let end = End { age, silence, sent: self.sent, how: self.how };
+        self.ends.record(&self.source.hop, self.transport, end);
+        if let Some(network) = self.source.network {
+            self.ends.networks.stream_ended(network, (self.how == EndReason::Silent).then_some(self.sent));
+        }
     }
 }
 
@@ -263,8 +301,12 @@ mod tests {
     fn ends(cuts: &[(u64, u64)]) -> Option<StreamTimer> {
         let ends = StreamStats::default();
         for (age, silence) in cuts {
-            let end =
-                End { age: Duration::from_millis(*age), silence: Duration::from_millis(*silence), how: EndReason::Cut };
+            let end = End {
+                age: Duration::from_millis(*age),
+                silence: Duration::from_millis(*silence),
+                sent: 0,
+                how: EndReason::Cut,
+            };
             ends.record("hop", StreamTransport::Sse, end);
         }
         let timers = ends.timers("hop").into_iter().map(|row| row.timer).next();
@@ -284,7 +326,7 @@ mod tests {
     #[test]
     fn invented_hops_do_not_keep_the_real_one_out() {
         let ends = StreamStats::default();
-        let end = End { age: Duration::from_secs(60), silence: Duration::from_secs(60), how: EndReason::Cut };
+        let end = End { age: Duration::from_secs(60), silence: Duration::from_secs(60), sent: 0, how: EndReason::Cut };
         for n in 0..4 * HOPS_KEPT {
             ends.record(&format!("invented {n}"), StreamTransport::Sse, end);
         }
@@ -302,7 +344,7 @@ mod tests {
     #[test]
     fn the_table_is_bounded() {
         let ends = StreamStats::default();
-        let end = End { age: Duration::ZERO, silence: Duration::ZERO, how: EndReason::Cut };
+        let end = End { age: Duration::ZERO, silence: Duration::ZERO, sent: 0, how: EndReason::Cut };
         for _ in 0..ENDS_KEPT + 10 {
             ends.record("0", StreamTransport::Sse, end);
         }
@@ -329,7 +371,7 @@ mod tests {
     #[test]
     fn an_operator_reads_rows_in_order_and_only_cuts_make_a_timer() {
         let ends = StreamStats::default();
-        let end = |how| End { age: Duration::from_secs(60), silence: Duration::from_secs(60), how };
+        let end = |how| End { age: Duration::from_secs(60), silence: Duration::from_secs(60), sent: 0, how };
         let other = [StreamTransport::Sse, StreamTransport::WebSocket];
         for (hop, how) in [("b", EndReason::Cut), ("a", EndReason::Cut), ("a", EndReason::Cut), ("a", EndReason::Cut)] {
             other.iter().for_each(|transport| ends.record(hop, *transport, end(how)));

@@ -109,19 +109,24 @@ pub async fn serve<S: ByteStream>(opened: Box<Opened<S>>, tasks: Tasks, guard: S
     let ended = open.run().await;
     // The login may end now if nobody else reads it; saying goodbye does not count.
     let Open { mut socket, pump, .. } = open;
-    drop(pump);
-    finish(&mut socket, ended).await;
+    let mut guard = pump.into_guard();
+    let finished = matches!(ended, Ended::Close(Close::Finished));
+    if !finish(&mut socket, ended).await && finished {
+        // The login went on over another line, and this one was frozen.
+        guard.will_end(EndReason::Silent);
+    }
 }
 
-async fn finish<S: ByteStream>(socket: &mut ServerSocket<S>, ended: Ended) {
-    let Ended::Close(close) = ended else { return };
+/// Whether anybody was there to hear it.
+async fn finish<S: ByteStream>(socket: &mut ServerSocket<S>, ended: Ended) -> bool {
+    let Ended::Close(close) = ended else { return true };
     let closing = async {
         if socket.close(Some(close.frame())).await.is_ok() {
             // Until the peer's close has come: an early end of TCP would cost it our last message.
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    let _ = timeout(CLOSING, closing).await;
+    timeout(CLOSING, closing).await.is_ok()
 }
 
 enum Ended {
@@ -297,6 +302,7 @@ impl<S: ByteStream> Open<S> {
     /// Whole frames in one write, so that they travel in one packet where they fit; past the library's buffer, which would
     /// keep room for the largest as long as the socket lives.
     async fn send(&mut self, frames: &[u8]) -> bool {
+        self.pump.wrote(frames.len());
         let write = async {
             self.socket.flush().await.map_err(|_| ())?;
             let stream = self.socket.get_mut();

@@ -37,8 +37,8 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "app", "base", "config", "doctor", "drivers", "emulator", "observe", "proxies", "server", "session",
-            "setup", "signin", "upstream",
+            "app", "base", "config", "doctor", "drivers", "emulator", "observe", "probe", "proxies", "server",
+            "session", "setup", "signin", "upstream",
         ],
     ),
 ];

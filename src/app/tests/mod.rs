@@ -5,6 +5,7 @@ mod answers;
 mod email;
 mod error_pages;
 mod forward_auth;
+mod networks;
 mod openid;
 
 use super::{App, Kept, Surroundings, build};

@@ -7,11 +7,13 @@ use crate::base::origin::Origin;
 use crate::base::rng::Rng;
 use crate::base::websocket::server_socket;
 use crate::login::{Admitted, Continuations, Grants, Purpose, Settings, StartParams};
+use crate::probe::NetworkSeen;
 use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run,
 };
 use crate::texts::{Locale, Texts};
-use crate::transport::stream_stats::StreamTransport;
+use crate::transport::stream_stats::{StreamSource, StreamStats, StreamTransport};
+use crate::transport::visitor_networks::network_of;
 use tokio::io::DuplexStream;
 use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
@@ -124,6 +126,15 @@ impl World {
 
     /// A login and a socket that resumed it by URL.
     pub async fn resumed(&self, after: Option<Position>, heartbeat: Heartbeat) -> (Arc<Login>, Browser) {
+        self.resumed_from(guard(), after, heartbeat).await
+    }
+
+    async fn resumed_from(
+        &self,
+        guard: StreamGuard,
+        after: Option<Position>,
+        heartbeat: Heartbeat,
+    ) -> (Arc<Login>, Browser) {
         let start = StartParams {
             browser: BrowserInfo::default(),
             purpose: Purpose::Site { return_to: "/".into() },
@@ -140,7 +151,7 @@ impl World {
         let wish = Wish { heartbeat, ..Wish::default() };
         self.tasks.spawn("server", async move {
             let socket = server_socket(ours, BROWSER_MESSAGE, None).await;
-            serve(Box::new(Opened { socket, reader, after, wish }), tasks, guard()).await;
+            serve(Box::new(Opened { socket, reader, after, wish }), tasks, guard).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
     }
@@ -259,6 +270,46 @@ async fn a_peer_that_answers_no_ping_is_given_up_and_the_login_waits_for_it() {
     sleep(Duration::from_secs(30)).await;
     assert!(login.log.is_sealed(), "the peer was noticed to be gone");
     drop(browser);
+}
+
+/// What is learned of the visitor's network when a browser did `what` until the end of its stream, and how much it was sent.
+async fn learned<T>(approved_after: u64, what: impl AsyncFnOnce(Browser) -> T) -> (NetworkSeen, T) {
+    let (world, ends) = (world(approved_after), Arc::<StreamStats>::default());
+    let network = Some(network_of([192, 0, 2, 1].into()));
+    let source = StreamSource { hop: "test".into(), network };
+    let guard = StreamGuard::new(Arc::clone(&ends), source, StreamTransport::WebSocket);
+    let (_login, browser) = world.resumed_from(guard, None, Heartbeat::Judged).await;
+    let done = what(browser).await;
+    sleep(Duration::from_secs(1)).await;
+    (ends.networks.answer().networks.remove(0), done)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_peer_is_frozen_is_told_from_one_that_ends() {
+    let silent = |seen: &NetworkSeen| (seen.day.streams, seen.day.silent.all());
+    let (seen, _browser) = learned(1000, async |browser| (sleep(Duration::from_secs(45)).await, browser)).await;
+    assert_eq!(silent(&seen), (1, 1), "no ping was answered");
+    // The login goes on over another line and is over before that shows.
+    let (seen, _browser) = learned(15, async |browser| (sleep(Duration::from_secs(18)).await, browser)).await;
+    assert_eq!(silent(&seen), (1, 1), "nor was the goodbye");
+    let (seen, _) = learned(15, async |mut browser: Browser| story(&mut browser).await).await;
+    assert_eq!(silent(&seen), (1, 0), "who hears the end of the login");
+    let (seen, ()) = learned(1000, async |browser| drop(browser)).await;
+    assert_eq!(silent(&seen), (1, 0), "who left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bytes_of_a_stream_are_counted_as_they_are_sent() {
+    let ends = Arc::<StreamStats>::default();
+    let world = world(1000);
+    let guard = StreamGuard::new(Arc::clone(&ends), "test".into(), StreamTransport::WebSocket);
+    let (_login, browser) = world.resumed_from(guard, None, Heartbeat::Judged).await;
+    sleep(Duration::from_secs(45)).await;
+    let mut pipe = browser.into_inner();
+    let mut came = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut pipe, &mut came).await.unwrap();
+    let row = &ends.summary(None)[0];
+    assert_eq!((row.frozen, row.frozen_bytes), (1, Some(came.len() as u64)));
 }
 
 #[tokio::test(start_paused = true)]
