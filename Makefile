@@ -44,7 +44,7 @@ build:
 
 # Every JavaScript file of ours; .prettierrc.json says how it looks.
 PRETTIER = tests/node_modules/.bin/prettier --log-level warn
-JAVASCRIPT = 'web/**/*.js' 'tests/**/*.{js,mjs}'
+JAVASCRIPT = 'web/*.js' 'tests/**/*.{js,mjs}'
 format:
 	@scripts/setup web
 	$(CARGO) fmt
