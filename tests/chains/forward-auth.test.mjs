@@ -207,7 +207,7 @@ for (const each of CHAINS.filter(({ fast }) => fast || !FAST)) {
       const page = await browser.open(site + PAGE);
       assert.match(page.way[1], new RegExp(`^${site}${BASE_PATH}/enter\\?to=`));
       assert.equal(page.status, 200);
-      assert.match(page.text, /max-auth-panel/, 'the page for signing in');
+      assert.match(page.text, /<form method="post" action="login">/, 'the page for signing in');
       assert.equal(application.asked, asked, 'the application was not asked');
       const there = await browser.signIn(page.url);
       assert.deepEqual([there.url, there.status], [site + PAGE, 200], there.text);
@@ -288,7 +288,7 @@ for (const each of CHAINS.filter(({ fast }) => fast || !FAST)) {
           const { context, complaints } = await browser.profile();
           const page = await context.newPage();
           await page.goto(site + PAGE);
-          await page.locator('max-auth-panel svg').first().waitFor();
+          await page.locator('.code img').first().waitFor();
           const code = await eventually(async () => (await max.codes())[0], 'a code to scan');
           await max.approve(code.track);
           await page.waitForURL(site + PAGE);
