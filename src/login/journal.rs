@@ -70,19 +70,20 @@ impl Journal {
         matches!(self, Self::Shared(_))
     }
 
-    /// Returns at once.
-    pub fn append(&self, login: &Login, kind: Kind, data: Value) {
+    /// Adds events that belong together. Returns at once.
+    pub fn append<const N: usize>(&self, login: &Login, events: [(Kind, Value); N]) {
         match self {
-            Self::Local => login.tell(kind, &data),
-            Self::Shared(shared) => shared.push(login, kind, data),
+            Self::Local => login.tell(events.iter().map(|(kind, data)| (*kind, data))),
+            Self::Shared(shared) => shared.push(login, events),
         }
     }
 
     /// Writes what waits, until there is a reason not to write any more. Safe to drop at any moment.
-    pub async fn run(&self, login: &Login) -> Lost {
+    pub async fn lost(&self, login: &Login) -> Lost {
         match self {
             Self::Local => std::future::pending().await,
-            Self::Shared(shared) => shared.run(login).await,
+            // Boxed: a login that is not shared keeps no room for it.
+            Self::Shared(shared) => Box::pin(shared.run(login)).await,
         }
     }
 
@@ -90,11 +91,11 @@ impl Journal {
     pub async fn finish(&self, login: &Login, kind: Kind, data: Value) -> Result<(), Lost> {
         match self {
             Self::Local => {
-                login.tell(kind, &data);
+                login.tell([(kind, &data)]);
                 Ok(())
             }
             Self::Shared(shared) => {
-                shared.push(login, kind, data);
+                shared.push(login, [(kind, data)]);
                 shared.flush(login).await
             }
         }
@@ -111,10 +112,10 @@ impl Journal {
 
     /// Whether visitors of another node read it. While nobody knows, somebody may.
     pub async fn read_elsewhere(&self, login: &Login) -> bool {
-        let Self::Shared(shared) = self else { return false };
-        let reader = crate::store::Reader::Nobody;
-        let page = shared.sharing.store.read(Sharing::log(login.id), Some(u32::MAX - 1), reader).await;
-        page.map_or(true, |page| page.is_some_and(|page| page.read_elsewhere))
+        match self {
+            Self::Local => false,
+            Self::Shared(shared) => Box::pin(shared.read_elsewhere(login)).await,
+        }
     }
 }
 
@@ -123,14 +124,22 @@ impl Shared {
         self.sharing.claim_lost(self.losses).await;
     }
 
-    fn push(&self, login: &Login, kind: Kind, data: Value) {
+    async fn read_elsewhere(&self, login: &Login) -> bool {
+        let reader = crate::store::Reader::Nobody;
+        let page = self.sharing.store.read(Sharing::log(login.id), Some(u32::MAX - 1), reader).await;
+        page.map_or(true, |page| page.is_some_and(|page| page.read_elsewhere))
+    }
+
+    fn push<const N: usize>(&self, login: &Login, events: [(Kind, Value); N]) {
         let mut queue = self.queue();
-        if queue.len() >= WAITING {
-            return;
+        for (kind, data) in events {
+            if queue.len() >= WAITING {
+                break;
+            }
+            let offset = login.log.newest() + queue.len() as u32 + 1;
+            let Some(record) = self.sharing.records(login.id).seal_event(offset, kind, &data) else { break };
+            queue.push_back(Item { kind, data, record });
         }
-        let offset = login.log.newest() + queue.len() as u32 + 1;
-        let Some(record) = self.sharing.records(login.id).seal_event(offset, kind, &data) else { return };
-        queue.push_back(Item { kind, data, record });
         drop(queue);
         self.arrived.notify_one();
     }
@@ -165,10 +174,8 @@ impl Shared {
             match stored {
                 Ok(Appended::Stored) => {
                     let mut queue = self.queue();
-                    for item in &items {
-                        queue.pop_front();
-                        login.tell(item.kind, &item.data);
-                    }
+                    queue.drain(..items.len());
+                    login.tell(items.iter().map(|item| (item.kind, &item.data)));
                 }
                 Ok(Appended::Fenced) => return Err(Lost::Fenced),
                 Ok(Appended::Gone) => return Err(Lost::Gone),

@@ -24,6 +24,19 @@ struct Inner {
     lost: bool,
 }
 
+impl Inner {
+    fn add(&mut self, event: Event) {
+        self.newest += 1;
+        self.bytes += event.kept();
+        self.sealed = event.kind.is_last();
+        self.events.push_back(event);
+        while self.events.len() > EVENTS || self.bytes > EVENT_BYTES {
+            let Some(oldest) = self.events.pop_front() else { break };
+            self.bytes -= oldest.kept();
+        }
+    }
+}
+
 /// "Your epoch is gone": another life of the log, or so far back that the events have been dropped. Not the same as
 /// "nothing new".
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,34 +98,33 @@ impl Log {
 
     /// Adds an event and wakes the readers. After `success` or `error` nothing is added: false.
     pub fn append(&self, kind: Kind, data: &Value) -> bool {
-        let inner = self.lock();
-        if inner.sealed {
-            return false;
+        self.append_all([(kind, data)])
+    }
+
+    /// Adds events that are read together. False when the last of them was not added.
+    pub fn append_all<'a>(&self, events: impl IntoIterator<Item = (Kind, &'a Value)>) -> bool {
+        let mut inner = self.lock();
+        let mut added = true;
+        for (kind, data) in events {
+            added = !inner.sealed;
+            if added {
+                let event = Event::new(self.position(inner.newest + 1), kind, data);
+                inner.add(event);
+            }
         }
-        let event = Event::new(self.position(inner.newest + 1), kind, data);
-        self.add(inner, event);
-        true
+        drop(inner);
+        self.grown.notify_waiters();
+        added
     }
 
     /// Adds an event that another process wrote; only the next one counts.
     pub fn mirror(&self, event: Event) {
-        let inner = self.lock();
+        let mut inner = self.lock();
         if !inner.sealed && event.position == self.position(inner.newest + 1) {
-            self.add(inner, event);
+            inner.add(event);
+            drop(inner);
+            self.grown.notify_waiters();
         }
-    }
-
-    fn add(&self, mut inner: MutexGuard<'_, Inner>, event: Event) {
-        inner.newest += 1;
-        inner.bytes += event.kept();
-        inner.sealed = event.kind.is_last();
-        inner.events.push_back(event);
-        while inner.events.len() > EVENTS || inner.bytes > EVENT_BYTES {
-            let Some(oldest) = inner.events.pop_front() else { break };
-            inner.bytes -= oldest.kept();
-        }
-        drop(inner);
-        self.grown.notify_waiters();
     }
 
     pub fn is_sealed(&self) -> bool {

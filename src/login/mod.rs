@@ -82,7 +82,6 @@ pub struct Login {
     claim_left: AtomicBool,
     /// Why we must not write it any more.
     displaced: Mutex<Option<Lost>>,
-    was_displaced: Notify,
     outgoing: Mutex<Vec<RemoteCommand>>,
     /// There is something to pass on.
     to_pass_on: Notify,
@@ -92,8 +91,9 @@ pub struct Login {
     left_at: AtomicU64,
     /// When somebody last asked for it, in milliseconds of the monotonic clock.
     asked_at: AtomicU64,
-    presence: Notify,
-    cancelled: Notify,
+    cancelled: AtomicBool,
+    /// Something that may end it has changed: who reads, whether it was cancelled or displaced. Its task alone listens.
+    changed: Notify,
     password_asked: AtomicBool,
 }
 
@@ -137,7 +137,6 @@ impl Login {
             looking: tokio::sync::Mutex::default(),
             claim_left: AtomicBool::new(false),
             displaced: Mutex::default(),
-            was_displaced: Notify::new(),
             outgoing: Mutex::default(),
             to_pass_on: Notify::new(),
             commands: CommandSlot::default(),
@@ -145,8 +144,8 @@ impl Login {
             left_at: AtomicU64::new(millis(clock.monotonic())),
             clock,
             asked_at: AtomicU64::new(0),
-            presence: Notify::new(),
-            cancelled: Notify::new(),
+            cancelled: AtomicBool::new(false),
+            changed: Notify::new(),
             password_asked: AtomicBool::new(false),
         }
     }
@@ -183,16 +182,20 @@ impl Login {
 
     fn displace(&self, lost: Lost) {
         *self.displaced.lock().unwrap_or_else(PoisonError::into_inner) = Some(lost);
-        self.was_displaced.notify_one();
+        self.changed.notify_one();
     }
 
-    async fn displaced(&self) -> Lost {
-        loop {
-            if let Some(lost) = *self.displaced.lock().unwrap_or_else(PoisonError::into_inner) {
-                return lost;
-            }
-            self.was_displaced.notified().await;
-        }
+    fn displaced_by(&self) -> Option<Lost> {
+        *self.displaced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst)
+    }
+
+    fn cancelled_here(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+        self.changed.notify_one();
     }
 
     /// For the owner, wherever that is.
@@ -209,7 +212,7 @@ impl Login {
     fn obey(&self, command: RemoteCommand) {
         match command {
             RemoteCommand::Wake => self.commands.wake(),
-            RemoteCommand::Cancel => self.cancelled.notify_one(),
+            RemoteCommand::Cancel => self.cancelled_here(),
             RemoteCommand::Password(password) => _ = self.password(password),
         }
     }
@@ -221,10 +224,9 @@ impl Login {
         self.has_read(kind);
     }
 
-    /// An event of ours, for whoever reads.
-    fn tell(&self, kind: Kind, data: &Value) {
-        self.log.append(kind, data);
-        self.has_read(kind);
+    /// Events of ours, for whoever reads; together in one page.
+    fn tell<'a>(&self, events: impl IntoIterator<Item = (Kind, &'a Value)>) {
+        self.log.append_all(events.into_iter().inspect(|(kind, _)| self.has_read(*kind)));
     }
 
     /// Only what can be read counts as asked: a page shows the question with what was wrong before.
@@ -264,7 +266,7 @@ impl Login {
             self.wake();
         }
         self.away.store(false, Ordering::SeqCst);
-        self.presence.notify_one();
+        self.changed.notify_one();
         Ok(reader)
     }
 
@@ -276,7 +278,7 @@ impl Login {
     /// The visitor has a form before them, from a page that does not refresh itself: nobody is missed for so long.
     pub fn hold(&self, time: Duration) {
         self.held_until.store(millis(self.clock.monotonic() + time), Ordering::SeqCst);
-        self.presence.notify_one();
+        self.changed.notify_one();
     }
 
     /// The visitor is looking: the next question to MAX comes at once (at most one a second).
@@ -326,28 +328,20 @@ impl Login {
     /// The visitor gave up.
     pub fn cancel(&self) {
         if self.is_owned() {
-            self.cancelled.notify_one();
+            self.cancelled_here();
         } else {
             self.pass_on(RemoteCommand::Cancel);
         }
     }
 
-    /// Completes when nobody has been reading for the grace time.
-    async fn abandoned(&self) {
-        loop {
-            let changed = self.presence.notified();
-            if self.readers.load(Ordering::SeqCst) > 0 {
-                changed.await;
-                continue;
-            }
-            let grace = if self.away.load(Ordering::SeqCst) { self.grace_away } else { self.grace };
-            let held = self.held_until.load(Ordering::SeqCst).saturating_sub(millis(self.clock.monotonic()));
-            let grace = grace.max(Duration::from_millis(held));
-            tokio::select! {
-                () = tokio::time::sleep(grace) => if self.readers.load(Ordering::SeqCst) == 0 { return },
-                () = changed => {}
-            }
+    /// How long nobody is missed who does not read; `None` while somebody reads.
+    fn patience(&self) -> Option<Duration> {
+        if self.readers.load(Ordering::SeqCst) > 0 {
+            return None;
         }
+        let grace = if self.away.load(Ordering::SeqCst) { self.grace_away } else { self.grace };
+        let held = self.held_until.load(Ordering::SeqCst).saturating_sub(millis(self.clock.monotonic()));
+        Some(grace.max(Duration::from_millis(held)))
     }
 }
 
@@ -364,7 +358,7 @@ impl Drop for LogReader {
     fn drop(&mut self) {
         self.0.left_at.store(millis(self.0.clock.monotonic()), Ordering::Relaxed);
         self.0.readers.fetch_sub(1, Ordering::SeqCst);
-        self.0.presence.notify_one();
+        self.0.changed.notify_one();
     }
 }
 

@@ -14,10 +14,11 @@ use crate::base::tasks::Tasks;
 use crate::signin::{BrowserInfo, DriverEvent, Drivers, EventSink, Failure, Identity, Outcome};
 use crate::texts::Words;
 use metrics::{counter, histogram};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
 
 /// What every login's task works with.
 pub struct TaskContext {
@@ -66,7 +67,8 @@ pub fn spawn(context: &Arc<TaskContext>, place: Place, login: Arc<Login>, browse
 async fn run(context: Arc<TaskContext>, place: Place, login: Arc<Login>, browser: BrowserInfo, journal: Arc<Journal>) {
     let mut open = Open { context: &context, login: &login, journal: &journal, concluded: false };
     let (outcome, reason) = sign_in(&context, &login, browser, &journal).await;
-    let left = conclude(&context, &login, &journal, outcome, reason).await;
+    // Boxed, so that a waiting login does not keep room for its end.
+    let left = Box::pin(conclude(&context, &login, &journal, outcome, reason)).await;
     open.concluded = true;
     login.owned.store(false, Ordering::SeqCst);
     match left {
@@ -110,28 +112,51 @@ async fn sign_in(
     }
 }
 
+/// Why the login ends from our side. What only a shared log needs is a box of its own: a waiting login keeps room for what it
+/// waits for, and no more.
 async fn end_reason(context: &TaskContext, login: &Login, journal: &Journal) -> Reason {
     let ttl = i64::try_from(context.settings.ttl.as_millis()).unwrap_or(i64::MAX);
     // Of the whole login, whoever wrote it before.
     let left = login.began.saturating_add(ttl).saturating_sub(context.clock.unix_ms());
+    let expires = Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or_default());
     tokio::select! {
-        () = tokio::time::sleep(Duration::from_millis(u64::try_from(left).unwrap_or_default())) => Reason::Expired,
-        () = abandoned(login, journal) => Reason::VisitorLeft,
-        () = login.cancelled.notified() => Reason::Cancelled,
         () = context.tasks.stopping() => Reason::ServerStops,
-        lost = journal.run(login) => Reason::Lost(lost),
-        lost = login.displaced() => Reason::Lost(lost),
+        lost = journal.lost(login) => Reason::Lost(lost),
+        reason = over(login, journal, expires) => reason,
     }
 }
 
-/// Nobody reads it, here or elsewhere.
-async fn abandoned(login: &Login, journal: &Journal) {
+/// One timer for all that ends a login with time: its age, and that nobody reads it, here or elsewhere.
+async fn over(login: &Login, journal: &Journal, expires: Instant) -> Reason {
+    let mut elsewhere = Duration::ZERO;
     loop {
-        login.abandoned().await;
-        if !journal.read_elsewhere(login).await {
-            return;
+        let changed = login.changed.notified();
+        if let Some(lost) = login.displaced_by() {
+            return Reason::Lost(lost);
         }
-        tokio::time::sleep(ELSEWHERE).await;
+        if login.is_cancelled() {
+            return Reason::Cancelled;
+        }
+        let abandoned = login.patience().map(|patience| Instant::now() + patience + elsewhere);
+        elsewhere = Duration::ZERO;
+        tokio::select! {
+            () = sleep_until(abandoned.map_or(expires, |at| at.min(expires))) => {}
+            () = changed => continue,
+        }
+        if expires <= Instant::now() {
+            return Reason::Expired;
+        }
+        if login.patience().is_none() {
+            continue;
+        }
+        let read_elsewhere = tokio::select! {
+            read = journal.read_elsewhere(login) => read,
+            () = login.changed.notified() => continue,
+        };
+        if !read_elsewhere {
+            return Reason::VisitorLeft;
+        }
+        elsewhere = ELSEWHERE;
     }
 }
 
@@ -274,9 +299,12 @@ impl LoginSink<'_> {
         let mut seen = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen != stage {
             *seen = stage;
-            let data = json!({"stage": stage.name(), "message": stage.message(self.words)});
-            self.journal.append(self.login, Kind::Status, data);
+            self.journal.append(self.login, [self.status(stage)]);
         }
+    }
+
+    fn status(&self, stage: Stage) -> (Kind, Value) {
+        (Kind::Status, json!({"stage": stage.name(), "message": stage.message(self.words)}))
     }
 
     fn is_at(&self, stage: Stage) -> bool {
@@ -288,10 +316,16 @@ impl LoginSink<'_> {
             let waited = self.login.clock.monotonic() - self.began;
             histogram!("max_auth_first_code_seconds").record(waited.as_secs_f64());
         }
-        let data = json!({"qrLink": link, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)});
-        self.journal.append(self.login, Kind::Qr, data);
+        let qr = (Kind::Qr, json!({"qrLink": link, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)}));
+        let mut seen = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == Stage::Waiting {
+            self.journal.append(self.login, [qr]);
+        } else {
+            // At once, so that nobody reads the one without the other.
+            *seen = Stage::Waiting;
+            self.journal.append(self.login, [qr, self.status(Stage::Waiting)]);
+        }
         counter!("max_auth_codes_total").increment(1);
-        self.stage(Stage::Waiting);
     }
 }
 
@@ -308,7 +342,7 @@ impl EventSink for LoginSink<'_> {
             DriverEvent::Approved => self.stage(Stage::Approved),
             DriverEvent::Finishing => self.stage(Stage::Finishing),
             DriverEvent::Password { hint, wrong } => {
-                self.journal.append(self.login, Kind::Password, json!({"hint": hint, "wrong": wrong}));
+                self.journal.append(self.login, [(Kind::Password, json!({"hint": hint, "wrong": wrong}))]);
             }
         }
     }

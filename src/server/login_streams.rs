@@ -108,7 +108,7 @@ impl Logins {
             if let Some(opened) = opened {
                 // Only now is it a stream, whose end means something.
                 let guard = StreamGuard::new(ends, source, StreamTransport::WebSocket);
-                Box::pin(ws::serve(Box::new(opened), tasks, guard)).await;
+                Box::pin(ws::serve(ws::open(opened, tasks, guard))).await;
             }
         });
     }

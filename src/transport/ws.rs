@@ -89,26 +89,28 @@ pub async fn begin<S: ByteStream>(mut socket: ServerSocket<S>, context: Context)
     }
 }
 
-/// Sends what follows the position, to the last event.
-pub async fn serve<S: ByteStream>(opened: Box<Opened<S>>, tasks: Tasks, guard: StreamGuard) {
-    let Opened { socket, reader, after, wish } = *opened;
+/// A stream that is about to send what follows the position. Not async, so that nothing of how it began is kept.
+pub fn open<S: ByteStream>(opened: Opened<S>, tasks: Tasks, guard: StreamGuard) -> Box<Open<S>> {
+    let Opened { socket, reader, after, wish } = opened;
     let now = Instant::now();
     let marks = match wish.heartbeat {
         Heartbeat::Hidden => Marks::Plain,
         Heartbeat::Judged => Marks::Opening,
         Heartbeat::Every(period) => Marks::Every(period),
     };
-    let mut open = Open {
-        socket,
-        pump: Pump::new(reader, after, marks, tasks, guard),
-        wish,
-        last_heard: now,
-        messages: 0,
-        minute: now,
-    };
+    let pump = Pump::new(reader, after, marks, tasks, guard);
+    Box::new(Open { socket, pump, wish, last_heard: now, messages: 0, minute: now })
+}
+
+/// Sends it, to the last event.
+pub async fn serve<S: ByteStream>(mut open: Box<Open<S>>) {
     let ended = open.run().await;
+    Box::pin(part(open, ended)).await;
+}
+
+async fn part<S: ByteStream>(open: Box<Open<S>>, ended: Ended) {
     // The login may end now if nobody else reads it; saying goodbye does not count.
-    let Open { mut socket, pump, .. } = open;
+    let Open { mut socket, pump, .. } = *open;
     let mut guard = pump.into_guard();
     let finished = matches!(ended, Ended::Close(Close::Finished));
     if !finish(&mut socket, ended).await && finished {
@@ -222,7 +224,8 @@ fn ended_by(error: &Error) -> Ended {
     }
 }
 
-struct Open<S> {
+/// A stream of events, and where it is.
+pub struct Open<S> {
     socket: ServerSocket<S>,
     pump: Pump,
     wish: Wish,

@@ -199,7 +199,7 @@ describe(`with ${FILES} file descriptors`, { concurrency: false }, () => {
 
   test('readers who never read', async (t) => {
     const flood = new Flood(t);
-    const asks = `GET ${BASE_PATH}/widget.js HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(400);
+    const asks = `GET ${BASE_PATH}/client.js HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(400);
     await flood.connect(20, server.port, { reads: false, begin: (socket) => socket.pause().write(asks) });
     await othersNoticeNothing();
     assert.ok(flood.open > 0);

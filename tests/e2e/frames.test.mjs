@@ -34,7 +34,7 @@ async function startForeignSite() {
 async function seenInFrame(url) {
   const page = await cleanup.add(await browser.profile()).page();
   await page.goto(`${foreign.address}/?frame=${encodeURIComponent(url)}`, { waitUntil: 'load' });
-  const frame = page.frame({ name: 'victim' });
+  const frame = await (await page.locator('iframe').elementHandle()).contentFrame();
   return { url: frame.url(), text: await frame.locator('body').innerText() };
 }
 

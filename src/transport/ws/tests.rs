@@ -118,7 +118,7 @@ impl World {
         self.tasks.spawn("server", async move {
             let tasks = context.tasks.clone();
             if let Some(opened) = begin(server_socket(ours, BROWSER_MESSAGE, None).await, context).await {
-                serve(Box::new(opened), tasks, guard()).await;
+                serve(open(opened, tasks, guard())).await;
             }
         });
         WebSocketStream::from_raw_socket(theirs, Role::Client, None).await
@@ -151,7 +151,7 @@ impl World {
         let wish = Wish { heartbeat, ..Wish::default() };
         self.tasks.spawn("server", async move {
             let socket = server_socket(ours, BROWSER_MESSAGE, None).await;
-            serve(Box::new(Opened { socket, reader, after, wish }), tasks, guard).await;
+            serve(open(Opened { socket, reader, after, wish }, tasks, guard)).await;
         });
         (login, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
     }
