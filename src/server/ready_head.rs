@@ -69,7 +69,7 @@ impl Head {
         let text = template.render().unwrap_or_default();
         let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Fingerprint::of(text.as_bytes()).bytes()));
         let policy = policy(&hash(&script), &hash(style));
-        let deflated = deflated(&text, Compression::best(), FlushCompress::Sync);
+        let deflated = deflated(&text, Compression::best(), FlushCompress::Sync, "");
         Self { text, deflated, policy }
     }
 
@@ -91,7 +91,7 @@ impl Head {
     fn gzip(&self, rest: &str) -> Vec<u8> {
         let mut body = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
         body.extend(&self.deflated);
-        body.extend(deflated(rest, Compression::default(), FlushCompress::Finish));
+        body.extend(deflated(rest, Compression::default(), FlushCompress::Finish, &self.text));
         let mut crc = Crc::new();
         crc.update(self.text.as_bytes());
         crc.update(rest.as_bytes());
@@ -101,10 +101,13 @@ impl Head {
     }
 }
 
-fn deflated(text: &str, level: Compression, flush: FlushCompress) -> Vec<u8> {
+/// `before`: what the reader has just read, to which the text may refer.
+fn deflated(text: &str, level: Compression, flush: FlushCompress, before: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 64);
-    // Into a vector with room for all of it, which cannot fail.
-    let _ = Compress::new(level, false).compress_vec(text.as_bytes(), &mut out, flush);
+    let mut compress = Compress::new(level, false);
+    // Neither can fail: at the beginning, and into a vector with room for all of it.
+    let _ = compress.set_dictionary(before.as_bytes());
+    let _ = compress.compress_vec(text.as_bytes(), &mut out, flush);
     out
 }
 
