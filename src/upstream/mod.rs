@@ -3,5 +3,7 @@
 mod connect;
 mod endpoints;
 
-pub use connect::{ByteStream, ConnectError, Roots, UpstreamSocket, connect, connected};
+#[cfg(test)]
+pub use connect::Dialling;
+pub use connect::{ByteStream, ConnectError, Dial, Network, Roots, UpstreamSocket, connect, connected};
 pub use endpoints::{Endpoints, Rest};

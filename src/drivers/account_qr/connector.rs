@@ -10,11 +10,13 @@ use crate::max::frame::Dialect;
 use crate::max::message::{Hello, UserAgent};
 use crate::max::session::{Now, PasswordPolicy, Settings};
 use crate::signin::BrowserInfo;
-use crate::upstream::{Endpoints, Roots, UpstreamSocket, connect};
+use crate::upstream::{Dial, Endpoints, UpstreamSocket};
 use metrics::counter;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
-/// LOGOUT with its fallback; on the way of every success, so shorter than people's patience.
+/// LOGOUT with its fallback. Where too many are being ended visitors wait for it, so shorter than people's patience.
 const LOGOUT_TIME: Duration = Duration::from_secs(5);
 
 /// What MAX is told when the browser did not say.
@@ -23,7 +25,7 @@ const USUAL_USER_AGENT: &str =
 
 pub struct Connector {
     pub endpoints: Endpoints,
-    pub roots: Roots,
+    pub dial: Arc<dyn Dial>,
     pub settings: Settings,
     pub app_version: String,
     pub give_up_after: Duration,
@@ -31,6 +33,8 @@ pub struct Connector {
     pub rng: Rng,
     pub tasks: Tasks,
     pub open_logins: OpenLogins,
+    /// Places for sessions that are being ended after their visitors were told.
+    pub endings: Arc<Semaphore>,
     /// When MAX is in trouble, every login meets it: one line a minute for each address and kind.
     pub told: OncePerMinuteEach<(usize, Trouble)>,
     pub unreadable: OncePerMinuteEach<&'static str>,
@@ -73,7 +77,7 @@ impl Connector {
     pub async fn connect(&self, hello: &Hello) -> Option<(usize, UpstreamSocket)> {
         for index in self.endpoints.order(self.clock.monotonic()) {
             let endpoint = self.endpoints.get(index);
-            match connect(endpoint, &self.roots, &hello.user_agent.header_user_agent, &self.rng).await {
+            match self.dial.dial(endpoint, &hello.user_agent.header_user_agent).await {
                 Ok(socket) => {
                     counter!("max_auth_upstream_connects_total", "result" => "ok").increment(1);
                     return Some((index, socket));

@@ -5,20 +5,23 @@ mod connector;
 mod open_logins;
 mod refusals;
 mod runner;
+#[cfg(test)]
+mod tests;
 
 use crate::base::backoff::Backoff;
 use crate::base::clock::Clock;
+use crate::base::limits::ENDINGS;
 use crate::base::repeat::OncePerMinuteEach;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config;
 use crate::max::message::Hello;
 use crate::max::profile::Profile;
-use crate::max::session::{End, Logout, ProtocolSession};
+use crate::max::session::{End, ProtocolSession};
 use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, EventSink, Failure, Identity, Outcome, Run,
 };
-use crate::upstream::{Endpoints, Rest, Roots};
+use crate::upstream::{Dial, Endpoints, Network, Rest, Roots};
 use connector::{Connector, Trouble};
 use metrics::counter;
 pub use open_logins::OpenLogins;
@@ -26,6 +29,7 @@ use runner::SessionRunner;
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Between attempts to reach MAX.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -51,9 +55,20 @@ impl AccountQr {
         tasks: Tasks,
         open_logins: OpenLogins,
     ) -> Self {
+        let network = Arc::new(Network::new(roots, rng.clone()));
+        Self::over(network, upstream, login, (clock, rng, tasks), open_logins)
+    }
+
+    fn over(
+        dial: Arc<dyn Dial>,
+        upstream: &config::Upstream,
+        login: &config::Login,
+        (clock, rng, tasks): (Clock, Rng, Tasks),
+        open_logins: OpenLogins,
+    ) -> Self {
         Self(Arc::new(Connector {
             endpoints: Endpoints::new(upstream.endpoints.clone()),
-            roots,
+            dial,
             settings: Connector::settings(upstream, login),
             app_version: upstream.app_version.clone(),
             give_up_after: upstream.give_up_after,
@@ -61,6 +76,7 @@ impl AccountQr {
             rng,
             tasks,
             open_logins,
+            endings: Arc::new(Semaphore::new(ENDINGS)),
             told: OncePerMinuteEach::default(),
             unreadable: OncePerMinuteEach::default(),
         }))
@@ -115,22 +131,16 @@ async fn sign_in(
             let mut runner = SessionRunner::new(Arc::clone(connector), session, socket, Arc::clone(&hello), dialect);
             let watching = FirstCodeSink { sink, connector, first_code: OnceLock::new() };
             let end = runner.run(&watching, Some(commands)).await;
+            // What is left of it, the answer to LOGOUT above all, is heard by a task of its own.
             drop(runner);
             let code_lived = watching.first_code.get().map(|shown| connector.clock.monotonic().saturating_sub(*shown));
             match end {
-                Some(End::SignedIn { profile, logout }) => {
+                Some(End::SignedIn { profile, .. }) => {
                     connector.endpoints.works(index, connector.clock.monotonic());
-                    count_logout(logout);
                     return Outcome::SignedIn(identity(profile));
                 }
-                Some(End::Refused { refusal, logout }) => {
-                    count_logout(logout);
-                    return refusals::outcome(&refusal);
-                }
-                Some(End::Stopped { logout }) => {
-                    count_logout(logout);
-                    return Outcome::Stopped;
-                }
+                Some(End::Refused { refusal, .. }) => return refusals::outcome(&refusal),
+                Some(End::Stopped { .. }) => return Outcome::Stopped,
                 Some(End::Lost { why }) => {
                     let host = connector.endpoints.get(index).url.host_str().unwrap_or_default();
                     counter!("max_auth_upstream_lost_total").increment(1);
@@ -187,15 +197,6 @@ async fn sign_in(
 /// Reads the commands while there is no connection: nothing but `Stop` can be acted on.
 async fn stopped(commands: &CommandSlot) {
     while !matches!(commands.next().await, Command::Stop) {}
-}
-
-fn count_logout(logout: Logout) {
-    match logout {
-        Logout::NotNeeded => {}
-        Logout::Confirmed => counter!("max_auth_logouts_total", "result" => "confirmed").increment(1),
-        // The runner goes on with it; it is counted there.
-        Logout::Failed => {}
-    }
 }
 
 fn identity(profile: Profile) -> Identity {
