@@ -35,9 +35,12 @@ pub const OPS_CONNECTIONS: usize = 32;
 /// flight any more. With MAX 40 ms away that is 800 a second; past it a visitor waits for the answer to LOGOUT.
 pub const ENDINGS: usize = 32;
 
+/// Connections to MAX that are made before a visitor comes: with MAX 40 ms away (one takes 160 ms), a hundred visitors a second.
+pub const UPSTREAM_SPARES: usize = 32;
+
 /// File descriptors that no connection of a browser or of a login may take: the operator's connections, the listeners, the
-/// state folder, the runtime, and MAX sessions that are being ended.
-pub const RESERVED_FILES: usize = OPS_CONNECTIONS + 32 + ENDINGS;
+/// state folder, the runtime, MAX sessions that are being ended, and connections that wait for a visitor.
+pub const RESERVED_FILES: usize = OPS_CONNECTIONS + 32 + ENDINGS + UPSTREAM_SPARES;
 
 /// From accept to a whole first request. Browsers open connections ahead, and open them again when they are gone.
 pub const FIRST_REQUEST_TIME: Duration = Duration::from_secs(15);

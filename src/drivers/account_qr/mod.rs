@@ -21,7 +21,7 @@ use crate::max::session::{End, ProtocolSession};
 use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, EventSink, Failure, Identity, Outcome, Run,
 };
-use crate::upstream::{Dial, Endpoints, Network, Rest, Roots};
+use crate::upstream::{Dial, Endpoints, Network, Rest, Roots, Spares};
 use connector::{Connector, Trouble};
 use metrics::counter;
 pub use open_logins::OpenLogins;
@@ -42,6 +42,10 @@ const UNREACHABLE_PAUSE: Duration = Duration::from_secs(30);
 /// go on growing. A visitor needs about so long to take the phone and scan.
 const CODE_OF_USE: Duration = Duration::from_secs(10);
 
+/// How long MAX may take to answer the first word on a connection that was made ahead: if it does not stand any more, the
+/// visitor should not wait as long as for a MAX that is slow.
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
+
 pub struct AccountQr(Arc<Connector>);
 
 impl AccountQr {
@@ -59,6 +63,14 @@ impl AccountQr {
         Self::over(network, upstream, login, (clock, rng, tasks), open_logins)
     }
 
+    /// For a server, where one visitor follows another: connections are made ahead.
+    pub fn with_spares(mut self) -> Self {
+        if let Some(connector) = Arc::get_mut(&mut self.0) {
+            connector.spares = Some(Spares::default());
+        }
+        self
+    }
+
     fn over(
         dial: Arc<dyn Dial>,
         upstream: &config::Upstream,
@@ -68,6 +80,7 @@ impl AccountQr {
     ) -> Self {
         Self(Arc::new(Connector {
             endpoints: Endpoints::new(upstream.endpoints.clone()),
+            spares: None,
             dial,
             settings: Connector::settings(upstream, login),
             app_version: upstream.app_version.clone(),
@@ -119,18 +132,31 @@ async fn sign_in(
     let hello = Arc::new(connector.hello(browser));
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let mut out_of_reach_since = connector.clock.monotonic();
+    let mut spare = connector.spare();
     loop {
-        let connected = tokio::select! {
-            // Boxed, so that a waiting login does not keep room for a handshake.
-            connected = Box::pin(connector.connect(&hello)) => connected,
-            () = stopped(commands) => return Outcome::Stopped,
+        let is_spare = spare.is_some();
+        let connected = match spare.take() {
+            Some(spare) => Some(spare),
+            None => tokio::select! {
+                // Boxed, so that a waiting login does not keep room for a handshake.
+                connected = Box::pin(connector.connect(&hello)) => connected,
+                () = stopped(commands) => return Outcome::Stopped,
+            },
         };
         if let Some((index, socket)) = connected {
-            let session = ProtocolSession::begin(connector.settings, Hello::clone(&hello), connector.now());
+            let mut session = ProtocolSession::begin(connector.settings, Hello::clone(&hello), connector.now());
+            if is_spare {
+                session.hurry_greeting(FIRST_ANSWER, connector.now());
+            }
             let dialect = connector.dialect(index);
             let mut runner = SessionRunner::new(Arc::clone(connector), session, socket, Arc::clone(&hello), dialect);
             let watching = FirstCodeSink { sink, connector, first_code: OnceLock::new() };
             let end = runner.run(&watching, Some(commands)).await;
+            if is_spare && !runner.is_greeted() && matches!(end, Some(End::Lost { .. })) {
+                // It had died while it waited, which says nothing of MAX.
+                connector.distrust_spares(out_of_reach_since);
+                continue;
+            }
             // What is left of it, the answer to LOGOUT above all, is heard by a task of its own.
             drop(runner);
             let code_lived = watching.first_code.get().map(|shown| connector.clock.monotonic().saturating_sub(*shown));

@@ -77,6 +77,11 @@ impl SessionRunner {
         Some(end)
     }
 
+    /// MAX has answered on this connection.
+    pub fn is_greeted(&self) -> bool {
+        self.parts.as_ref().is_some_and(|parts| parts.session.is_greeted())
+    }
+
     /// What is left: the answer to the login, or to its LOGOUT.
     async fn hear_out(mut self) {
         if let Some(parts) = &mut self.parts {

@@ -2,6 +2,7 @@
 
 mod endings;
 mod pipe;
+mod spares;
 
 use super::AccountQr;
 use crate::base::clock::Clock;
