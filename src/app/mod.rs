@@ -70,15 +70,9 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         .map(|settings| Documents { fetch: Arc::new(Asker::new(roots.clone(), settings.networks.clone())), settings });
     let Kept { store, seals, nodes } = kept;
     let texts = Arc::clone(&config.texts);
-    let driver: Arc<dyn Driver> = Arc::new(AccountQr::new(
-        &config.upstream,
-        &config.login,
-        roots,
-        clock.clone(),
-        rng.clone(),
-        tasks.clone(),
-        open_logins,
-    ));
+    let account_qr =
+        AccountQr::new(&config.upstream, &config.login, roots, clock.clone(), rng.clone(), tasks.clone(), open_logins);
+    let driver: Arc<dyn Driver> = Arc::new(account_qr.with_spares());
     let (ttl, phone) = (config.session.ttl, phone(config));
     let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, phone);
     sessions.spawn_write_again(&tasks);

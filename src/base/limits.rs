@@ -31,9 +31,16 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 256;
 /// Open connections on the operator's listener: a scraper, health checks, a person.
 pub const OPS_CONNECTIONS: usize = 32;
 
+/// MAX sessions that are being ended after their visitors were told, each with a connection to MAX, and none of them a login in
+/// flight any more. With MAX 40 ms away that is 800 a second; past it a visitor waits for the answer to LOGOUT.
+pub const ENDINGS: usize = 32;
+
+/// Connections to MAX that are made before a visitor comes: with MAX 40 ms away (one takes 160 ms), a hundred visitors a second.
+pub const UPSTREAM_SPARES: usize = 32;
+
 /// File descriptors that no connection of a browser or of a login may take: the operator's connections, the listeners, the
-/// state folder, the runtime, and as many again for MAX sessions that are being ended on new connections.
-pub const RESERVED_FILES: usize = OPS_CONNECTIONS + 64;
+/// state folder, the runtime, MAX sessions that are being ended, and connections that wait for a visitor.
+pub const RESERVED_FILES: usize = OPS_CONNECTIONS + 32 + ENDINGS + UPSTREAM_SPARES;
 
 /// From accept to a whole first request. Browsers open connections ahead, and open them again when they are gone.
 pub const FIRST_REQUEST_TIME: Duration = Duration::from_secs(15);

@@ -149,7 +149,9 @@ impl Connection {
         };
         // No source says what MAX does with what it cannot read; closing is what its binary host does with text.
         let frame = frame.map_err(|_| Over)?;
-        self.client.dialect = Some(dialect);
+        if self.client.dialect.replace(dialect).is_none() {
+            self.emulator.world().heard(self.client.connection);
+        }
         if self.silent || frame.cmd != Cmd::Request {
             return Ok(());
         }

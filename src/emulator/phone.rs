@@ -85,6 +85,7 @@ async fn stats(State(emulator): State<Arc<Emulator>>) -> Response {
         "maxLoginsAtOnce": stats.max_logins_at_once,
         "questions": stats.questions,
         "connections": stats.connections,
+        "silent": world.silent(),
         "totalConnections": stats.total_connections,
         "foreignOrigins": stats.foreign_origins,
         "sessionsClosed": stats.sessions_closed,

@@ -69,7 +69,7 @@ impl Emulator {
     }
 
     /// Speaks HTTP/1.1 on a connection until it ends or becomes a WebSocket.
-    pub(super) async fn serve_connection<S>(&self, router: Router, stream: S)
+    pub async fn serve_connection<S>(&self, router: Router, stream: S)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {

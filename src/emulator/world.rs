@@ -1,6 +1,6 @@
 //! What the emulated MAX remembers: codes, open logins, counters, the fault script. Bounded in every direction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::fault::Faults;
@@ -26,6 +26,8 @@ pub(super) struct World {
     serial: Serial,
     pub(super) faults: Faults,
     pub(super) stats: Stats,
+    /// Open connections on which the client has said nothing yet.
+    silent: BTreeSet<Serial>,
 }
 
 #[derive(Default)]
@@ -211,12 +213,25 @@ impl World {
     pub(super) fn connected(&mut self) -> Serial {
         self.stats.connections += 1;
         self.stats.total_connections += 1;
-        self.next_serial()
+        let serial = self.next_serial();
+        self.silent.insert(serial);
+        serial
+    }
+
+    /// The client has said something.
+    pub(super) fn heard(&mut self, connection: Serial) {
+        self.silent.remove(&connection);
+    }
+
+    /// Open connections on which nothing was said yet.
+    pub(super) fn silent(&self) -> usize {
+        self.silent.len()
     }
 
     /// Codes die with their connection; logins do not.
     pub(super) fn disconnected(&mut self, connection: Serial) {
         self.stats.connections = self.stats.connections.saturating_sub(1);
+        self.silent.remove(&connection);
         self.forget(|code| code.connection == connection);
     }
 }

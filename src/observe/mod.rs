@@ -72,7 +72,9 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("max_auth_codes_total", "QR codes shown");
     describe_histogram!("max_auth_first_code_seconds", Unit::Seconds, "From the start of a login to its first code");
     describe_counter!("max_auth_logouts_total", "MAX sessions ended, by result");
-    describe_counter!("max_auth_upstream_connects_total", "Connections to MAX, by result");
+    describe_counter!("max_auth_upstream_connects_total", "Connections to MAX, by result and kind");
+    describe_gauge!("max_auth_upstream_spares", "Connections to MAX that were made ahead and wait for a visitor");
+    describe_counter!("max_auth_upstream_spares_total", "Connections to MAX made ahead, by what became of them");
     describe_counter!("max_auth_upstream_lost_total", "Connections to MAX that were lost during a login");
     describe_counter!("max_auth_upstream_unreadable_total", "Messages of MAX that could not be read");
     describe_gauge!("max_auth_logins_left_open", "MAX sessions that the process before this one may have left open");

@@ -110,13 +110,13 @@ mod tests {
         };
         assert_eq!(share(None, 20_000), (50_000, 20_000));
         assert_eq!(share(Some(1_048_576), 20_000), (50_000, 20_000));
-        assert_eq!(share(Some(65_536), 20_000), (45_440, 20_000), "the systemd unit's");
-        assert_eq!(share(Some(400), 20_000), (203, 101));
-        assert_eq!(share(Some(400), 50), (254, 50));
+        assert_eq!(share(Some(65_536), 20_000), (45_408, 20_000), "the systemd unit's");
+        assert_eq!(share(Some(400), 20_000), (182, 90));
+        assert_eq!(share(Some(400), 50), (222, 50));
         for limit in 0..2000 {
             let (connections, logins) = share(Some(limit), 20_000);
             assert!(connections > 0 && logins > 0);
-            assert!(limit < 100 || connections + logins + RESERVED_FILES <= limit as usize, "{limit}");
+            assert!(limit < 140 || connections + logins + RESERVED_FILES <= limit as usize, "{limit}");
         }
     }
 }

@@ -20,7 +20,8 @@ pub trait Driver: Send + Sync {
     /// For the log of a start: what it is, and what it is trusted with.
     fn assurance(&self) -> &'static str;
 
-    /// Runs one sign-in to its end. The MAX session is ended on every way out, also when the future is dropped.
+    /// Runs one sign-in to its end. The MAX session is ended on every way out, also when the future is dropped; that it is may
+    /// be confirmed after the outcome, by a task that a stop of the server waits for.
     fn run<'a>(&'a self, browser: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a>;
 
     /// What the same driver at other nodes should know now, at most some hundred bytes of it; null for nothing.

@@ -7,8 +7,10 @@ use crate::config::Endpoint;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -80,6 +82,33 @@ impl Roots {
         }
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+}
+
+/// Who opens the connections of sign-ins.
+pub trait Dial: Send + Sync {
+    /// Opens a WebSocket as MAX's web client does. `user_agent` is a browser's.
+    fn dial<'a>(&'a self, endpoint: &'a Endpoint, user_agent: &'a str) -> Dialling<'a>;
+}
+
+/// A connection on its way. Boxed: whoever waits for minutes behind it keeps no room for a handshake.
+pub type Dialling<'a> = Pin<Box<dyn Future<Output = Result<UpstreamSocket, ConnectError>> + Send + 'a>>;
+
+/// The network, where MAX is.
+pub struct Network {
+    roots: Roots,
+    rng: Rng,
+}
+
+impl Network {
+    pub fn new(roots: Roots, rng: Rng) -> Self {
+        Self { roots, rng }
+    }
+}
+
+impl Dial for Network {
+    fn dial<'a>(&'a self, endpoint: &'a Endpoint, user_agent: &'a str) -> Dialling<'a> {
+        Box::pin(connect(endpoint, &self.roots, user_agent, &self.rng))
     }
 }
 

@@ -70,6 +70,13 @@ impl Endpoints {
         order
     }
 
+    /// The address that [`Self::order`] would give first, unless even that one rests.
+    pub fn preferred(&self, now: Duration) -> Option<usize> {
+        let first = self.order(now).first().copied()?;
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner)[first];
+        (health.rests_until.max(health.rests_elsewhere_until) <= now).then_some(first)
+    }
+
     /// It did not work: it rests, longer with each failure in a row.
     pub fn failed(&self, index: usize, now: Duration) {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,12 +159,13 @@ mod tests {
         let at = Duration::from_secs;
         assert_eq!(endpoints.order(at(0)), [0, 1]);
         endpoints.failed(0, at(0));
-        assert_eq!(endpoints.order(at(1)), [1, 0]);
+        assert_eq!((endpoints.order(at(1)), endpoints.preferred(at(1))), (vec![1, 0], Some(1)));
         assert_eq!(endpoints.order(at(6)), [0, 1]);
         endpoints.failed(0, at(6));
         assert_eq!(endpoints.order(at(15)), [1, 0], "twice as long");
         endpoints.failed(1, at(15));
         assert_eq!(endpoints.order(at(15))[0], 0, "all rest: the soonest back is tried");
+        assert_eq!(endpoints.preferred(at(15)), None, "and nothing is preferred");
         endpoints.works(0, at(15));
         assert_eq!(endpoints.order(at(15)), [0, 1]);
     }

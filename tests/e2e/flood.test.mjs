@@ -15,7 +15,7 @@ import { Visitor } from '../harness/visitor.mjs';
 /** File descriptors of the server, as on a small machine where nobody raised the limit. */
 const FILES = 400;
 /** From src/server/listener.rs: of those, what is for browsers; a private address that is no listed proxy may have half. */
-const CONNECTIONS = FILES - 96 - Math.floor((FILES - 96) / 3);
+const CONNECTIONS = FILES - 128 - Math.floor((FILES - 128) / 3);
 const ONE_ADDRESS = CONNECTIONS / 2;
 /** The flood's address; visitors come from 127.0.0.1. */
 const FLOOD = '127.0.0.2';

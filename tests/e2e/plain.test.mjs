@@ -6,6 +6,7 @@ import { screenshot, startBrowser } from '../harness/browser.mjs';
 import { fetchWhole } from '../harness/http.mjs';
 import { BASE_PATH, startServer } from '../harness/server.mjs';
 import { Cleanup, startPair } from '../harness/story.mjs';
+import { eventually } from '../harness/time.mjs';
 
 const cleanup = new Cleanup();
 let pair;
@@ -74,8 +75,11 @@ test('from the code to the session, with a cloud password', async () => {
     [],
   );
   await profile.stop();
-  const { logins, logouts } = await pair.emulator.stats();
-  assert.equal(logins, logouts);
+  // MAX may still be answering when the visitor has been told.
+  await eventually(async () => {
+    const { logins, logouts } = await pair.emulator.stats();
+    return logins === logouts;
+  }, 'the MAX session to end');
 });
 
 test("in the visitor's language, with the site's name and the time left, in the middle; and to the account page", async () => {

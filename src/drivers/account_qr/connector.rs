@@ -10,11 +10,13 @@ use crate::max::frame::Dialect;
 use crate::max::message::{Hello, UserAgent};
 use crate::max::session::{Now, PasswordPolicy, Settings};
 use crate::signin::BrowserInfo;
-use crate::upstream::{Endpoints, Roots, UpstreamSocket, connect};
+use crate::upstream::{Dial, Endpoints, Spares, UpstreamSocket};
 use metrics::counter;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
-/// LOGOUT with its fallback; on the way of every success, so shorter than people's patience.
+/// LOGOUT with its fallback. Where too many are being ended visitors wait for it, so shorter than people's patience.
 const LOGOUT_TIME: Duration = Duration::from_secs(5);
 
 /// What MAX is told when the browser did not say.
@@ -23,7 +25,9 @@ const USUAL_USER_AGENT: &str =
 
 pub struct Connector {
     pub endpoints: Endpoints,
-    pub roots: Roots,
+    /// Connections made ahead; `None` where few sign in, as for one check.
+    pub spares: Option<Spares>,
+    pub dial: Arc<dyn Dial>,
     pub settings: Settings,
     pub app_version: String,
     pub give_up_after: Duration,
@@ -31,6 +35,8 @@ pub struct Connector {
     pub rng: Rng,
     pub tasks: Tasks,
     pub open_logins: OpenLogins,
+    /// Places for sessions that are being ended after their visitors were told.
+    pub endings: Arc<Semaphore>,
     /// When MAX is in trouble, every login meets it: one line a minute for each address and kind.
     pub told: OncePerMinuteEach<(usize, Trouble)>,
     pub unreadable: OncePerMinuteEach<&'static str>,
@@ -73,14 +79,14 @@ impl Connector {
     pub async fn connect(&self, hello: &Hello) -> Option<(usize, UpstreamSocket)> {
         for index in self.endpoints.order(self.clock.monotonic()) {
             let endpoint = self.endpoints.get(index);
-            match connect(endpoint, &self.roots, &hello.user_agent.header_user_agent, &self.rng).await {
+            match self.dial.dial(endpoint, &hello.user_agent.header_user_agent).await {
                 Ok(socket) => {
-                    counter!("max_auth_upstream_connects_total", "result" => "ok").increment(1);
+                    count_connect("ok", "at-once");
                     return Some((index, socket));
                 }
                 Err(error) => {
                     self.endpoints.failed(index, self.clock.monotonic());
-                    counter!("max_auth_upstream_connects_total", "result" => "failed").increment(1);
+                    count_connect("failed", "at-once");
                     if let Some(times) = self.told.due((index, Trouble::Unreachable)) {
                         let host = endpoint.url.host_str().unwrap_or_default();
                         tracing::warn!(endpoint = host, times, "MAX cannot be reached: {error}");
@@ -89,6 +95,57 @@ impl Connector {
             }
         }
         None
+    }
+
+    /// For a visitor who has just come: a connection that was made ahead, if there is one. Others are made for who comes next.
+    pub fn spare(self: &Arc<Self>) -> Option<(usize, UpstreamSocket)> {
+        let spares = self.spares.as_ref()?;
+        let now = self.clock.monotonic();
+        let preferred = self.endpoints.preferred(now);
+        let spare = spares.take(preferred, now);
+        if let Some(index) = preferred.filter(|_| !self.tasks.is_stopping()) {
+            for _ in 0..spares.begin(now) {
+                let connector = Arc::clone(self);
+                self.tasks.spawn("spare", async move { connector.make_spare(index).await });
+            }
+        }
+        spare
+    }
+
+    /// One that was thought to stand when it was `taken` did not.
+    pub fn distrust_spares(&self, taken: Duration) {
+        if let Some(spares) = &self.spares {
+            spares.distrust(taken);
+        }
+    }
+
+    /// As far as the upgrade: INIT says whose browser it is. MAX being out of reach is found out by visitors, not here.
+    async fn make_spare(self: &Arc<Self>, index: usize) {
+        let Some(spares) = &self.spares else { return };
+        let began = self.clock.monotonic();
+        let dialled = tokio::select! {
+            dialled = self.dial.dial(self.endpoints.get(index), USUAL_USER_AGENT) => dialled,
+            () = self.tasks.stopping() => return spares.close(),
+        };
+        let now = self.clock.monotonic();
+        let Ok(socket) = dialled else {
+            count_connect("failed", "ahead");
+            return spares.not_made(now);
+        };
+        count_connect("ok", "ahead");
+        if spares.made(index, socket, began, now) {
+            self.watch_spares(spares).await;
+        }
+    }
+
+    /// Until none is left.
+    async fn watch_spares(&self, spares: &Spares) {
+        while let Some(next) = spares.expire(self.clock.monotonic()) {
+            tokio::select! {
+                () = tokio::time::sleep_until(self.clock.instant(next)) => {}
+                () = self.tasks.stopping() => return spares.close(),
+            }
+        }
     }
 
     pub fn hello(&self, browser: BrowserInfo) -> Hello {
@@ -109,4 +166,8 @@ impl Connector {
             device_id: self.rng.uuid(),
         }
     }
+}
+
+fn count_connect(result: &'static str, kind: &'static str) {
+    counter!("max_auth_upstream_connects_total", "result" => result, "kind" => kind).increment(1);
 }

@@ -5,20 +5,23 @@ mod connector;
 mod open_logins;
 mod refusals;
 mod runner;
+#[cfg(test)]
+mod tests;
 
 use crate::base::backoff::Backoff;
 use crate::base::clock::Clock;
+use crate::base::limits::ENDINGS;
 use crate::base::repeat::OncePerMinuteEach;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config;
 use crate::max::message::Hello;
 use crate::max::profile::Profile;
-use crate::max::session::{End, Logout, ProtocolSession};
+use crate::max::session::{End, ProtocolSession};
 use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, EventSink, Failure, Identity, Outcome, Run,
 };
-use crate::upstream::{Endpoints, Rest, Roots};
+use crate::upstream::{Dial, Endpoints, Network, Rest, Roots, Spares};
 use connector::{Connector, Trouble};
 use metrics::counter;
 pub use open_logins::OpenLogins;
@@ -26,6 +29,7 @@ use runner::SessionRunner;
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Between attempts to reach MAX.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -37,6 +41,10 @@ const UNREACHABLE_PAUSE: Duration = Duration::from_secs(30);
 /// A connection that is lost sooner after its code came has done nobody any good: it counts as a failure, and the pauses
 /// go on growing. A visitor needs about so long to take the phone and scan.
 const CODE_OF_USE: Duration = Duration::from_secs(10);
+
+/// How long MAX may take to answer the first word on a connection that was made ahead: if it does not stand any more, the
+/// visitor should not wait as long as for a MAX that is slow.
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
 
 pub struct AccountQr(Arc<Connector>);
 
@@ -51,9 +59,29 @@ impl AccountQr {
         tasks: Tasks,
         open_logins: OpenLogins,
     ) -> Self {
+        let network = Arc::new(Network::new(roots, rng.clone()));
+        Self::over(network, upstream, login, (clock, rng, tasks), open_logins)
+    }
+
+    /// For a server, where one visitor follows another: connections are made ahead.
+    pub fn with_spares(mut self) -> Self {
+        if let Some(connector) = Arc::get_mut(&mut self.0) {
+            connector.spares = Some(Spares::default());
+        }
+        self
+    }
+
+    fn over(
+        dial: Arc<dyn Dial>,
+        upstream: &config::Upstream,
+        login: &config::Login,
+        (clock, rng, tasks): (Clock, Rng, Tasks),
+        open_logins: OpenLogins,
+    ) -> Self {
         Self(Arc::new(Connector {
             endpoints: Endpoints::new(upstream.endpoints.clone()),
-            roots,
+            spares: None,
+            dial,
             settings: Connector::settings(upstream, login),
             app_version: upstream.app_version.clone(),
             give_up_after: upstream.give_up_after,
@@ -61,6 +89,7 @@ impl AccountQr {
             rng,
             tasks,
             open_logins,
+            endings: Arc::new(Semaphore::new(ENDINGS)),
             told: OncePerMinuteEach::default(),
             unreadable: OncePerMinuteEach::default(),
         }))
@@ -103,34 +132,41 @@ async fn sign_in(
     let hello = Arc::new(connector.hello(browser));
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let mut out_of_reach_since = connector.clock.monotonic();
+    let mut spare = connector.spare();
     loop {
-        let connected = tokio::select! {
-            // Boxed, so that a waiting login does not keep room for a handshake.
-            connected = Box::pin(connector.connect(&hello)) => connected,
-            () = stopped(commands) => return Outcome::Stopped,
+        let is_spare = spare.is_some();
+        let connected = match spare.take() {
+            Some(spare) => Some(spare),
+            None => tokio::select! {
+                // Boxed, so that a waiting login does not keep room for a handshake.
+                connected = Box::pin(connector.connect(&hello)) => connected,
+                () = stopped(commands) => return Outcome::Stopped,
+            },
         };
         if let Some((index, socket)) = connected {
-            let session = ProtocolSession::begin(connector.settings, Hello::clone(&hello), connector.now());
+            let mut session = ProtocolSession::begin(connector.settings, Hello::clone(&hello), connector.now());
+            if is_spare {
+                session.hurry_greeting(FIRST_ANSWER, connector.now());
+            }
             let dialect = connector.dialect(index);
             let mut runner = SessionRunner::new(Arc::clone(connector), session, socket, Arc::clone(&hello), dialect);
             let watching = FirstCodeSink { sink, connector, first_code: OnceLock::new() };
             let end = runner.run(&watching, Some(commands)).await;
+            if is_spare && !runner.is_greeted() && matches!(end, Some(End::Lost { .. })) {
+                // It had died while it waited, which says nothing of MAX.
+                connector.distrust_spares(out_of_reach_since);
+                continue;
+            }
+            // What is left of it, the answer to LOGOUT above all, is heard by a task of its own.
             drop(runner);
             let code_lived = watching.first_code.get().map(|shown| connector.clock.monotonic().saturating_sub(*shown));
             match end {
-                Some(End::SignedIn { profile, logout }) => {
+                Some(End::SignedIn { profile, .. }) => {
                     connector.endpoints.works(index, connector.clock.monotonic());
-                    count_logout(logout);
                     return Outcome::SignedIn(identity(profile));
                 }
-                Some(End::Refused { refusal, logout }) => {
-                    count_logout(logout);
-                    return refusals::outcome(&refusal);
-                }
-                Some(End::Stopped { logout }) => {
-                    count_logout(logout);
-                    return Outcome::Stopped;
-                }
+                Some(End::Refused { refusal, .. }) => return refusals::outcome(&refusal),
+                Some(End::Stopped { .. }) => return Outcome::Stopped,
                 Some(End::Lost { why }) => {
                     let host = connector.endpoints.get(index).url.host_str().unwrap_or_default();
                     counter!("max_auth_upstream_lost_total").increment(1);
@@ -187,15 +223,6 @@ async fn sign_in(
 /// Reads the commands while there is no connection: nothing but `Stop` can be acted on.
 async fn stopped(commands: &CommandSlot) {
     while !matches!(commands.next().await, Command::Stop) {}
-}
-
-fn count_logout(logout: Logout) {
-    match logout {
-        Logout::NotNeeded => {}
-        Logout::Confirmed => counter!("max_auth_logouts_total", "result" => "confirmed").increment(1),
-        // The runner goes on with it; it is counted there.
-        Logout::Failed => {}
-    }
 }
 
 fn identity(profile: Profile) -> Identity {

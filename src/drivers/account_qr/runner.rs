@@ -14,6 +14,7 @@ use metrics::counter;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
@@ -34,6 +35,8 @@ pub struct SessionRunner {
     connector: Arc<Connector>,
     hello: Arc<Hello>,
     dialect: Dialect,
+    /// By a task that does nothing else: a second one is not made.
+    is_ending: bool,
 }
 
 struct Parts {
@@ -43,6 +46,8 @@ struct Parts {
     open: Option<OpenLogin>,
     /// Nothing can be read any more, as after a message over the limit.
     deaf: bool,
+    /// Among those that may end after their visitors were told.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl SessionRunner {
@@ -53,15 +58,40 @@ impl SessionRunner {
         hello: Arc<Hello>,
         dialect: Dialect,
     ) -> Self {
-        Self { parts: Some(Parts { session, socket, open: None, deaf: false }), connector, hello, dialect }
+        let parts = Parts { session, socket, open: None, deaf: false, place: None };
+        Self { parts: Some(parts), connector, hello, dialect, is_ending: false }
     }
 
-    /// Runs to the end of the session. `sink` gets what happens; `commands` is read as long as it is there.
+    /// Runs until it is known how the sign-in ends, which may be before MAX has answered LOGOUT: what is left of it is heard
+    /// out when the runner is dropped. `sink` gets what happens; `commands` is read as long as it is there.
     pub async fn run(&mut self, sink: &dyn EventSink, commands: Option<&CommandSlot>) -> Option<End> {
         let parts = self.parts.as_mut()?;
         let end = parts.run(&self.connector, self.dialect, sink, commands).await;
+        match end.logout() {
+            Some(Logout::Underway) => return Some(end),
+            Some(Logout::Confirmed) => count_logout("confirmed"),
+            // When that is to be counted is decided where this is dropped.
+            Some(Logout::NotNeeded | Logout::Failed) | None => {}
+        }
         parts.close().await;
         Some(end)
+    }
+
+    /// MAX has answered on this connection.
+    pub fn is_greeted(&self) -> bool {
+        self.parts.as_ref().is_some_and(|parts| parts.session.is_greeted())
+    }
+
+    /// What is left: the answer to the login, or to its LOGOUT.
+    async fn hear_out(mut self) {
+        if let Some(parts) = &mut self.parts {
+            // The task that was writing may have been dropped in the middle.
+            if !matches!(timeout(WRITE_TIME, parts.socket.flush()).await, Ok(Ok(()))) {
+                parts.session.on_closed(self.connector.now());
+            }
+            parts.session.stop(self.connector.now());
+        }
+        self.run(&NullSink, None).await;
     }
 }
 
@@ -75,6 +105,11 @@ impl Parts {
     ) -> End {
         loop {
             if let Some(end) = self.drain(connector, dialect, sink).await {
+                return end;
+            }
+            if commands.is_some()
+                && let Some(end) = self.identified(connector)
+            {
                 return end;
             }
             let deadline = self.session.deadline().map(|at| connector.clock.instant(at));
@@ -120,6 +155,17 @@ impl Parts {
             }
         }
         None
+    }
+
+    /// LOGOUT has been written: nobody waits for its answer, unless so many do that they could take all the files.
+    fn identified(&mut self, connector: &Connector) -> Option<End> {
+        if !self.session.holds_token() {
+            return None;
+        }
+        let place = Arc::clone(&connector.endings).try_acquire_owned().ok()?;
+        let end = self.session.take_identified()?;
+        self.place = Some(place);
+        Some(end)
     }
 
     /// Before the request goes out that may open a login, so that a crash behind it is told.
@@ -191,29 +237,33 @@ fn is_unreadable(error: &SocketError) -> bool {
 impl Drop for SessionRunner {
     fn drop(&mut self) {
         let Some(mut parts) = self.parts.take() else { return };
-        if let Some(token) = parts.session.take_token() {
-            // Ended here, but MAX has not confirmed: once more on a connection of its own.
-            let (connector, hello, open) = (Arc::clone(&self.connector), Arc::clone(&self.hello), parts.open.take());
-            self.connector.tasks.spawn("end-login", async move { end_login(&connector, hello, token, open).await });
-        } else if parts.session.login_in_flight() {
-            if parts.session.deadline().is_some() {
-                // The task around us died in the middle: hear MAX out, then log out.
-                let (connector, hello, dialect) = (Arc::clone(&self.connector), Arc::clone(&self.hello), self.dialect);
-                self.connector.tasks.spawn("end-login", async move {
-                    parts.session.stop(connector.now());
-                    let mut runner = SessionRunner { parts: Some(parts), connector, hello, dialect };
-                    runner.run(&NullSink, None).await;
-                });
-            } else {
-                counter!("max_auth_logouts_total", "result" => "unconfirmed").increment(1);
-                tracing::warn!(
-                    "the connection was cut while MAX was opening a session, which may have stayed open: \
-                     its owner sees it under Devices in MAX and can end it there"
-                );
+        let may_be_open = parts.session.holds_token() || parts.session.login_in_flight();
+        let is_running = parts.session.deadline().is_some();
+        let (connector, hello, dialect) = (Arc::clone(&self.connector), Arc::clone(&self.hello), self.dialect);
+        if may_be_open && is_running && !self.is_ending {
+            // Its visitor has been told, or the task around us died in the middle: hear MAX out, and log out.
+            self.connector.tasks.spawn("end-login", async move {
+                SessionRunner { parts: Some(parts), connector, hello, dialect, is_ending: true }.hear_out().await;
+            });
+        } else if let Some(token) = parts.session.take_token() {
+            // MAX has not confirmed: once more on a connection of its own.
+            let (open, place) = (parts.open.take(), parts.place.take());
+            self.connector.tasks.spawn("end-login", async move {
+                end_login(&connector, hello, token, open).await;
+                drop(place);
+            });
+        } else if !may_be_open {
+            parts.settled();
+        } else {
+            count_logout("unconfirmed");
+            tracing::warn!(
+                "the connection was cut while MAX was opening a session, which may have stayed open: \
+                 its owner sees it under Devices in MAX and can end it there"
+            );
+            // Stopped while hearing MAX out, it stays marked: the end of the process tells.
+            if !is_running {
                 parts.settled();
             }
-        } else {
-            parts.settled();
         }
     }
 }
@@ -231,21 +281,26 @@ async fn end_login(connector: &Arc<Connector>, hello: Arc<Hello>, token: MaxToke
         let Some(held) = token.take() else { return };
         let dialect = connector.dialect(index);
         let session = ProtocolSession::end_login(connector.settings, Hello::clone(&hello), held, connector.now());
-        let mut parts = Parts { session, socket, open: open.take(), deaf: false };
+        let mut parts = Parts { session, socket, open: open.take(), deaf: false, place: None };
         let end = parts.run(connector, dialect, &NullSink, None).await;
         parts.close().await;
         if matches!(end, End::Stopped { logout: Logout::Confirmed }) {
-            counter!("max_auth_logouts_total", "result" => "confirmed").increment(1);
+            count_logout("confirmed");
             return parts.settled();
         }
         token = parts.session.take_token();
         open = parts.open.take();
     }
-    counter!("max_auth_logouts_total", "result" => "failed").increment(1);
+    count_logout("failed");
     if let Some(open) = open {
         open.settled();
     }
     tracing::warn!("a MAX session could not be ended: its owner sees it under Devices in MAX and can end it there");
+}
+
+/// Each login that MAX opened is counted once.
+fn count_logout(result: &'static str) {
+    counter!("max_auth_logouts_total", "result" => result).increment(1);
 }
 
 fn translate(event: SessionEvent) -> DriverEvent {

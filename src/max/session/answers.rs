@@ -100,6 +100,18 @@ impl ProtocolSession {
         }
     }
 
+    /// INIT is to be answered within `time`: on a connection that has been silent for a while, nobody knows whether it stands.
+    pub fn hurry_greeting(&mut self, time: Duration, now: Now) {
+        if let (Phase::Greeting(_), Some(pending)) = (&self.phase, &mut self.pending) {
+            pending.until = pending.until.min(now.mono + time);
+        }
+    }
+
+    /// MAX has answered INIT.
+    pub fn is_greeted(&self) -> bool {
+        self.next_ping.is_some()
+    }
+
     fn greeted(&mut self, purpose: Purpose, refusal: Option<Refusal>, now: Now) -> Phase {
         match (purpose, refusal) {
             (Purpose::EndLogin, None) => self.log_in_to_log_out(now),

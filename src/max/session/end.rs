@@ -73,12 +73,24 @@ pub enum End {
     },
 }
 
+impl End {
+    /// What became of the MAX login, where the end says it.
+    pub fn logout(&self) -> Option<Logout> {
+        match self {
+            Self::SignedIn { logout, .. } | Self::Refused { logout, .. } | Self::Stopped { logout } => Some(*logout),
+            Self::Lost { .. } => None,
+        }
+    }
+}
+
 /// What became of the MAX login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Logout {
     /// None was opened.
     NotNeeded,
     Confirmed,
+    /// Asked for; [`ProtocolSession::take_identified`](super::ProtocolSession::take_identified) came before the answer.
+    Underway,
     /// It may still be open. `ProtocolSession::take_token` has the token, where there is one.
     Failed,
 }

@@ -20,6 +20,21 @@ fn a_logout_that_needs_a_login_first() {
 }
 
 #[test]
+fn who_it_is_can_be_told_before_logout_is_answered() {
+    let mut story = Story::approved();
+    assert_eq!(story.session.take_identified(), None);
+    story.answer(login());
+    story.expect(20);
+    let Some(End::SignedIn { profile, logout: Logout::Underway }) = story.session.take_identified() else { panic!() };
+    assert!(is_ivan(&profile));
+    assert_eq!(story.session.take_identified(), None, "once");
+    assert!(story.session.holds_token(), "until it is answered");
+    story.answer(json!({}));
+    assert_eq!(story.ended(), End::Stopped { logout: Logout::Confirmed });
+    assert!(!story.session.holds_token());
+}
+
+#[test]
 fn a_logout_that_fails_leaves_the_token() {
     let mut story = Story::approved();
     story.answer(login()).expect(20).refuse("proto.state").expect(19).answer(json!({})).expect(20).refuse("internal");

@@ -59,6 +59,19 @@ impl ProtocolSession {
         Phase::LoggingOut(logging_out)
     }
 
+    /// Who it is, once LOGOUT is among the outputs: nobody needs to wait for its answer. The session goes on to its end, which
+    /// says what became of the login and no longer whose it was.
+    pub fn take_identified(&mut self) -> Option<End> {
+        let Phase::LoggingOut(LoggingOut { outcome, .. }) = &mut self.phase else { return None };
+        match std::mem::replace(outcome, Outcome::Stopped) {
+            Outcome::SignedIn(profile) => Some(End::SignedIn { profile, logout: Logout::Underway }),
+            other => {
+                *outcome = other;
+                None
+            }
+        }
+    }
+
     /// The same where no answer can be heard: LOGOUT goes out and is not confirmed. A token in hand remains for a new
     /// connection to make sure.
     pub(super) fn log_out_blindly(&mut self, logging_out: LoggingOut, now: Now) -> Phase {

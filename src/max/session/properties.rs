@@ -35,6 +35,8 @@ enum Happening {
     Stop,
     Closed,
     TakeToken,
+    /// Whoever waits is told before LOGOUT is answered.
+    TakeIdentified,
 }
 
 fn payloads() -> impl Strategy<Value = Value> {
@@ -81,6 +83,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Stop),
         1 => Just(Happening::Closed),
         1 => Just(Happening::TakeToken),
+        2 => Just(Happening::TakeIdentified),
     ]
 }
 
@@ -109,6 +112,8 @@ struct Watch {
     token_taken: bool,
     /// MAX may have let us in, and the connection still took what we wrote: a LOGOUT must follow.
     logout_owed: bool,
+    /// Somebody was told who it is.
+    told: bool,
 }
 
 impl Watch {
@@ -182,6 +187,11 @@ impl Watch {
             Happening::Stop => self.session.stop(at),
             Happening::Closed => self.session.on_closed(at),
             Happening::TakeToken => self.token_taken |= self.session.take_token().is_some(),
+            Happening::TakeIdentified => {
+                let taken = self.session.take_identified();
+                assert!(taken.is_none() || (self.asked.1 != Opcode::LOGIN_BY_QR && self.end.is_none()));
+                self.told |= taken.is_some();
+            }
         }
         self.settle();
     }
@@ -196,6 +206,7 @@ impl Watch {
             self.happen(Happening::Stop);
         }
         let left = self.session.take_token().is_some();
+        assert!(!self.told || !matches!(self.end, Some(End::SignedIn { .. })), "told twice");
         let logout = match self.end.as_ref().expect("stopped") {
             End::SignedIn { logout, .. } | End::Refused { logout, .. } | End::Stopped { logout } => *logout,
             // An end that does not say: the last request does.
@@ -204,7 +215,7 @@ impl Watch {
         };
         match logout {
             _ if !self.token_received => assert!(!left),
-            Logout::NotNeeded => panic!("a login was forgotten"),
+            Logout::NotNeeded | Logout::Underway => panic!("a login was forgotten"),
             Logout::Confirmed => assert!(!left, "a token outlived its login"),
             Logout::Failed => assert!(left || self.token_taken, "a token was lost with its login open"),
         }
@@ -221,6 +232,7 @@ fn watch(first_answers: usize, story: Vec<Happening>, policy: PasswordPolicy) {
         token_received: false,
         token_taken: false,
         logout_owed: false,
+        told: false,
     };
     watch.settle();
     for _ in 0..first_answers {
@@ -257,6 +269,7 @@ proptest! {
             token_received: true,
             token_taken: false,
             logout_owed: false,
+            told: false,
         };
         watch.settle();
         for happening in story {
