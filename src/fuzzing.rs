@@ -82,7 +82,7 @@ pub fn max_session(data: &[u8]) {
         logout_timeout: Duration::from_secs(15),
     };
     let mut now = Now { mono: Duration::ZERO, unix_ms: 1_787_333_000_000 };
-    let mut session = ProtocolSession::begin(SETTINGS, hello(), now);
+    let mut session = ProtocolSession::begin(SETTINGS, &hello(), now);
     let (mut asked, mut ends) = ((0, Opcode::SESSION_INIT), 0);
     for step in data.split(|byte| *byte == b'\n').take(128) {
         drain(&mut session, &mut asked, &mut ends);

@@ -17,7 +17,7 @@ use crate::base::tasks::Tasks;
 use crate::config;
 use crate::max::message::Hello;
 use crate::max::profile::Profile;
-use crate::max::session::{End, ProtocolSession};
+use crate::max::session::End;
 use crate::signin::{
     BrowserInfo, Command, CommandSlot, Driver, DriverEvent, EventSink, Failure, Identity, Outcome, Run,
 };
@@ -27,6 +27,7 @@ use metrics::counter;
 pub use open_logins::OpenLogins;
 use runner::SessionRunner;
 use serde_json::{Value, json};
+use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -107,7 +108,7 @@ impl Driver for AccountQr {
     }
 
     fn run<'a>(&'a self, browser: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
-        Box::pin(sign_in(&self.0, browser, sink, commands))
+        Box::pin(sign_in(&self.0, Arc::new(self.0.hello(browser)), sink, commands))
     }
 
     /// The addresses of MAX that are broken: the next visitor of another node need not find out again.
@@ -123,101 +124,130 @@ impl Driver for AccountQr {
 }
 
 /// Connection after connection until MAX has decided, the commands says stop, or MAX has been out of reach for too long.
-async fn sign_in(
-    connector: &Arc<Connector>,
-    browser: BrowserInfo,
-    sink: &dyn EventSink,
-    commands: &CommandSlot,
-) -> Outcome {
-    let hello = Arc::new(connector.hello(browser));
-    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-    let mut out_of_reach_since = connector.clock.monotonic();
-    let mut spare = connector.spare();
-    loop {
-        let is_spare = spare.is_some();
-        let connected = match spare.take() {
-            Some(spare) => Some(spare),
-            None => tokio::select! {
-                // Boxed, so that a waiting login does not keep room for a handshake.
-                connected = Box::pin(connector.connect(&hello)) => connected,
-                () = stopped(commands) => return Outcome::Stopped,
-            },
-        };
-        if let Some((index, socket)) = connected {
-            let mut session = ProtocolSession::begin(connector.settings, Hello::clone(&hello), connector.now());
-            if is_spare {
-                session.hurry_greeting(FIRST_ANSWER, connector.now());
-            }
-            let dialect = connector.dialect(index);
-            let mut runner = SessionRunner::new(Arc::clone(connector), session, socket, Arc::clone(&hello), dialect);
-            let watching = FirstCodeSink { sink, connector, first_code: OnceLock::new() };
-            let end = runner.run(&watching, Some(commands)).await;
-            if is_spare && !runner.is_greeted() && matches!(end, Some(End::Lost { .. })) {
-                // It had died while it waited, which says nothing of MAX.
-                connector.distrust_spares(out_of_reach_since);
-                continue;
-            }
-            // What is left of it, the answer to LOGOUT above all, is heard by a task of its own.
-            drop(runner);
-            let code_lived = watching.first_code.get().map(|shown| connector.clock.monotonic().saturating_sub(*shown));
-            match end {
-                Some(End::SignedIn { profile, .. }) => {
-                    connector.endpoints.works(index, connector.clock.monotonic());
-                    return Outcome::SignedIn(identity(profile));
-                }
-                Some(End::Refused { refusal, .. }) => return refusals::outcome(&refusal),
-                Some(End::Stopped { .. }) => return Outcome::Stopped,
-                Some(End::Lost { why }) => {
-                    let host = connector.endpoints.get(index).url.host_str().unwrap_or_default();
-                    counter!("max_auth_upstream_lost_total").increment(1);
-                    match code_lived {
-                        Some(lived) if lived >= CODE_OF_USE => {
-                            tracing::info!(
-                                endpoint = host,
-                                "the connection to MAX was lost ({why}); a fresh code follows"
-                            );
-                            connector.endpoints.works(index, connector.clock.monotonic());
-                            backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-                            out_of_reach_since = connector.clock.monotonic();
-                        }
-                        Some(_) => {
-                            if let Some(times) = connector.told.due((index, Trouble::ShortLivedCode)) {
-                                tracing::warn!(
-                                    endpoint = host,
-                                    times,
-                                    "MAX ended the connection right behind its code ({why}); another address is preferred \
-                                 for a while"
-                                );
-                            }
-                            connector.endpoints.failed(index, connector.clock.monotonic());
-                        }
-                        None => {
-                            if let Some(times) = connector.told.due((index, Trouble::NoCode)) {
-                                tracing::warn!(
-                                    endpoint = host,
-                                    times,
-                                    "MAX ended the connection before it gave a code ({why}): wrong dialect for this \
-                                 address, or it is no longer served"
-                                );
-                            }
-                            connector.endpoints.failed(index, connector.clock.monotonic());
-                        }
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice, for the minutes that a login waits")]
+fn sign_in<'a>(
+    connector: &'a Arc<Connector>,
+    hello: Arc<Hello>,
+    sink: &'a dyn EventSink,
+    commands: &'a CommandSlot,
+) -> impl Future<Output = Outcome> + Send + 'a {
+    async move {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut out_of_reach_since = connector.clock.monotonic();
+        let mut spare = begin_on_spare(connector, &hello);
+        loop {
+            let is_spare = spare.is_some();
+            let begun = match spare.take() {
+                Some(begun) => Some(begun),
+                None => tokio::select! {
+                    // Boxed, so that a waiting login does not keep room for a handshake.
+                    begun = Box::pin(begin(connector, &hello)) => begun,
+                    () = stopped(commands) => return Outcome::Stopped,
+                },
+            };
+            if let Some(mut runner) = begun {
+                let watching = FirstCodeSink { sink, connector, first_code: OnceLock::new() };
+                let end = runner.run(&watching, Some(commands)).await;
+                let spare_taken = is_spare.then_some(out_of_reach_since);
+                match judge(connector, end, &runner, spare_taken, watching.first_code.get().copied()) {
+                    Next::Over(outcome) => return outcome,
+                    Next::AtOnce => continue,
+                    Next::Afresh => {
+                        backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+                        out_of_reach_since = connector.clock.monotonic();
                     }
+                    Next::Again => {}
                 }
-                None => {}
+                // What is left of it, the answer to LOGOUT above all, is heard by a task of its own.
             }
-        }
-        let now = connector.clock.monotonic();
-        let pause = connector.endpoints.brake(now + backoff.wait(&connector.rng), now);
-        if now.saturating_sub(out_of_reach_since) + pause >= connector.give_up_after {
-            let (failure, retry_after) = (Failure::UpstreamUnreachable, Some(UNREACHABLE_PAUSE));
-            return Outcome::Failed { failure, retry_after, hint: None };
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stopped(commands) => return Outcome::Stopped,
+            let now = connector.clock.monotonic();
+            let pause = connector.endpoints.brake(now + backoff.wait(&connector.rng), now);
+            if now.saturating_sub(out_of_reach_since) + pause >= connector.give_up_after {
+                let (failure, retry_after) = (Failure::UpstreamUnreachable, Some(UNREACHABLE_PAUSE));
+                return Outcome::Failed { failure, retry_after, hint: None };
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stopped(commands) => return Outcome::Stopped,
+            }
         }
     }
+}
+
+async fn begin(connector: &Arc<Connector>, hello: &Arc<Hello>) -> Option<Box<SessionRunner>> {
+    Some(SessionRunner::begin(connector, hello, connector.connect(hello).await?))
+}
+
+fn begin_on_spare(connector: &Arc<Connector>, hello: &Arc<Hello>) -> Option<Box<SessionRunner>> {
+    let mut runner = SessionRunner::begin(connector, hello, connector.spare()?);
+    runner.hurry(FIRST_ANSWER);
+    Some(runner)
+}
+
+/// What follows the end of a connection.
+enum Next {
+    Over(Outcome),
+    /// Another connection.
+    Again,
+    /// Another one, and what went wrong before is forgotten.
+    Afresh,
+    /// Another one, without a pause.
+    AtOnce,
+}
+
+fn judge(
+    connector: &Connector,
+    end: Option<Box<End>>,
+    runner: &SessionRunner,
+    spare_taken: Option<Duration>,
+    first_code: Option<Duration>,
+) -> Next {
+    let (index, now) = (runner.index(), connector.clock.monotonic());
+    let why = match end.map(|end| *end) {
+        Some(End::SignedIn { profile, .. }) => {
+            connector.endpoints.works(index, now);
+            return Next::Over(Outcome::SignedIn(identity(profile)));
+        }
+        Some(End::Refused { refusal, .. }) => return Next::Over(refusals::outcome(&refusal)),
+        Some(End::Stopped { .. }) => return Next::Over(Outcome::Stopped),
+        Some(End::Lost { why }) => why,
+        None => return Next::Again,
+    };
+    if let Some(taken) = spare_taken.filter(|_| !runner.is_greeted()) {
+        // It had died while it waited, which says nothing of MAX.
+        connector.distrust_spares(taken);
+        return Next::AtOnce;
+    }
+    let endpoint = connector.endpoints.get(index).url.host_str().unwrap_or_default();
+    counter!("max_auth_upstream_lost_total").increment(1);
+    match first_code {
+        Some(shown) if now.saturating_sub(shown) >= CODE_OF_USE => {
+            tracing::info!(endpoint, "the connection to MAX was lost ({why}); a fresh code follows");
+            connector.endpoints.works(index, now);
+            return Next::Afresh;
+        }
+        Some(_) => {
+            if let Some(times) = connector.told.due((index, Trouble::ShortLivedCode)) {
+                tracing::warn!(
+                    endpoint,
+                    times,
+                    "MAX ended the connection right behind its code ({why}); another address is preferred for a while"
+                );
+            }
+        }
+        None => {
+            if let Some(times) = connector.told.due((index, Trouble::NoCode)) {
+                tracing::warn!(
+                    endpoint,
+                    times,
+                    "MAX ended the connection before it gave a code ({why}): wrong dialect for this address, or it is no \
+                     longer served"
+                );
+            }
+        }
+    }
+    connector.endpoints.failed(index, now);
+    Next::Again
 }
 
 /// Reads the commands while there is no connection: nothing but `Stop` can be acted on.

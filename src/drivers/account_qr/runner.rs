@@ -5,12 +5,13 @@ use super::connector::Connector;
 use super::open_logins::OpenLogin;
 use crate::max::frame::{Dialect, Received, Wire};
 use crate::max::message::Hello;
-use crate::max::session::{End, Logout, Output, ProtocolSession, SessionEvent};
+use crate::max::session::{End, Logout, Lost, Output, ProtocolSession, SessionEvent};
 use crate::max::token::MaxToken;
 use crate::signin::{Command, CommandSlot, DriverEvent, EventSink};
 use crate::upstream::UpstreamSocket;
 use futures_util::{SinkExt as _, StreamExt as _};
 use metrics::counter;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
@@ -29,12 +30,14 @@ const CLOSE_TIME: Duration = Duration::from_millis(200);
 /// bytes in it resets the connection, and the LOGOUT could be lost with it.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
+/// Boxed: whoever waits for its end keeps no copy of it.
 pub struct SessionRunner {
     /// `None` only once it has been handed on.
     parts: Option<Parts>,
     connector: Arc<Connector>,
     hello: Arc<Hello>,
-    dialect: Dialect,
+    /// Of the address that it is connected to.
+    index: usize,
     /// By a task that does nothing else: a second one is not made.
     is_ending: bool,
 }
@@ -51,30 +54,54 @@ struct Parts {
 }
 
 impl SessionRunner {
-    pub fn new(
-        connector: Arc<Connector>,
-        session: ProtocolSession,
-        socket: UpstreamSocket,
-        hello: Arc<Hello>,
-        dialect: Dialect,
-    ) -> Self {
+    /// Begins a sign-in on a connection.
+    pub fn begin(
+        connector: &Arc<Connector>,
+        hello: &Arc<Hello>,
+        (index, socket): (usize, UpstreamSocket),
+    ) -> Box<Self> {
+        let session = ProtocolSession::begin(connector.settings, hello, connector.now());
         let parts = Parts { session, socket, open: None, deaf: false, place: None };
-        Self { parts: Some(parts), connector, hello, dialect, is_ending: false }
+        let (connector, hello) = (Arc::clone(connector), Arc::clone(hello));
+        Box::new(Self { parts: Some(parts), connector, hello, index, is_ending: false })
+    }
+
+    /// On a connection that may have died while it waited: MAX is to answer within `time`.
+    pub fn hurry(&mut self, time: Duration) {
+        if let Some(parts) = &mut self.parts {
+            parts.session.hurry_greeting(time, self.connector.now());
+        }
+    }
+
+    /// Of the address that it is connected to.
+    pub fn index(&self) -> usize {
+        self.index
     }
 
     /// Runs until it is known how the sign-in ends, which may be before MAX has answered LOGOUT: what is left of it is heard
     /// out when the runner is dropped. `sink` gets what happens; `commands` is read as long as it is there.
-    pub async fn run(&mut self, sink: &dyn EventSink, commands: Option<&CommandSlot>) -> Option<End> {
-        let parts = self.parts.as_mut()?;
-        let end = parts.run(&self.connector, self.dialect, sink, commands).await;
-        match end.logout() {
-            Some(Logout::Underway) => return Some(end),
-            Some(Logout::Confirmed) => count_logout("confirmed"),
-            // When that is to be counted is decided where this is dropped.
-            Some(Logout::NotNeeded | Logout::Failed) | None => {}
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice, for the minutes that a login waits"
+    )]
+    pub fn run<'a>(
+        &'a mut self,
+        sink: &'a dyn EventSink,
+        commands: Option<&'a CommandSlot>,
+    ) -> impl Future<Output = Option<Box<End>>> + Send + 'a {
+        async move {
+            let dialect = self.connector.dialect(self.index);
+            let parts = self.parts.as_mut()?;
+            let end = parts.run(&self.connector, dialect, sink, commands).await;
+            match end.logout() {
+                Some(Logout::Underway) => return Some(end),
+                Some(Logout::Confirmed) => count_logout("confirmed"),
+                // When that is to be counted is decided where this is dropped.
+                Some(Logout::NotNeeded | Logout::Failed) | None => {}
+            }
+            Box::pin(parts.close()).await;
+            Some(end)
         }
-        parts.close().await;
-        Some(end)
     }
 
     /// MAX has answered on this connection.
@@ -95,77 +122,94 @@ impl SessionRunner {
     }
 }
 
+/// What is to be done for a session.
+enum Step {
+    Write(Message),
+    Wait,
+    /// Boxed: those who wait for it keep room for a pointer.
+    Over(Box<End>),
+}
+
 impl Parts {
-    async fn run(
-        &mut self,
-        connector: &Connector,
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice, for the minutes that a login waits"
+    )]
+    fn run<'a>(
+        &'a mut self,
+        connector: &'a Connector,
         dialect: Dialect,
-        sink: &dyn EventSink,
-        commands: Option<&CommandSlot>,
-    ) -> End {
-        loop {
-            if let Some(end) = self.drain(connector, dialect, sink).await {
-                return end;
-            }
-            if commands.is_some()
-                && let Some(end) = self.identified(connector)
-            {
-                return end;
-            }
-            let deadline = self.session.deadline().map(|at| connector.clock.instant(at));
-            tokio::select! {
-                message = self.socket.next(), if !self.deaf => self.hear(message, connector, dialect),
-                () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
-                    self.session.on_deadline(connector.now());
+        sink: &'a dyn EventSink,
+        commands: Option<&'a CommandSlot>,
+    ) -> impl Future<Output = Box<End>> + Send + 'a {
+        async move {
+            loop {
+                match self.step(connector, dialect, sink) {
+                    Step::Over(end) => return end,
+                    Step::Write(message) => {
+                        // Boxed: it is over at once, and its room is not kept by those who wait.
+                        Box::pin(self.write(message, connector)).await;
+                        continue;
+                    }
+                    Step::Wait => {}
                 }
-                command = async { match commands { Some(commands) => commands.next().await, None => std::future::pending().await } } => {
-                    match command {
+                if commands.is_some()
+                    && let Some(end) = self.identified(connector)
+                {
+                    return end;
+                }
+                let Some(deadline) = self.session.deadline() else { return Box::new(End::Lost { why: Lost::Closed }) };
+                tokio::select! {
+                    message = self.socket.next(), if !self.deaf => self.hear(message, connector, dialect),
+                    () = sleep_until(connector.clock.instant(deadline)) => self.session.on_deadline(connector.now()),
+                    command = next(commands) => match command {
                         Command::Wake => self.session.wake(connector.now()),
                         Command::Stop => self.session.stop(connector.now()),
                         Command::Password(password) => {
                             // Not wanted any more: the log has said so to whoever sent it.
                             let _ = self.session.password(password.into_inner(), connector.now());
                         }
-                    }
+                    },
                 }
             }
         }
     }
 
-    async fn drain(&mut self, connector: &Connector, dialect: Dialect, sink: &dyn EventSink) -> Option<End> {
+    /// What the machine wants next; its news are told.
+    fn step(&mut self, connector: &Connector, dialect: Dialect, sink: &dyn EventSink) -> Step {
         self.mark_open(connector);
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::End(end) => return Some(end),
+                Output::End(end) => return Step::Over(Box::new(end)),
                 Output::Event(event) => sink.emit(translate(event)),
-                Output::Send(frame) => {
-                    let message = match dialect.encode(&frame) {
-                        Ok(Wire::Text(text)) => Message::text(text),
-                        Ok(Wire::Binary(bytes)) => Message::binary(bytes),
-                        Err(error) => {
-                            tracing::error!(opcode = %frame.opcode, "a frame for MAX cannot be written: {error}");
-                            self.session.on_closed(connector.now());
-                            continue;
-                        }
-                    };
-                    if !matches!(timeout(WRITE_TIME, self.socket.send(message)).await, Ok(Ok(()))) {
+                Output::Send(frame) => match dialect.encode(&frame) {
+                    Ok(Wire::Text(text)) => return Step::Write(Message::text(text)),
+                    Ok(Wire::Binary(bytes)) => return Step::Write(Message::binary(bytes)),
+                    Err(error) => {
+                        tracing::error!(opcode = %frame.opcode, "a frame for MAX cannot be written: {error}");
                         self.session.on_closed(connector.now());
                     }
-                }
+                },
             }
         }
-        None
+        Step::Wait
+    }
+
+    async fn write(&mut self, message: Message, connector: &Connector) {
+        if !matches!(timeout(WRITE_TIME, self.socket.send(message)).await, Ok(Ok(()))) {
+            self.session.on_closed(connector.now());
+        }
     }
 
     /// LOGOUT has been written: nobody waits for its answer, unless so many do that they could take all the files.
-    fn identified(&mut self, connector: &Connector) -> Option<End> {
+    fn identified(&mut self, connector: &Connector) -> Option<Box<End>> {
         if !self.session.holds_token() {
             return None;
         }
         let place = Arc::clone(&connector.endings).try_acquire_owned().ok()?;
         let end = self.session.take_identified()?;
         self.place = Some(place);
-        Some(end)
+        Some(Box::new(end))
     }
 
     /// Before the request goes out that may open a login, so that a crash behind it is told.
@@ -224,6 +268,14 @@ impl Parts {
     }
 }
 
+/// Never, where nobody has anything to say any more.
+async fn next(commands: Option<&CommandSlot>) -> Command {
+    match commands {
+        Some(commands) => commands.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The WebSocket library has stopped reading, while the connection itself stands: a message over the limit, text that is
 /// no UTF-8, a frame against the protocol.
 fn is_unreadable(error: &SocketError) -> bool {
@@ -239,11 +291,11 @@ impl Drop for SessionRunner {
         let Some(mut parts) = self.parts.take() else { return };
         let may_be_open = parts.session.holds_token() || parts.session.login_in_flight();
         let is_running = parts.session.deadline().is_some();
-        let (connector, hello, dialect) = (Arc::clone(&self.connector), Arc::clone(&self.hello), self.dialect);
+        let (connector, hello, index) = (Arc::clone(&self.connector), Arc::clone(&self.hello), self.index);
         if may_be_open && is_running && !self.is_ending {
             // Its visitor has been told, or the task around us died in the middle: hear MAX out, and log out.
             self.connector.tasks.spawn("end-login", async move {
-                SessionRunner { parts: Some(parts), connector, hello, dialect, is_ending: true }.hear_out().await;
+                SessionRunner { parts: Some(parts), connector, hello, index, is_ending: true }.hear_out().await;
             });
         } else if let Some(token) = parts.session.take_token() {
             // MAX has not confirmed: once more on a connection of its own.
@@ -280,11 +332,11 @@ async fn end_login(connector: &Arc<Connector>, hello: Arc<Hello>, token: MaxToke
         let Some((index, socket)) = connector.connect(&hello).await else { continue };
         let Some(held) = token.take() else { return };
         let dialect = connector.dialect(index);
-        let session = ProtocolSession::end_login(connector.settings, Hello::clone(&hello), held, connector.now());
+        let session = ProtocolSession::end_login(connector.settings, &hello, held, connector.now());
         let mut parts = Parts { session, socket, open: open.take(), deaf: false, place: None };
         let end = parts.run(connector, dialect, &NullSink, None).await;
         parts.close().await;
-        if matches!(end, End::Stopped { logout: Logout::Confirmed }) {
+        if end.logout() == Some(Logout::Confirmed) {
             count_logout("confirmed");
             return parts.settled();
         }

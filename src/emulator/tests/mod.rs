@@ -95,11 +95,11 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(emulator: &Emulator, settings: Settings) -> Self {
-        Self::of(ProtocolSession::begin(settings, hello(), now(emulator)))
+        Self::of(ProtocolSession::begin(settings, &hello(), now(emulator)))
     }
 
     pub(super) fn rescue(emulator: &Emulator, token: MaxToken) -> Self {
-        Self::of(ProtocolSession::end_login(SETTINGS, hello(), token, now(emulator)))
+        Self::of(ProtocolSession::end_login(SETTINGS, &hello(), token, now(emulator)))
     }
 
     fn of(session: ProtocolSession) -> Self {

@@ -48,7 +48,7 @@ impl ProtocolSession {
             Phase::Waiting(waiting) => self.status_came(waiting, frame, refusal, now),
             Phase::LoggingIn { track } => self.login_came(track, frame, refusal, now),
             Phase::CheckingPassword(challenge) => self.password_checked(challenge, frame, refusal, now),
-            Phase::LoggingOut(logging_out) => self.logout_came(logging_out, refusal.as_ref(), now),
+            Phase::LoggingOut(logging_out) => self.logout_came(*logging_out, refusal.as_ref(), now),
             // In these nothing is in flight.
             other @ (Phase::CodeDue(_) | Phase::PasswordWanted(_) | Phase::Ended) => other,
         };
@@ -61,7 +61,7 @@ impl ProtocolSession {
         let refusal = (head.cmd == Cmd::Error).then(Refusal::unreadable_answer);
         self.phase = match (std::mem::replace(&mut self.phase, Phase::Ended), refusal) {
             (Phase::Greeting(purpose), refusal) => self.greeted(purpose, refusal, now),
-            (Phase::LoggingOut(logging_out), refusal) => self.logout_came(logging_out, refusal.as_ref(), now),
+            (Phase::LoggingOut(logging_out), refusal) => self.logout_came(*logging_out, refusal.as_ref(), now),
             // MAX may have let us in. It takes requests in order, so a LOGOUT ends that without a token.
             (Phase::LoggingIn { .. } | Phase::CheckingPassword(_), None) => {
                 let outcome = self.unreadable_login();

@@ -106,7 +106,7 @@ fn a_lost_connection_keeps_what_was_learned() {
     assert!(is_ivan(&profile));
 
     let token = story.session.take_token().unwrap();
-    let mut rescue = Story::of(ProtocolSession::end_login(SETTINGS, hello(), token, now(Duration::ZERO)));
+    let mut rescue = Story::of(ProtocolSession::end_login(SETTINGS, &hello(), token, now(Duration::ZERO)));
     rescue.expect(6).answer(json!({})).expect(19).answer(json!({})).expect(20).answer(json!({}));
     assert_eq!(rescue.ended(), End::Stopped { logout: Logout::Confirmed });
     assert_eq!(rescue.events, []);

@@ -56,17 +56,17 @@ impl ProtocolSession {
             // Nothing to log in with; somebody else may be ending it.
             (Step::Login, None) => return self.conclude(logging_out.outcome, Logout::Failed),
         }
-        Phase::LoggingOut(logging_out)
+        Phase::LoggingOut(Box::new(logging_out))
     }
 
     /// Who it is, once LOGOUT is among the outputs: nobody needs to wait for its answer. The session goes on to its end, which
     /// says what became of the login and no longer whose it was.
     pub fn take_identified(&mut self) -> Option<End> {
-        let Phase::LoggingOut(LoggingOut { outcome, .. }) = &mut self.phase else { return None };
-        match std::mem::replace(outcome, Outcome::Stopped) {
+        let Phase::LoggingOut(logging_out) = &mut self.phase else { return None };
+        match std::mem::replace(&mut logging_out.outcome, Outcome::Stopped) {
             Outcome::SignedIn(profile) => Some(End::SignedIn { profile, logout: Logout::Underway }),
             other => {
-                *outcome = other;
+                logging_out.outcome = other;
                 None
             }
         }

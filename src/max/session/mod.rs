@@ -106,7 +106,8 @@ enum Phase {
     },
     PasswordWanted(Challenge),
     CheckingPassword(Challenge),
-    LoggingOut(LoggingOut),
+    /// Boxed: it holds a profile, for which those that wait would keep room.
+    LoggingOut(Box<LoggingOut>),
     Ended,
 }
 
@@ -142,14 +143,14 @@ impl Pending {
 
 impl ProtocolSession {
     /// A sign-in.
-    pub fn begin(settings: Settings, hello: Hello, now: Now) -> Self {
-        Self::greet(settings, &hello, Purpose::SignIn, None, now)
+    pub fn begin(settings: Settings, hello: &Hello, now: Now) -> Self {
+        Self::greet(settings, hello, Purpose::SignIn, None, now)
     }
 
     /// Ends a MAX login whose own connection is lost: INIT, a minimal LOGIN (its answer dropped unread), LOGOUT. All of
     /// it within the logout timeout.
-    pub fn end_login(settings: Settings, hello: Hello, token: MaxToken, now: Now) -> Self {
-        Self::greet(settings, &hello, Purpose::EndLogin, Some(token), now)
+    pub fn end_login(settings: Settings, hello: &Hello, token: MaxToken, now: Now) -> Self {
+        Self::greet(settings, hello, Purpose::EndLogin, Some(token), now)
     }
 
     fn greet(settings: Settings, hello: &Hello, purpose: Purpose, token: Option<MaxToken>, now: Now) -> Self {
@@ -213,7 +214,7 @@ impl ProtocolSession {
                 self.ask(Opcode::LOGOUT, None, now.mono);
                 self.phase = self.conclude(outcome, Logout::Failed);
             }
-            Phase::LoggingOut(logging_out) => self.phase = self.log_out_blindly(logging_out, now),
+            Phase::LoggingOut(logging_out) => self.phase = self.log_out_blindly(*logging_out, now),
             other => {
                 self.phase = other;
                 self.lose(Lost::Unreadable {

@@ -225,7 +225,7 @@ impl Watch {
 fn watch(first_answers: usize, story: Vec<Happening>, policy: PasswordPolicy) {
     let settings = Settings { password: policy, ..SETTINGS };
     let mut watch = Watch {
-        session: ProtocolSession::begin(settings, hello(), now(Duration::ZERO)),
+        session: ProtocolSession::begin(settings, &hello(), now(Duration::ZERO)),
         mono: Duration::ZERO,
         asked: (0, Opcode(0)),
         end: None,
@@ -262,7 +262,7 @@ proptest! {
     fn whatever_happens_to_a_rescue(story in vec(happenings(), 0..12)) {
         let token = MaxToken::take(&mut json!("An_canary")).unwrap();
         let mut watch = Watch {
-            session: ProtocolSession::end_login(SETTINGS, hello(), token, now(Duration::ZERO)),
+            session: ProtocolSession::end_login(SETTINGS, &hello(), token, now(Duration::ZERO)),
             mono: Duration::ZERO,
             asked: (0, Opcode(0)),
             end: None,

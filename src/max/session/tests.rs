@@ -29,7 +29,7 @@ pub(super) struct Story {
 
 impl Story {
     pub(super) fn begin(settings: Settings) -> Self {
-        Self::of(ProtocolSession::begin(settings, hello(), now(Duration::ZERO)))
+        Self::of(ProtocolSession::begin(settings, &hello(), now(Duration::ZERO)))
     }
 
     pub(super) fn of(session: ProtocolSession) -> Self {

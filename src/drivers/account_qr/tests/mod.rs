@@ -1,6 +1,7 @@
 //! The driver against the emulator, over pipes that are as long as the way to MAX and on a paused clock.
 
 mod endings;
+mod memory;
 mod pipe;
 mod spares;
 
