@@ -6,6 +6,7 @@ use super::extract::{
 };
 use super::logins::Logins;
 use super::refusals::{method_not_allowed, position_gone, store_unavailable, too_many_readers};
+use super::waiting::{MayWait, waiting};
 use crate::base::id::{self, Fingerprint};
 use crate::base::limits::BROWSER_MESSAGE;
 use crate::base::problem::{Problem, ProblemCode};
@@ -17,6 +18,7 @@ use crate::transport::{long_poll, sse, trial, ws};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
 use http::header::{HeaderName, LOCATION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use std::net::SocketAddr;
@@ -196,9 +198,15 @@ impl Logins {
             let attach = if on(&query.wake) { Attach::Resume } else { Attach::NextPage };
             let reader = login.attach(attach).map_err(too_many_readers)?;
             metrics::counter!("max_auth_streams_total", "transport" => "page").increment(1);
-            return long_poll::serve(&reader, after, wait, drawing, None, &self.tasks)
-                .await
-                .map_err(|Gone| position_gone());
+            let tasks = self.tasks.clone();
+            let page = async move {
+                let page = long_poll::serve(&reader, after, wait, drawing, None, &tasks).await;
+                page.unwrap_or_else(|Gone| position_gone().into_response())
+            };
+            return Ok(match request.extensions().get::<MayWait>() {
+                Some(MayWait) => waiting(page.boxed()),
+                None => page.await,
+            });
         }
         let shape = sse::Shape { once: on(&query.once), padded: on(&query.padded), drawing };
         let gzip = accepts_encoding(request.headers(), "gzip");

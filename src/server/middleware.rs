@@ -2,6 +2,7 @@
 
 use super::caching;
 use super::origin::AllowedOrigins;
+use super::waiting::{come, once_there, waiting};
 use crate::base::problem::{Problem, ProblemCode};
 use axum::Router;
 use axum::body::Body;
@@ -54,10 +55,17 @@ async fn cross_origin(State(origins): State<AllowedOrigins>, request: Request, n
     let listed = origin.filter(|origin| origin.to_str().is_ok_and(|origin| origins.contains(origin)));
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = match (&listed, preflight) {
+    let response = match (&listed, preflight) {
         (Some(_), true) => StatusCode::NO_CONTENT.into_response(),
         _ => next.run(request).await,
     };
+    // A value of a request keeps the whole buffer that its head was read into.
+    let listed = listed.and_then(|origin| HeaderValue::from_bytes(origin.as_bytes()).ok());
+    once_there(response, move |response| shared(response, listed, preflight))
+}
+
+/// `listed`: the origin that asked, if it is a listed one.
+fn shared(mut response: Response, listed: Option<HeaderValue>, preflight: bool) -> Response {
     let headers = response.headers_mut();
     if headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         // For everybody, whoever asks.
@@ -80,7 +88,10 @@ async fn cross_origin(State(origins): State<AllowedOrigins>, request: Request, n
 }
 
 async fn security_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    once_there(next.run(request).await, secured)
+}
+
+fn secured(mut response: Response) -> Response {
     let says_itself = response.extensions().get::<caching::SaysItself>().is_some();
     let headers = response.headers_mut();
     if !says_itself {
@@ -96,7 +107,14 @@ async fn security_headers(request: Request, next: Next) -> Response {
 }
 
 async fn no_panic(request: Request, next: Next) -> Response {
-    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+    match come(caught(next.run(request)).await) {
+        Ok(response) => response,
+        Err(later) => waiting(caught(later).boxed()),
+    }
+}
+
+async fn caught(answer: impl Future<Output = Response>) -> Response {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!("a request handler crashed; this is a defect of max-auth");
         Problem::new(ProblemCode::Internal, "Please try again.").into_response()
     })
@@ -106,10 +124,16 @@ async fn no_panic(request: Request, next: Next) -> Response {
 async fn observe(request: Request<Body>, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
-    let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let route = matched.unwrap_or_else(|| "(none)".to_owned());
-    let response = next.run(request).await;
-    let status = response.status().as_u16();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    once_there(next.run(request).await, move |response| {
+        observed(&method, matched.as_ref(), began, response.status());
+        response
+    })
+}
+
+fn observed(method: &Method, matched: Option<&MatchedPath>, began: Instant, status: StatusCode) {
+    let route = matched.map_or("(none)", MatchedPath::as_str).to_owned();
+    let status = status.as_u16();
     let method = if matches!(method.as_str(), "GET" | "POST" | "DELETE" | "HEAD" | "OPTIONS" | "CONNECT") {
         method.to_string()
     } else {
@@ -118,7 +142,6 @@ async fn observe(request: Request<Body>, next: Next) -> Response {
     tracing::debug!(%method, route, status, ms = began.elapsed().as_millis() as u64, "request");
     metrics::counter!("max_auth_requests_total", "method" => method, "route" => route, "status" => status.to_string())
         .increment(1);
-    response
 }
 
 #[cfg(test)]

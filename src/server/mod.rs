@@ -4,6 +4,7 @@ mod account;
 mod answer;
 mod caching;
 mod connection;
+mod connection_uses;
 mod cookie;
 mod error_pages;
 mod extract;
@@ -11,6 +12,10 @@ mod files;
 mod forward_auth;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
+mod http1;
+#[cfg(test)]
+mod http1_tests;
+mod line;
 mod listener;
 mod login_commands;
 mod login_streams;
@@ -25,6 +30,7 @@ mod oauth2_email;
 mod ops;
 mod origin;
 mod pages;
+mod parked;
 mod probe;
 mod proxy_fingerprint;
 mod ready_head;
@@ -35,6 +41,7 @@ mod sign_in;
 mod timeouts;
 mod upgrade;
 mod visitor_network;
+mod waiting;
 
 pub use crate::transport::stream_stats::StreamStats;
 pub use files::{Extra, demo};

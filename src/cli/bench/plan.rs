@@ -107,6 +107,7 @@ pub struct Arguments {
 /// How events travel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Transport {
+    #[value(alias = "ws")]
     Websocket,
     Sse,
     Poll,
@@ -367,6 +368,8 @@ mod tests {
     #[test]
     fn each_way_of_load_has_its_flags() {
         let load = |line: &str| plan(&format!("{URL} {line}")).map(|plan| plan.load);
+        let transport = |name: &str| plan(&format!("{URL} --transport {name}")).unwrap().transport;
+        assert_eq!(["ws", "sse", "poll"].map(transport), [Transport::Websocket, Transport::Sse, Transport::Poll]);
         let seconds = Duration::from_secs;
         let waiting = |logins, begin, hold, finish| Ok(Load::Waiting { logins, begin, hold, finish });
         assert_eq!(load(""), waiting(1000, Begin::AtOnce(50), seconds(10), false));
