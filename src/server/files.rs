@@ -2,7 +2,7 @@
 
 use super::caching::says_itself;
 use super::extract::accepts_encoding;
-use super::modules::{CLIENT, DIALOG, joined, sheet, without_comments};
+use super::modules::{CLIENT, DIALOG, joined, sheet, sheet_in_shadow, without_comments};
 use crate::base::id::{self, Fingerprint};
 use crate::texts::{Locale, Section, Texts};
 use axum::Router;
@@ -47,16 +47,6 @@ macro_rules! file {
     };
 }
 
-/// The sheet's rules for a shadow tree: what the page around it has is not there.
-fn in_shadow(sheet: &str) -> String {
-    let rules = sheet.replace(":root", ":host");
-    let (page, sheet) = (rules.find("body {"), rules.find(":focus-visible"));
-    match page.zip(sheet) {
-        Some((page, sheet)) if page < sheet => [&rules[..page], &rules[sheet..]].concat(),
-        _ => rules,
-    }
-}
-
 /// What `light.js` says, by section of the texts.
 const LIGHT_WORDS: [(&str, &[&str]); 3] = [
     (
@@ -91,7 +81,7 @@ fn files(texts: &Texts) -> [File; 7] {
     };
     let light = format!(
         "const SHEET={},WORDS={};{}",
-        Value::String(in_shadow(&sheet())),
+        Value::String(sheet_in_shadow()),
         by_language(&LIGHT_WORDS),
         include_str!("../../web/built/light.js"),
     );
