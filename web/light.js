@@ -10,7 +10,7 @@ import { showing } from './showing.js';
 /** @typedef {import('./widget-panel.js').State} State */
 
 const CSS = `${SHEET}
-:host { display: block; color: var(--ink); background: var(--surface); font: 1rem/1.5 var(--max-auth-font, system-ui, sans-serif); }
+:host { display: flow-root; color: var(--ink); background: var(--surface); font: 1rem/1.5 var(--max-auth-font, system-ui, sans-serif); }
 .plain { width: auto; border-radius: 0; }
 a.primary:not([href]) { opacity: .6; }
 h1 { outline: none; }
@@ -118,7 +118,7 @@ export class Panel {
   }
 
   focus() {
-    this.#shadow.querySelector('h1')?.focus();
+    this.#shadow.querySelector('h1')?.focus({ preventScroll: true });
   }
 
   start() {
@@ -219,24 +219,21 @@ export class Dialog {
   #button;
   #dialog = h('dialog');
   #panel = document.createElement('max-auth-panel');
-  #close;
+  #close = h('button.close', '×');
 
   /** @param {import('./widget.js').MaxAuthButton} button */
   constructor(button) {
     this.#button = button;
     const shadow = /** @type {ShadowRoot} */ (button.shadowRoot);
     style(shadow, DIALOG_CSS);
-    const close = h('button.close', '×');
-    this.#close = close;
-    close.addEventListener('click', () => this.close());
+    this.#close.addEventListener('click', () => this.close());
     this.#dialog.addEventListener('close', () => {
       this.#panel.stop();
       button.dispatchEvent(new CustomEvent('max-auth-close', { bubbles: true, composed: true }));
     });
     this.#panel.addEventListener('max-auth-stays', () => setTimeout(() => this.close(), 1600));
-    Object.assign(this.#dialog, { autofocus: true, tabIndex: -1 });
     this.#panel.append(logo('logo'));
-    this.#dialog.append(this.#panel, close);
+    this.#dialog.append(this.#panel);
     shadow.append(this.#dialog);
   }
 
@@ -250,7 +247,10 @@ export class Dialog {
       this.#panel.setAttribute('return-to', location.pathname + location.search);
     this.#panel.texts = this.#button.texts;
     this.#close.ariaLabel = wordsOf(this.#button).close;
+    // Else it would have the first focus.
+    this.#close.remove();
     this.#dialog.showModal();
+    this.#dialog.append(this.#close);
     void this.#panel.start().then(() => this.#panel.focus());
   }
 

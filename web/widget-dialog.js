@@ -11,8 +11,7 @@ const PASSED_ON = ['return-to', 'locale', 'base', 'theme', 'redirect', 'client']
 
 export class Dialog {
   #button;
-  // It has the focus itself until the title is there, lest the first thing said is "close".
-  #dialog = h('dialog', { part: 'dialog', autofocus: '', tabindex: '-1' });
+  #dialog = h('dialog', { part: 'dialog' });
   #panel = h('max-auth-panel', { exportparts: PANEL_PARTS });
   #close = h('button', { class: 'close', type: 'button', part: 'close' }, icon('close'));
   #closing = 0;
@@ -20,7 +19,7 @@ export class Dialog {
   /** @param {MaxAuthButton} button its element, which has a shadow root */
   constructor(button) {
     this.#button = button;
-    this.#dialog.append(this.#panel, this.#close);
+    this.#dialog.append(this.#panel);
     applyStyles(/** @type {ShadowRoot} */ (button.shadowRoot), DIALOG_CSS).append(this.#dialog);
     this.#close.addEventListener('click', () => this.#dialog.close());
     this.#dialog.addEventListener('close', () => this.#closed());
@@ -54,7 +53,10 @@ export class Dialog {
     const { close, title } = words(locale, this.#panel.texts);
     this.#close.setAttribute('aria-label', close);
     this.#dialog.setAttribute('aria-label', title);
+    // A dialog gives the first focus to what can have it; that is to be the title, when it is there.
+    this.#close.remove();
     this.#dialog.showModal();
+    this.#dialog.append(this.#close);
     void this.#panel.start().then(() => this.#panel.focus());
   }
 

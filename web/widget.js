@@ -27,6 +27,9 @@ import { Base, elements, wanted } from './parts.js';
 const CSS = `
 :host { display: inline-block; max-width: 100%; font: 16px var(--max-auth-font, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif); }
 :host([hidden]) { display: none; }
+:host { color-scheme: light dark; }
+:host([theme="light"]) { color-scheme: light; }
+:host([theme="dark"]) { color-scheme: dark; }
 .open {
   display: inline-flex; align-items: center; justify-content: center; gap: .6em; width: 100%; min-height: 3rem; padding: .7em 1.4em;
   border: 0; border-radius: var(--max-auth-radius, 14px); box-sizing: border-box; font: inherit; font-weight: 600; line-height: 1.2; cursor: pointer;

@@ -27,6 +27,7 @@ pub struct Extra(pub Router);
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
+const MARKDOWN: &str = "text/markdown; charset=utf-8";
 
 struct File {
     path: &'static str,
@@ -119,9 +120,18 @@ fn files(texts: &Texts) -> [File; 7] {
     ]
 }
 
-/// At the root, with `serve --demo`.
+/// At the root, with `serve --demo`: the demo site, and the page of reference with its examples.
 pub fn demo() -> Router {
-    routes([file!("/", HTML, "demo.html"), file!("/demo.js", JAVASCRIPT, "demo.js")], "")
+    let reference = Bytes::from_static(include_bytes!("../../docs/widget.md"));
+    let files = [
+        file!("/", HTML, "demo.html"),
+        file!("/demo.js", JAVASCRIPT, "demo.js"),
+        file!("/widget", HTML, "demo-widget.html"),
+        file!("/demo-widget.js", JAVASCRIPT, "demo-widget.js"),
+        file!("/demo-widget.css", CSS, "demo-widget.css"),
+        File { path: "/widget.md", content_type: MARKDOWN, body: reference, version: None },
+    ];
+    routes(files, "")
 }
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");

@@ -111,8 +111,12 @@ for (const [dialog, missing] of Object.entries(DIALOGS)) {
         missing,
         colorScheme: system,
         html: `<max-auth-button theme="${theme}"></max-auth-button>`,
+        css: 'max-auth-button { --max-auth-button: light-dark(#fafafa, #050505) }',
       });
+      const button = () => styleOf(at.page, 'max-auth-button button', 'backgroundColor');
+      assert.equal(await button(), dark ? 'rgb(5, 5, 5)' : 'rgb(250, 250, 250)', 'before there is a dialog');
       await withCode(at);
+      assert.equal(await button(), dark ? 'rgb(5, 5, 5)' : 'rgb(250, 250, 250)', 'and with it');
       await screenshot(at.page, `widget-${dialog}-${theme}-on-${system}`);
       const surface = await styleOf(at.page, 'max-auth-panel', 'backgroundColor');
       assert.equal(surface, dark ? 'rgb(28, 27, 39)' : 'rgb(255, 255, 255)');
@@ -136,9 +140,11 @@ for (const [dialog, missing] of Object.entries(DIALOGS)) {
 
   test(`${dialog}: the first focus is on the title`, async () => {
     const at = await opened({ missing });
+    // What happens within a shadow tree is told there.
     await at.page.evaluate(() => {
       window.focused = [];
-      document.addEventListener('focusin', (event) => window.focused.push(event.composedPath()[0].className), true);
+      const { shadowRoot } = document.querySelector('max-auth-button');
+      shadowRoot.addEventListener('focusin', (event) => window.focused.push(event.target.className), true);
     });
     await withCode(at);
     const focused = () =>
@@ -148,7 +154,10 @@ for (const [dialog, missing] of Object.entries(DIALOGS)) {
         return element?.textContent;
       });
     await eventually(async () => (await focused()) === 'Вход через MAX', 'the title has the focus');
-    assert.ok(!(await at.page.evaluate(() => window.focused)).includes('close'), 'and "close" never had it');
+    const had = await at.page.evaluate(() => window.focused);
+    assert.ok(had.length > 1 && !had.includes('close'), `and "close" never had it: ${had}`);
+    const scrolled = await at.page.locator('max-auth-button dialog').evaluate((dialog) => dialog.scrollTop);
+    assert.equal(scrolled, 0, 'the dialog begins at its beginning');
     await at.page.keyboard.press('Escape');
     assert.equal(await at.page.evaluate(() => document.activeElement.localName), 'max-auth-button');
     await at.stop();
@@ -252,5 +261,57 @@ test('what stands in the element is there until the script has come, and then is
   go();
   await page.locator('max-auth-button').getByRole('button', { name: 'Войти через MAX' }).waitFor();
   assert.equal(await link.isVisible(), false);
+  await profile.stop();
+});
+
+test("the demo serves the page of reference, and each of its examples is alive under the demo's policy", async () => {
+  const profile = await browser.profile({ home: server.address, locale: 'en-GB' });
+  const page = await profile.page();
+  await page.goto(`${server.address}/widget`);
+  await page.getByRole('heading', { name: 'Themes' }).waitFor();
+  const source = (await fetchWhole(`${server.address}/widget.md`)).text;
+  const cells = source
+    .split('\n')
+    .filter((line) => /^\| .* \| `[^|]+` \|$/.test(line) && /(max-auth-|button\.|panel\.)[^|]*` \|$/.test(line));
+  const fences = source
+    .split('\n```html\n')
+    .slice(1)
+    .filter((fence) => !fence.startsWith('<script'));
+  assert.equal(await page.locator('.example').count(), cells.length + fences.length);
+  assert.ok(cells.length > 55, `${cells.length}`);
+  // Each has an element, or a button that brings one; each rule is one that the browser knows.
+  const dead = await page
+    .locator('.example')
+    .evaluateAll((boxes) =>
+      boxes.filter((box) => !box.querySelector('max-auth-button, max-auth-panel, button')).map((box) => box.id),
+    );
+  assert.deepEqual(dead, []);
+  const empty = await page.evaluate(() =>
+    document.adoptedStyleSheets
+      .flatMap((sheet) => [...sheet.cssRules])
+      .filter((rule) => rule.style.length === 0)
+      .map((rule) => rule.cssText),
+  );
+  assert.deepEqual(empty, []);
+  await screenshot(page, 'reference');
+
+  const row = (name) =>
+    page.locator('tr').filter({ has: page.locator('td:first-child').getByText(name, { exact: true }) });
+  await row('max-auth-qr').locator('max-auth-button').getByRole('button').click();
+  await page.locator('dialog[open] max-auth-panel .card svg[role=img]').waitFor();
+  await row('max-auth-qr')
+    .getByText(/^max-auth-(qr|status) \{/)
+    .waitFor();
+  await page.keyboard.press('Escape');
+  const green = page.locator('.example max-auth-button[theme=dark] b[slot=logo]').locator('..');
+  await green.getByRole('button').click();
+  await page.locator('dialog[open] max-auth-panel .card svg[role=img]').waitFor();
+  await screenshot(page, 'reference-green-night');
+  await page.keyboard.press('Escape');
+  const method = page.locator('tr').filter({ hasText: 'panel.start()' });
+  await method.getByRole('button', { name: 'Show' }).click();
+  await method.getByRole('button', { name: 'Run' }).click();
+  await method.locator('max-auth-panel .card svg[role=img]').waitFor();
+  assert.deepEqual(profile.complaints, []);
   await profile.stop();
 });
