@@ -11,7 +11,7 @@ import { showing } from './showing.js';
 
 const CSS = `${SHEET}
 :host { display: flow-root; color: var(--ink); background: var(--surface); font: 1rem/1.5 var(--max-auth-font, system-ui, sans-serif); }
-.plain { width: auto; border-radius: 0; }
+.plain { width: auto; border-radius: 0; box-shadow: none; }
 a.primary:not([href]) { opacity: .6; }
 h1 { outline: none; }
 ::slotted(*) { display: block; max-height: 3rem; margin: 1.5rem auto 0; }`;
