@@ -5,7 +5,7 @@ NODE ?= node
 # Not set: the usual port, or a free one where that is taken.
 LISTEN ?=
 
-.PHONY: help demo test setup lint format built unit web e2e chaos many chains chains-fast limits oidc-load compare scale waiting build deny fuzz mutants
+.PHONY: help demo test setup lint format built unit web package e2e chaos many chains chains-fast limits oidc-load compare scale waiting build deny fuzz mutants
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
@@ -15,6 +15,7 @@ help:
 	@echo "make built    the ready page's script, made small again after a change of web/follow.js or web/ready.js"
 	@echo 'make unit     the Rust tests'
 	@echo 'make web      the tests of the browser side, with its type check'
+	@echo 'make package  the npm package, in target/npm, and its test: three bundlers, React, Vue, a browser'
 	@echo 'make e2e      the end-to-end tests: real nginx, a real browser, real MAX clients (ONLY=session for one file)'
 	@echo 'make chaos    logins while everything goes wrong, by 20 seeds (SEEDS=5; SEED=7 for that one)'
 	@echo 'make many     1 000 logins while nodes are stopped and killed (COUNT=200 for fewer)'
@@ -34,7 +35,7 @@ demo:
 	$(CARGO) build
 	target/debug/max-auth serve --demo $(if $(LISTEN),--listen $(LISTEN))
 
-test: setup lint unit web fuzz e2e chains-fast
+test: setup lint unit web fuzz package e2e chains-fast
 
 setup:
 	@scripts/setup
@@ -44,7 +45,7 @@ build:
 
 # Every JavaScript file of ours; .prettierrc.json says how it looks.
 PRETTIER = tests/node_modules/.bin/prettier --log-level warn
-JAVASCRIPT = 'web/*.js' 'tests/**/*.{js,mjs}'
+JAVASCRIPT = 'web/*.js' 'web/npm/*.js' 'web/**/*.d.ts' 'tests/**/*.{js,mjs,cjs,ts,tsx}'
 format:
 	@scripts/setup web
 	$(CARGO) fmt
@@ -63,6 +64,11 @@ web:
 	@scripts/setup web
 	tests/node_modules/.bin/tsc -p tests/web
 	cd tests/web && $(NODE) --test
+
+# The npm package: made in target/npm, and then in a project, through three bundlers, in a browser.
+package: setup build
+	scripts/package
+	cd tests/package && $(NODE) --test --test-reporter=spec --test-timeout=300000
 
 ONLY ?= *
 e2e: setup build

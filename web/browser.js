@@ -1,6 +1,7 @@
 // @ts-check
 /** What is known of the page around a login: its clock and storage, its browser as MAX will show it, its language. */
 
+import { HERE } from './here.js';
 import { TEXTS } from './texts.js';
 
 /** @typedef {{ now(): number, setTimeout(f: () => void, ms: number): any, clearTimeout(id: any): void }} Clock */
@@ -33,8 +34,8 @@ export function environment(options) {
 
 /** Without a base: the directory that this file came from. @param {string | undefined} base */
 function resolveBase(base) {
-  const here = globalThis.document?.baseURI ?? import.meta.url;
-  const url = base === undefined ? new URL('.', import.meta.url) : new URL(base, here);
+  const here = globalThis.document?.baseURI ?? HERE;
+  const url = base === undefined ? new URL('.', HERE) : new URL(base, here);
   return (url.origin + url.pathname).replace(/\/+$/, '');
 }
 

@@ -22,8 +22,15 @@ import { Nap, SECOND, backoff } from './waits.js';
 /** @typedef {import('./browser.js').Clock} Clock */
 /** @typedef {import('./questions.js').PasswordAnswer} PasswordAnswer */
 /** @typedef {import('./wire.js').Wire} Wire */
-/** @typedef {'status' | 'qr' | 'password' | 'success' | 'error'} EventName */
-/** @typedef {(event: EventName, data: any) => void} OnEvent */
+/** @typedef {{ stage: 'connecting' | 'code' | 'waiting' | 'approved' | 'finishing', message: string, login?: string, ttl?: number }} StatusData */
+/** @typedef {{ qrLink: string, svg: string, expiresAt: number, ttl: number }} QrData times in ms, `expiresAt` since 1970 */
+/** @typedef {{ hint?: string | null, wrong?: boolean }} PasswordData */
+/** @typedef {{ sub: string, name: string, first_name?: string, last_name?: string, picture?: string, phone?: string, authTime: number, expiresAt: number }} Session */
+/** @typedef {{ token: string, redirect: string, session?: Session }} SuccessData `session` where the visitor stays on the page */
+/** @typedef {{ code: string, message: string, retry: boolean, retryAfter?: number }} ErrorData `retryAfter` in ms */
+/** @typedef {{ status: StatusData, qr: QrData, password: PasswordData, success: SuccessData, error: ErrorData }} Events */
+/** @typedef {keyof Events} EventName */
+/** @typedef {(...told: { [E in EventName]: [event: E, data: Events[E]] }[EventName]) => void} OnEvent */
 /**
  * @typedef {object} Options
  * @property {string} [base] where the endpoints live; default: the directory of this file
@@ -271,7 +278,7 @@ class LoginClient {
   /** @param {EventName} event @param {any} data */
   #tell(event, data) {
     try {
-      this.#onEvent(event, data);
+      this.#onEvent(.../** @type {Parameters<OnEvent>} */ ([event, data]));
     } catch (error) {
       console.error(error); // the page's own fault must not cost it the login
     }

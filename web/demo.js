@@ -5,6 +5,7 @@ const BASE = '/api/auth/max';
 const STORY_KEY = 'max-auth:demo-story';
 
 const ENGLISH = {
+  widget: 'The widget',
   phone: 'Open the phone',
   other: 'Русский',
   title: 'Sign in with MAX in one tap',

@@ -10,11 +10,15 @@ import { showing } from './showing.js';
 /** @typedef {import('./widget-panel.js').State} State */
 
 const CSS = `${SHEET}
-:host { display: block; color: var(--ink); background: var(--surface); color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-.plain { width: auto; min-height: 0; border-radius: 0; box-shadow: none; }`;
+:host { display: flow-root; color: var(--ink); background: var(--surface); font: 1rem/1.5 var(--max-auth-font, system-ui, sans-serif); }
+.plain { width: auto; border-radius: 0; box-shadow: none; }
+a.primary:not([href]) { opacity: .6; }
+h1 { outline: none; }
+::slotted(*) { display: block; max-height: 3rem; margin: 1.5rem auto 0; }`;
 
 const DIALOG_CSS = `
-dialog { width: min(26rem, calc(100vw - 2rem)); max-height: calc(100dvh - 2rem); padding: 0; border: 0; border-radius: 28px; overflow: auto;
+dialog { width: min(26rem, calc(100vw - 2rem)); max-height: calc(100dvh - 2rem); padding: 0; border: 0; overflow: auto;
+  border-radius: min(2 * var(--max-auth-radius, 14px), 28px);
   box-shadow: 0 24px 70px rgb(0 0 0 / .3); }
 dialog::backdrop { background: rgb(18 14 38 / .5); }
 .close { position: absolute; inset: .9rem .9rem auto auto; width: 2.75rem; height: 2.75rem; border: 0; border-radius: 50%; background: none;
@@ -46,6 +50,19 @@ const languageOf = (element) => {
   return /^(ru|be|uk|kk|$)/i.test(tag) ? 'ru' : 'en';
 };
 
+/** The page's own. @param {string} slot */
+const logo = (slot) => Object.assign(h('slot'), { name: 'logo', slot });
+
+/** With what the page says in place of ours. @param {any} element @returns {any} */
+const wordsOf = (element) => {
+  const ours = WORDS[languageOf(element)];
+  try {
+    return { ...ours, ...(element.texts ?? JSON.parse(element.getAttribute('texts'))) };
+  } catch {
+    return ours;
+  }
+};
+
 export class Panel {
   /** @type {State} */
   state = 'idle';
@@ -72,7 +89,7 @@ export class Panel {
   };
 
   #draw() {
-    const text = WORDS[languageOf(this.#host)];
+    const text = wordsOf(this.#host);
     const link = (/** @type {string} */ name) =>
       Object.assign(h(name, text.open), { target: '_blank', rel: 'noopener noreferrer' });
     const steps = [text.step1, text.step2, text.step3].map((step) => h('li', step));
@@ -94,9 +111,14 @@ export class Panel {
     const site = h('p.site', `${text.forSite} `, h('b', this.#host.getAttribute('client') ?? location.host));
     end.hidden = true;
     for (const part of [show.querySelector('.state'), end]) part.role = 'status';
-    this.#shadow.replaceChildren(h('div.plain', h('h1', text.title), site, show, end));
+    const title = Object.assign(h('h1', text.title), { tabIndex: -1 });
+    this.#shadow.replaceChildren(logo(''), h('div.plain', title, site, show, end));
     const part = (/** @type {string} */ id) => this.#shadow.getElementById(id);
     this.#sheet = showing(part, () => this.#shadow.querySelectorAll('.link'), text);
+  }
+
+  focus() {
+    this.#shadow.querySelector('h1')?.focus({ preventScroll: true });
   }
 
   start() {
@@ -116,10 +138,12 @@ export class Panel {
       request: attribute('request'),
     };
     const sheet = /** @type {ReturnType<typeof showing>} */ (this.#sheet);
+    const text = wordsOf(this.#host);
     /** @param {any} data */
     const fail = (data) => {
       this.state = 'error';
-      sheet.error({ message: WORDS[message.locale].network, ...data });
+      const [title = text.errorTitle, advice = data.message ?? text.network] = text.errors?.[data.code] ?? [];
+      sheet.end('bad', title, advice, data.retry !== false);
       this.#emit('error', data);
     };
     /** @type {Record<string, (data: any) => void>} */
@@ -130,7 +154,7 @@ export class Panel {
           leaveFrozen(base, data, 0);
         }
         this.state = data.stage;
-        sheet.status(data);
+        sheet.status({ ...data, message: text[data.stage] ?? data.message });
         this.#emit('status', data);
       },
       qr: (data) => {
@@ -194,34 +218,40 @@ export class Panel {
 export class Dialog {
   #button;
   #dialog = h('dialog');
-  #panel = /** @type {import('./widget.js').MaxAuthPanel} */ (document.createElement('max-auth-panel'));
+  #panel = document.createElement('max-auth-panel');
+  #close = h('button.close', '×');
 
-  /** @param {HTMLElement} button */
+  /** @param {import('./widget.js').MaxAuthButton} button */
   constructor(button) {
     this.#button = button;
     const shadow = /** @type {ShadowRoot} */ (button.shadowRoot);
     style(shadow, DIALOG_CSS);
-    const close = Object.assign(h('button.close', '×'), { ariaLabel: WORDS[languageOf(button)].close });
-    close.addEventListener('click', () => this.close());
+    this.#close.addEventListener('click', () => this.close());
     this.#dialog.addEventListener('close', () => {
       this.#panel.stop();
       button.dispatchEvent(new CustomEvent('max-auth-close', { bubbles: true, composed: true }));
     });
     this.#panel.addEventListener('max-auth-stays', () => setTimeout(() => this.close(), 1600));
-    this.#dialog.append(this.#panel, close);
+    this.#panel.append(logo('logo'));
+    this.#dialog.append(this.#panel);
     shadow.append(this.#dialog);
   }
 
   open() {
-    for (const name of ['return-to', 'locale', 'base', 'redirect', 'client']) {
+    for (const name of ['return-to', 'locale', 'base', 'redirect', 'client', 'theme', 'texts']) {
       const value = this.#button.getAttribute(name);
       if (value === null) this.#panel.removeAttribute(name);
       else this.#panel.setAttribute(name, value);
     }
     if (!this.#button.hasAttribute('return-to'))
       this.#panel.setAttribute('return-to', location.pathname + location.search);
+    this.#panel.texts = this.#button.texts;
+    this.#close.ariaLabel = wordsOf(this.#button).close;
+    // Else it would have the first focus.
+    this.#close.remove();
     this.#dialog.showModal();
-    this.#panel.start();
+    this.#dialog.append(this.#close);
+    void this.#panel.start().then(() => this.#panel.focus());
   }
 
   close() {

@@ -39,9 +39,10 @@ export function showing(part, links, words) {
       for (const link of links()) link.setAttribute('href', String(qrLink));
     }
     whole = Math.max(1000, ttl);
-    // The visitor's clock may be wrong.
+    // The visitor's clock may be wrong. What is left is the whole: it starts full.
     const byClock = expiresAt - Date.now();
-    until = Date.now() + (byClock > 0 && byClock < whole ? byClock : whole);
+    if (byClock > 0 && byClock < whole) whole = byClock;
+    until = Date.now() + whole;
     stop();
     ticker = setInterval(tick, TICK_MS);
     tick();

@@ -56,6 +56,10 @@ export const TEXTS = {
         "grant-invalid": ["Вход не завершён", "Он подтверждён слишком давно или в другом браузере. Начните ещё раз."],
         "login-expired": ["Время вышло", "Код никто не подтвердил. Получите новый и отсканируйте его."],
         "visitor-left": ["Вход остановлен", "Страница была закрыта слишком долго. Начните ещё раз."],
+        "declined": [
+          "Вход отклонён",
+          "На телефоне отказались его подтвердить. Если это были вы по ошибке, начните ещё раз."
+        ],
         "cancelled": ["Вход отменён", "Если это были не вы, ничего делать не нужно: вход не состоялся."],
         "upstream-unreachable": ["MAX сейчас недоступен", "Такое бывает. Попробуйте через минуту."],
         "max-trouble": ["MAX не отвечает как надо", "Это временно. Попробуйте ещё раз."],
@@ -225,6 +229,10 @@ export const TEXTS = {
         "grant-invalid": ["Not signed in", "It was confirmed too long ago or in another browser. Please start again."],
         "login-expired": ["Time is up", "Nobody confirmed the code. Get a new one and scan it."],
         "visitor-left": ["The sign-in stopped", "This page was closed for too long. Please start again."],
+        "declined": [
+          "The sign-in was declined",
+          "It was refused on the phone. If that was a mistake, please start again."
+        ],
         "cancelled": ["The sign-in was cancelled", "If that was not you, nothing needs to be done: nobody signed in."],
         "upstream-unreachable": ["MAX cannot be reached", "This happens. Please try again in a minute."],
         "max-trouble": ["MAX is having trouble", "It will pass. Please try again."],

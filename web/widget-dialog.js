@@ -1,24 +1,25 @@
 // @ts-check
 /** The dialog of `<max-auth-button>`, around a panel. */
 
-import { applyStyles, h, icon, localeOf } from './widget-elements.js';
-import { DIALOG_CSS, words } from './widget-look.js';
+import { HERE } from './here.js';
+import { applyStyles, h, icon, localeOf, textsOf } from './widget-elements.js';
+import { DIALOG_CSS, PANEL_PARTS, words } from './widget-look.js';
 
-/** @typedef {import('./widget.js').MaxAuthPanel} MaxAuthPanel */
+/** @typedef {import('./widget.js').MaxAuthButton} MaxAuthButton */
 
 const PASSED_ON = ['return-to', 'locale', 'base', 'theme', 'redirect', 'client'];
 
 export class Dialog {
   #button;
-  #dialog = h('dialog', {});
-  #panel = /** @type {MaxAuthPanel} */ (document.createElement('max-auth-panel'));
+  #dialog = h('dialog', { part: 'dialog' });
+  #panel = h('max-auth-panel', { exportparts: PANEL_PARTS });
   #close = h('button', { class: 'close', type: 'button', part: 'close' }, icon('close'));
   #closing = 0;
 
-  /** @param {HTMLElement} button its element, which has a shadow root */
+  /** @param {MaxAuthButton} button its element, which has a shadow root */
   constructor(button) {
     this.#button = button;
-    this.#dialog.append(this.#panel, this.#close);
+    this.#dialog.append(this.#panel);
     applyStyles(/** @type {ShadowRoot} */ (button.shadowRoot), DIALOG_CSS).append(this.#dialog);
     this.#close.addEventListener('click', () => this.#dialog.close());
     this.#dialog.addEventListener('close', () => this.#closed());
@@ -45,10 +46,18 @@ export class Dialog {
     const locale = localeOf(this.#button);
     this.#panel.setAttribute('locale', locale);
     if (!this.#button.hasAttribute('return-to')) this.#panel.setAttribute('return-to', this.#here());
-    this.#close.setAttribute('aria-label', words(locale).close);
-    this.#dialog.setAttribute('aria-label', words(locale).title);
+    // Its child goes on into the panel.
+    const hasLogo = this.#button.querySelector(':scope > [slot=logo]');
+    this.#panel.replaceChildren(...(hasLogo ? [h('slot', { name: 'logo', slot: 'logo' })] : []));
+    this.#panel.texts = textsOf(this.#button);
+    const { close, title } = words(locale, this.#panel.texts);
+    this.#close.setAttribute('aria-label', close);
+    this.#dialog.setAttribute('aria-label', title);
+    // A dialog gives the first focus to what can have it; that is to be the title, when it is there.
+    this.#close.remove();
     this.#dialog.showModal();
-    this.#panel.start();
+    this.#dialog.append(this.#close);
+    void this.#panel.start().then(() => this.#panel.focus());
   }
 
   /** Closes the dialog and gives the login up. */
@@ -58,7 +67,7 @@ export class Dialog {
 
   /** Back to this very page, unless told otherwise. */
   #here() {
-    const base = new URL(this.#button.getAttribute('base') ?? import.meta.url, document.baseURI);
+    const base = new URL(this.#button.getAttribute('base') ?? HERE, document.baseURI);
     return base.origin === location.origin ? location.pathname + location.search : location.href.split('#')[0];
   }
 

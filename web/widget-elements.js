@@ -16,6 +16,21 @@ export function localeOf(element) {
   return /^(ru|be|uk|kk)\b/i.test(tag) ? 'ru' : 'en';
 }
 
+/**
+ * What the page says in place of our texts: the property, or the attribute as JSON.
+ * @param {import('./widget.js').MaxAuthButton | import('./widget.js').MaxAuthPanel} element
+ * @returns {import('./widget-look.js').Texts}
+ */
+export function textsOf(element) {
+  if (element.texts) return element.texts;
+  try {
+    return JSON.parse(element.getAttribute('texts') || '{}');
+  } catch (error) {
+    console.error(`max-auth: the attribute texts of <${element.localName}> is not JSON, so it is left out: ${error}`);
+    return {};
+  }
+}
+
 /** @type {Map<string, CSSStyleSheet>} */
 const sheets = new Map();
 

@@ -3,12 +3,18 @@
 
 import { TEXTS } from './texts.js';
 
-/** @typedef {ReturnType<typeof words>} Words */
+/** @typedef {typeof TEXTS.ru.shared & Omit<typeof TEXTS.ru.widget, 'errors'> & { errors: Record<string, string[]> }} Words */
+/** @typedef {Partial<Omit<Words, 'button' | 'errors'> & { errors: Record<string, string[]> }>} Texts by key; of `errors` a title and an advice */
 
-/** @param {'ru' | 'en'} locale */
-export function words(locale) {
-  return { ...TEXTS[locale].shared, ...TEXTS[locale].widget };
+/** @param {'ru' | 'en'} locale @param {Texts} [instead] @returns {Words} */
+export function words(locale, instead = {}) {
+  const { shared, widget } = TEXTS[locale];
+  return { ...shared, ...widget, ...instead, errors: { ...widget.errors, ...instead.errors } };
 }
+
+/** What a page can style by `::part()`: of the dialog, and of the panel in it, which hands its own on. */
+export const PANEL_PARTS =
+  'panel, logo, title, site, code, ring, status, left, steps, note, link, stage, badge, heading, text, input, submit, retry';
 
 /** Icons as path data on a 24 × 24 grid, drawn by strokes. */
 export const ICONS = {
@@ -19,20 +25,25 @@ export const ICONS = {
   lock: 'M8 11V8.2a4 4 0 0 1 8 0V11M6.5 11h11a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1h-11a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1zM12 14.5v2',
 };
 
+/** A site's colour goes before ours, by day and by night. @param {Record<string, string>} colors */
+const palette = (colors) =>
+  Object.entries(colors)
+    .map(([name, color]) => `--${name}: var(--max-auth-${name}, ${color});`)
+    .join(' ');
+
+const LIGHT = `
+  color-scheme: light;
+  ${palette({ surface: '#fff', text: '#17152b', muted: '#66637c', line: '#e7e5f1', soft: '#f6f4ff', accent: '#6439e0', bad: '#c42b3c', good: '#16845a' })}
+  --shadow: 0 24px 70px rgb(31 22 77 / .22);`;
 const DARK = `
   color-scheme: dark;
-  --surface: #1c1b27; --ink: #f4f3fb; --muted: #aaa7bf; --line: #343246; --soft: #262433;
-  --accent: #a58bff; --note: #2a2735; --note-ink: #d9d4ea; --bad: #ff8f8f; --bad-soft: #3a2229; --good: #5bd69b;
-  --good-soft: #1d3329; --shadow: 0 24px 70px rgb(0 0 0 / .55);`;
+  ${palette({ surface: '#1c1b27', text: '#f4f3fb', muted: '#aaa7bf', line: '#343246', soft: '#2a2735', accent: '#a58bff', bad: '#ff8f8f', good: '#5bd69b' })}
+  --shadow: 0 24px 70px rgb(0 0 0 / .55);`;
 
 const BASE = `
-  :host {
-    color-scheme: light;
-    --surface: #fff; --ink: #17152b; --muted: #66637c; --line: #e7e5f1; --soft: #f5f4fb;
-    --accent: #6439e0; --note: #f6f4ff; --note-ink: #4a4663; --bad: #c42b3c; --bad-soft: #fdecee; --good: #16845a;
-    --good-soft: #e6f6ee; --shadow: 0 24px 70px rgb(31 22 77 / .22);
-    --gradient: linear-gradient(100deg, #7c3aed, #5155f2 55%, #2c68ee);
-    font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
+  :host { ${LIGHT}
+    --radius: var(--max-auth-radius, 14px);
+    font-family: var(--max-auth-font, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif);
     font-size: 16px; line-height: 1.45; text-align: start;
   }
   @media (prefers-color-scheme: dark) { :host(:not([theme="light"])) { ${DARK} } }
@@ -45,14 +56,15 @@ const BASE = `
   .primary {
     display: inline-flex; align-items: center; justify-content: center; gap: .6em;
     font-family: inherit; font-size: 1rem; font-weight: 600; line-height: 1.2; text-decoration: none; cursor: pointer;
-    min-height: 3rem; padding: .7em 1.4em; border: 0; border-radius: 14px;
-    color: #fff; background: var(--max-auth-button, var(--gradient));
+    min-height: 3rem; padding: .7em 1.4em; border: 0; border-radius: var(--radius);
+    color: var(--max-auth-button-text, #fff);
+    background: var(--max-auth-button, linear-gradient(100deg, #7c3aed, #5155f2 55%, #2c68ee));
     box-shadow: 0 1px 0 rgb(255 255 255 / .25) inset, 0 6px 18px rgb(86 70 220 / .28);
     transition: filter .15s, transform .15s, box-shadow .15s;
   }
   .primary:hover { filter: brightness(1.07); box-shadow: 0 1px 0 rgb(255 255 255 / .25) inset, 0 8px 24px rgb(86 70 220 / .38); }
   .primary:active { transform: translateY(1px); }
-  .primary:disabled { filter: saturate(.25) opacity(.75); cursor: default; box-shadow: none; transform: none; }
+  .primary:disabled, .primary[aria-disabled] { filter: saturate(.25) opacity(.75); cursor: default; box-shadow: none; transform: none; }
   @media (prefers-reduced-motion: reduce) { *, *::before, *::after { animation: none !important; transition: none !important; } }
   @media (forced-colors: active) { .primary { border: 2px solid ButtonText; } }
 `;
@@ -61,7 +73,7 @@ const BASE = `
 export const DIALOG_CSS = `${BASE}
   dialog {
     width: min(26rem, calc(100vw - 2rem)); max-height: calc(100dvh - 2rem); padding: 0; border: 0;
-    border-radius: 28px; color: var(--ink); background: var(--surface); box-shadow: var(--shadow);
+    border-radius: min(2 * var(--radius), 28px); color: var(--text); background: var(--surface); box-shadow: var(--shadow);
     overflow: auto; overscroll-behavior: contain;
   }
   dialog::backdrop { background: rgb(18 14 38 / .5); backdrop-filter: blur(3px); }
@@ -73,23 +85,27 @@ export const DIALOG_CSS = `${BASE}
     display: grid; place-items: center; padding: 0; border: 0; border-radius: 50%;
     color: var(--muted); background: transparent; cursor: pointer;
   }
-  .close:hover { color: var(--ink); background: var(--soft); }
+  .close:hover { color: var(--text); background: var(--soft); }
   @keyframes rise { from { opacity: 0; transform: translateY(14px) scale(.98); } }
   @keyframes fade { from { opacity: 0; } }
   @media (max-width: 480px) {
-    dialog { width: 100vw; max-width: 100vw; margin-block-end: 0; border-radius: 26px 26px 0 0; max-height: calc(100dvh - 1rem); }
+    dialog { width: 100vw; max-width: 100vw; margin-block-end: 0; border-end-start-radius: 0; border-end-end-radius: 0; max-height: calc(100dvh - 1rem); }
     @keyframes rise { from { transform: translateY(40px); opacity: 0; } }
   }
 `;
 
 export const PANEL_CSS = `${BASE}
-  :host { display: block; container-type: inline-size; color: var(--ink); background: var(--surface); }
+  :host { display: block; container-type: inline-size; color: var(--text); background: var(--surface); }
   :host([hidden]) { display: none; }
   .panel { display: flex; flex-direction: column; padding: 1.75rem 1.75rem 1.5rem; }
   header { text-align: center; padding-inline: 1.5rem; }
+  h2:focus { outline: none; }
+  .logo { content: var(--max-auth-logo, normal); }
+  .logo, slot[name="logo"]::slotted(*) { display: block; max-width: 100%; max-height: 3rem; margin: 0 auto .75rem; }
+  .logo:not([hidden]) { width: fit-content; }
   h2 { margin: 0; font-size: 1.375rem; font-weight: 700; letter-spacing: -.015em; line-height: 1.25; }
   .site { margin: .3rem 0 0; font-size: .9375rem; color: var(--muted); overflow-wrap: anywhere; }
-  .site b { color: var(--ink); font-weight: 600; }
+  .site b { color: var(--text); font-weight: 600; }
 
   /* Both views share one cell, so that the dialog keeps its size when one takes the other's place. */
   .views { flex: 1; display: grid; }
@@ -98,13 +114,14 @@ export const PANEL_CSS = `${BASE}
   .code { display: flex; flex-direction: column; align-items: center; gap: 1rem; padding-top: 1.25rem; }
   .frame { position: relative; width: 15.5rem; aspect-ratio: 1; max-width: 100%; }
   .card {
-    position: absolute; inset: 6px; border-radius: 20px; overflow: hidden;
+    position: absolute; inset: 6px; border-radius: min(1.43 * var(--radius), 20px); overflow: hidden;
     background: #fff; display: grid; place-items: center;
   }
   .card svg { display: block; width: 100%; height: 100%; }
   .card .ghost { color: #e6e3f2; animation: breathe 1.6s ease-in-out infinite; }
   .stale .card > svg { opacity: .12; }
   .outline { position: absolute; inset: 0; width: 100%; height: 100%; fill: none; stroke-width: 3; }
+  .outline rect { rx: calc(min(1.43 * var(--radius), 20px) + 5px); }
   .outline .track { stroke: var(--line); }
   .outline .rest { stroke: var(--accent); stroke-linecap: round; transition: stroke-dashoffset 1s linear; }
   .low .outline .rest { stroke: #e08a1e; }
@@ -120,11 +137,11 @@ export const PANEL_CSS = `${BASE}
   ol li { display: flex; gap: .7rem; align-items: baseline; counter-increment: step; }
   ol li::before {
     content: counter(step); flex: none; width: 1.5rem; height: 1.5rem; border-radius: 50%; display: inline-grid; place-items: center;
-    font-size: .8125rem; font-weight: 700; color: var(--accent); background: var(--note);
+    font-size: .8125rem; font-weight: 700; color: var(--accent); background: var(--soft);
   }
   .note {
-    display: flex; gap: .65rem; align-items: flex-start; width: 100%; margin: 0; padding: .75rem .9rem; border-radius: 14px;
-    font-size: .8125rem; line-height: 1.4; color: var(--note-ink); background: var(--note);
+    display: flex; gap: .65rem; align-items: flex-start; width: 100%; margin: 0; padding: .75rem .9rem; border-radius: var(--radius);
+    font-size: .8125rem; line-height: 1.4; color: var(--muted); background: var(--soft);
   }
   .note .icon { color: var(--accent); margin-top: .05em; font-size: 1rem; }
   .here { margin: 0; font-size: .8125rem; color: var(--muted); }
@@ -139,15 +156,15 @@ export const PANEL_CSS = `${BASE}
   }
   .stage:not(.off) { animation: appear .25s; }
   .badge { position: relative; width: 5.5rem; height: 5.5rem; border-radius: 50%; display: grid; place-items: center; margin-bottom: .5rem;
-    color: var(--accent); background: var(--note); }
+    color: var(--accent); background: var(--soft); }
   .badge .icon { width: 2.6rem; height: 2.6rem; }
   .badge.busy::after {
     content: ""; position: absolute; inset: -5px; border-radius: 50%; border: 3px solid transparent;
     border-block-start-color: var(--accent); animation: turn .9s linear infinite;
   }
-  .badge.good { color: var(--good); background: var(--good-soft); }
+  .badge.good { color: var(--good); background: color-mix(in srgb, var(--good) 14%, var(--surface)); }
   .badge.good .icon path { stroke-dasharray: 24; animation: draw .35s .08s backwards ease-out; }
-  .badge.bad { color: var(--bad); background: var(--bad-soft); }
+  .badge.bad { color: var(--bad); background: color-mix(in srgb, var(--bad) 12%, var(--surface)); }
   h3 { margin: 0; font-size: 1.25rem; font-weight: 700; letter-spacing: -.01em; line-height: 1.3; text-wrap: balance; }
   h3:focus { outline: none; }
   .stage p { margin: 0; color: var(--muted); max-width: 21rem; text-wrap: pretty; }
@@ -159,8 +176,8 @@ export const PANEL_CSS = `${BASE}
   form[hidden] { display: none; }
   label { font-size: .875rem; font-weight: 600; }
   input {
-    font: inherit; width: 100%; min-height: 3rem; padding: .6em .9em; color: var(--ink); background: var(--soft);
-    border: 1.5px solid var(--line); border-radius: 12px;
+    font: inherit; width: 100%; min-height: 3rem; padding: .6em .9em; color: var(--text); background: var(--soft);
+    border: 1.5px solid var(--line); border-radius: var(--radius);
   }
   input:focus-visible { outline: 3px solid var(--accent); outline-offset: 0; border-color: transparent; }
   input[aria-invalid="true"] { border-color: var(--bad); }
@@ -182,5 +199,5 @@ export const PANEL_CSS = `${BASE}
     .steps { display: none; }
   }
   @media (max-width: 480px) and (max-height: 700px) { .frame { width: 10rem; } .code { gap: .7rem; padding-top: 1rem; } }
-  @media (pointer: fine) and (max-height: 760px) {   .frame { width: 13rem; } .code { gap: .75rem; } }
+  @media (pointer: fine) and (max-height: 760px) { .frame { width: 13rem; } .code { gap: .75rem; } }
 `;

@@ -10,43 +10,46 @@ import { h, icon, s } from './widget-elements.js';
  * @param {string | null} client the app that asks, where it is not this site itself
  */
 export function build(text, client) {
-  const status = h('p', { class: 'status', role: 'status' });
-  const left = h('p', { class: 'left', role: 'timer', 'aria-live': 'off' });
-  const card = h('div', { class: 'card' }, ghost());
+  const status = h('p', { class: 'status', part: 'status', role: 'status' });
+  const left = h('p', { class: 'left', part: 'left', role: 'timer', 'aria-live': 'off' });
+  const card = h('div', { class: 'card', part: 'code' }, ghost());
   const rest = s('rect', { class: 'rest', x: 2, y: 2, width: 244, height: 244, rx: 25, pathLength: 100 });
   rest.style.strokeDasharray = '100';
-  rest.style.strokeDashoffset = '100';
+  rest.style.strokeDashoffset = '0';
   const outline = s(
     'svg',
-    { class: 'outline', viewBox: '0 0 248 248', 'aria-hidden': 'true' },
+    { class: 'outline', part: 'ring', viewBox: '0 0 248 248', 'aria-hidden': 'true' },
     s('rect', { class: 'track', x: 2, y: 2, width: 244, height: 244, rx: 25 }),
     rest,
   );
   const frame = h('div', { class: 'frame' }, outline, card);
 
   const away = { target: '_blank', rel: 'noopener noreferrer' };
-  const big = h('a', { class: 'primary', ...away }, text.open);
-  const small = h('a', { class: 'text', ...away }, text.open);
-  const app = h('div', { class: 'app off' }, big, h('p', {}, text.orScan));
+  // On a phone it stands where it will be from the beginning: said to be a link that leads nowhere yet.
+  const waits = { role: 'link', 'aria-disabled': 'true' };
+  const big = h('a', { class: 'primary', part: 'link', ...waits, ...away }, text.open);
+  const small = h('a', { class: 'text', part: 'link', ...waits, ...away }, text.open);
+  const app = h('div', { class: 'app' }, big, h('p', {}, text.orScan));
   const here = h('p', { class: 'here off' }, `${text.openHere} `, small);
   const steps = h(
     'ol',
-    { class: 'steps', 'aria-label': text.howto },
+    { class: 'steps', part: 'steps', 'aria-label': text.howto },
     h('li', {}, text.step1),
     h('li', {}, text.step2),
     h('li', {}, text.step3),
   );
-  const warning = h('p', { class: 'note' }, icon('shield'), h('span', {}, text.warning));
+  const warning = h('p', { class: 'note', part: 'note' }, icon('shield'), h('span', {}, text.warning));
   const code = h('div', { class: 'code' }, app, frame, h('div', { class: 'line' }, status, left), steps, warning, here);
 
   const badgeIcon = icon('check');
-  const badge = h('div', { class: 'badge' }, badgeIcon);
-  const title = h('h3', { tabindex: '-1' });
-  const body = h('p', {});
+  const badge = h('div', { class: 'badge', part: 'badge' }, badgeIcon);
+  const title = h('h3', { part: 'heading', tabindex: '-1' });
+  const body = h('p', { part: 'text' });
   const fine = h('p', { class: 'small', hidden: '' });
-  const again = h('button', { class: 'primary again', type: 'button', hidden: '' }, text.retry);
+  const again = h('button', { class: 'primary again', part: 'retry', type: 'button', hidden: '' }, text.retry);
   const input = h('input', {
     id: 'secret',
+    part: 'input',
     type: 'password',
     autocomplete: 'off',
     required: '',
@@ -55,24 +58,28 @@ export function build(text, client) {
   });
   const hint = h('p', { id: 'hint', class: 'small', hidden: '' });
   const wrong = h('p', { id: 'wrong', class: 'wrong', role: 'alert' });
-  const send = h('button', { class: 'primary', type: 'submit' }, text.passwordSend);
+  const send = h('button', { class: 'primary', part: 'submit', type: 'submit' }, text.passwordSend);
   const form = h('form', { hidden: '' }, h('label', { for: 'secret' }, text.passwordLabel), input, hint, wrong, send);
-  const stage = h('div', { class: 'stage off' }, badge, title, body, form, again, fine);
+  const stage = h('div', { class: 'stage off', part: 'stage' }, badge, title, body, form, again, fine);
   const srStatus = h('p', { class: 'sr-status', role: 'status' });
 
   const site = client
-    ? h('p', { class: 'site' }, `${text.forClient} `, h('b', {}, client), ` · ${location.host}`)
-    : h('p', { class: 'site' }, `${text.forSite} `, h('b', {}, location.host));
+    ? h('p', { class: 'site', part: 'site' }, `${text.forClient} `, h('b', {}, client), ` · ${location.host}`)
+    : h('p', { class: 'site', part: 'site' }, `${text.forSite} `, h('b', {}, location.host));
+  const name = h('h2', { part: 'title', tabindex: '-1' }, text.title);
+  const logo = h('div', { class: 'logo', part: 'logo' });
   const root = h(
     'section',
-    { class: 'panel' },
-    h('header', {}, h('h2', {}, text.title), site),
+    { class: 'panel', part: 'panel' },
+    h('header', {}, h('slot', { name: 'logo' }, logo), name, site),
     h('div', { class: 'views' }, code, stage),
     srStatus,
   );
   return {
     root,
     text,
+    name,
+    logo,
     status,
     left,
     card,

@@ -2,14 +2,17 @@
 /** What `<max-auth-panel>` shows: one login from its beginning to its end, as the visitor sees it. */
 
 import { startMaxAuth } from './client.js';
+import { HERE } from './here.js';
 import { adoptDrawing, ghost } from './widget-drawing.js';
-import { applyStyles, draw, localeOf } from './widget-elements.js';
+import { applyStyles, draw, localeOf, textsOf } from './widget-elements.js';
 import { PANEL_CSS, words } from './widget-look.js';
 import { build } from './widget-panel-view.js';
 
+/** @typedef {import('./widget.js').MaxAuthPanel} MaxAuthPanel */
 /** @typedef {'idle' | 'connecting' | 'code' | 'waiting' | 'approved' | 'finishing' | 'success' | 'password' | 'error'} State */
 
 export class Panel {
+  /** @type {MaxAuthPanel} */
   #host;
   /** @type {State} */
   #state = 'idle';
@@ -24,7 +27,7 @@ export class Panel {
   /** The visitor stays on this page when signed in. */
   #stays = false;
 
-  /** @param {HTMLElement} host */
+  /** @param {MaxAuthPanel} host */
   constructor(host) {
     this.#host = host;
     this.#render();
@@ -39,6 +42,11 @@ export class Panel {
   leave() {
     window.removeEventListener('pageshow', this.#shown);
     this.stop();
+  }
+
+  /** The title: where who hears the page begins, before any way out. */
+  focus() {
+    this.#view?.name.focus({ preventScroll: true });
   }
 
   /** Its element's attributes say something else. */
@@ -102,7 +110,7 @@ export class Panel {
     const goOn = this.#emit('max-auth-success', { token, redirect, ...(session && { session }) }, true);
     if (!goOn || this.#stays) return void this.#host.dispatchEvent(new CustomEvent('max-auth-stays'));
     const base = this.#host.getAttribute('base');
-    const target = new URL(data.redirect, base ? new URL(base, document.baseURI) : import.meta.url);
+    const target = new URL(data.redirect, base ? new URL(base, document.baseURI) : HERE);
     if (target.protocol === 'https:' || target.protocol === 'http:') location.assign(target);
   }
 
@@ -112,9 +120,14 @@ export class Panel {
   }
 
   #render() {
-    this.#view = build(words(localeOf(this.#host)), this.#host.getAttribute('client'));
-    const { root, again, form } = this.#view;
-    again.addEventListener('click', () => this.start());
+    this.#view = build(words(localeOf(this.#host), textsOf(this.#host)), this.#host.getAttribute('client'));
+    const { root, again, form, logo } = this.#view;
+    // Without one there is no room for it, either.
+    logo.hidden = !getComputedStyle(this.#host).getPropertyValue('--max-auth-logo').trim();
+    again.addEventListener('click', () => {
+      this.start();
+      this.focus();
+    });
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       void this.#sendPassword();
@@ -234,23 +247,32 @@ export class Panel {
     if (!drawing) return this.#show('error', { code: 'internal', retry: true });
     drawing.setAttribute('role', 'img');
     drawing.setAttribute('aria-label', view.text.qrLabel);
-    this.#ttl = Math.max(1000, Number(data.ttl) || 60_000);
-    // The visitor's clock may be wrong; a code replayed after a reconnect may be older than it says. Take the sooner.
+    const ttl = Math.max(1000, Number(data.ttl) || 60_000);
+    // The visitor's clock may be wrong; a code replayed after a reconnect may be older than it says. Take the sooner. The ring
+    // shows that as the whole: it starts full.
     const byClock = Number(data.expiresAt) - Date.now();
-    this.#expiresAt = Date.now() + (byClock > 0 && byClock < this.#ttl ? byClock : this.#ttl);
+    this.#ttl = byClock > 0 && byClock < ttl ? byClock : ttl;
+    this.#expiresAt = Date.now() + this.#ttl;
     view.card.replaceChildren(drawing);
     const link = linkOf(data.qrLink);
-    for (const anchor of view.links) {
-      if (link) anchor.href = link;
-      else anchor.removeAttribute('href');
-    }
-    this.#showLinks(Boolean(link));
+    this.#link(link);
+    view.app.classList.toggle('off', !link);
     this.#show('waiting');
   }
 
-  /** Their place stays, so that nothing moves when they come. @param {boolean} on */
-  #showLinks(on) {
-    for (const part of [this.#view?.app, this.#view?.here]) part?.classList.toggle('off', !on);
+  /** Their place stays, so that nothing moves when they come. @param {string} address "" while there is none */
+  #link(address) {
+    const view = this.#view;
+    for (const anchor of view?.links ?? []) {
+      if (address) {
+        anchor.href = address;
+        anchor.removeAttribute('aria-disabled');
+      } else {
+        anchor.removeAttribute('href');
+        anchor.setAttribute('aria-disabled', 'true');
+      }
+    }
+    view?.here.classList.toggle('off', !address);
   }
 
   #clearCode() {
@@ -259,9 +281,9 @@ export class Panel {
     this.#expiresAt = 0;
     view.card.replaceChildren(ghost());
     view.frame.classList.remove('stale', 'low');
-    view.rest.style.strokeDashoffset = '100';
+    view.rest.style.strokeDashoffset = '0';
     view.left.textContent = '';
-    this.#showLinks(false);
+    this.#link('');
   }
 
   #startTicking() {

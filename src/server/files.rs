@@ -2,7 +2,7 @@
 
 use super::caching::says_itself;
 use super::extract::accepts_encoding;
-use super::modules::{CLIENT, DIALOG, joined, sheet, without_comments};
+use super::modules::{CLIENT, DIALOG, joined, sheet, sheet_in_shadow, without_comments};
 use crate::base::id::{self, Fingerprint};
 use crate::texts::{Locale, Section, Texts};
 use axum::Router;
@@ -27,6 +27,7 @@ pub struct Extra(pub Router);
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
+const MARKDOWN: &str = "text/markdown; charset=utf-8";
 
 struct File {
     path: &'static str,
@@ -45,16 +46,6 @@ macro_rules! file {
             version: None,
         }
     };
-}
-
-/// The sheet's rules for a shadow tree: what the page around it has is not there.
-fn in_shadow(sheet: &str) -> String {
-    let rules = sheet.replace(":root", ":host");
-    let (page, sheet) = (rules.find("body {"), rules.find(":focus-visible"));
-    match page.zip(sheet) {
-        Some((page, sheet)) if page < sheet => [&rules[..page], &rules[sheet..]].concat(),
-        _ => rules,
-    }
 }
 
 /// What `light.js` says, by section of the texts.
@@ -91,7 +82,7 @@ fn files(texts: &Texts) -> [File; 7] {
     };
     let light = format!(
         "const SHEET={},WORDS={};{}",
-        Value::String(in_shadow(&sheet())),
+        Value::String(sheet_in_shadow()),
         by_language(&LIGHT_WORDS),
         include_str!("../../web/built/light.js"),
     );
@@ -129,9 +120,18 @@ fn files(texts: &Texts) -> [File; 7] {
     ]
 }
 
-/// At the root, with `serve --demo`.
+/// At the root, with `serve --demo`: the demo site, and the page of reference with its examples.
 pub fn demo() -> Router {
-    routes([file!("/", HTML, "demo.html"), file!("/demo.js", JAVASCRIPT, "demo.js")], "")
+    let reference = Bytes::from_static(include_bytes!("../../docs/widget.md"));
+    let files = [
+        file!("/", HTML, "demo.html"),
+        file!("/demo.js", JAVASCRIPT, "demo.js"),
+        file!("/widget", HTML, "demo-widget.html"),
+        file!("/demo-widget.js", JAVASCRIPT, "demo-widget.js"),
+        file!("/demo-widget.css", CSS, "demo-widget.css"),
+        File { path: "/widget.md", content_type: MARKDOWN, body: reference, version: None },
+    ];
+    routes(files, "")
 }
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");

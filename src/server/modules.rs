@@ -22,6 +22,7 @@ macro_rules! modules {
 
 /// What `/client.js` is made of; each is below those that it imports.
 pub const CLIENT: &[Module] = modules![
+    "here.js",
     "answers.js",
     "browser.js",
     "failures.js",
@@ -89,6 +90,63 @@ pub fn sheet() -> String {
     tight(&without_comments(include_str!("../../web/sheet.css")))
 }
 
+/// Colours of the sheet that a page may set, and the names that it knows them by (docs/widget.md).
+const COLORS: [(&str, &str); 8] = [
+    ("--surface", "surface"),
+    ("--ink", "text"),
+    ("--muted", "muted"),
+    ("--line", "line"),
+    ("--soft", "soft"),
+    ("--accent", "accent"),
+    ("--good", "good"),
+    ("--bad", "bad"),
+];
+
+/// Other values that a page may set.
+const VALUES: [(&str, &str); 3] = [
+    ("border-radius: 14px;", "border-radius:var(--max-auth-radius,14px);"),
+    (
+        "color: #fff; background: linear-gradient(100deg",
+        "color:var(--max-auth-button-text,#fff);background:var(--max-auth-button,linear-gradient(100deg",
+    ),
+    ("#2c68ee);", "#2c68ee));"),
+];
+
+/// The sheet for the shadow tree of `light.js`: what a page sets goes before our colours, `theme` before what the system
+/// wants, and what is for a page of our own is left out.
+pub fn sheet_in_shadow() -> String {
+    let sheet = without_comments(include_str!("../../web/sheet.css"));
+    let colors = |block: &str| -> String {
+        let block = block.split('}').next().unwrap_or_default();
+        let all = block.split(';').filter_map(|line| line.trim().split_once(": "));
+        let ours = all.filter_map(|(ours, color)| {
+            let (_, name) = COLORS.iter().find(|(known, _)| *known == ours)?;
+            Some(format!("{ours}:var(--max-auth-{name},{color});"))
+        });
+        ours.collect()
+    };
+    let mut blocks = sheet.split(":root {").skip(1).map(colors);
+    let [day, night] = [(); 2].map(|()| blocks.next().unwrap_or_default());
+    let mut rules = format!(
+        ":host{{color-scheme:light;{day}}}@media (prefers-color-scheme:dark){{:host(:not([theme=light])){{color-scheme:dark;{night}}}}}\
+         :host([theme=dark]){{color-scheme:dark;{night}}}"
+    );
+    let (mut begun, mut passed_over) = (false, false);
+    for line in sheet.lines() {
+        begun |= line.starts_with('*');
+        passed_over |= ["body", ".login", ".plain { width: 100%;"].iter().any(|of_a_page| line.starts_with(of_a_page));
+        if begun && !passed_over {
+            rules.push_str(line);
+            rules.push('\n');
+        }
+        passed_over &= !line.ends_with('}');
+    }
+    for (ours, theirs) in VALUES {
+        rules = rules.replace(ours, theirs);
+    }
+    tight(&rules)
+}
+
 /// A style sheet without the room around its marks; none of ours has a text that would change.
 fn tight(style: &str) -> String {
     let mut tight = String::with_capacity(style.len());
@@ -96,7 +154,7 @@ fn tight(style: &str) -> String {
         let mut parts = line.split_inclusive(['{', '}', ';', ':', ',']).map(str::trim);
         parts.by_ref().for_each(|part| tight.push_str(part));
     }
-    tight
+    tight.replace(" {", "{").replace(";}", "}")
 }
 
 /// A remark behind code.
@@ -206,6 +264,22 @@ mod tests {
         for text in [client, dialog] {
             let imports = |line: &&str| line.starts_with("import ") || line.contains("await import(");
             assert_eq!(text.lines().find(imports), None);
+        }
+    }
+
+    #[test]
+    fn in_a_shadow_a_page_says_the_colours_and_the_theme() {
+        let sheet = sheet_in_shadow();
+        for (ours, name) in COLORS {
+            assert_eq!(sheet.matches(&format!("{ours}:var(--max-auth-{name},#")).count(), 3, "{name}: {sheet}");
+        }
+        for (_, set) in VALUES {
+            assert!(sheet.contains(set), "{set}: {sheet}");
+        }
+        assert!(sheet.contains(":host([theme=dark]){color-scheme:dark;"), "{sheet}");
+        assert!(sheet.contains(".plain") && sheet.contains("@keyframes turn"), "{sheet}");
+        for of_a_page in ["body", ".login", ":root", "--glow", "100dvh"] {
+            assert!(!sheet.contains(of_a_page), "{of_a_page}: {sheet}");
         }
     }
 

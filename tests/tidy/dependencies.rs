@@ -32,6 +32,11 @@ fn every_dependency_has_its_paragraph() {
         "terser",
         "typescript",
         "libfuzzer-sys",
+        "vite",
+        "webpack",
+        "esbuild",
+        "react",
+        "vue",
     ];
     for name in dependencies() {
         assert!(named.contains(&name), "DEPS.md says nothing of {name}");
@@ -40,6 +45,14 @@ fn every_dependency_has_its_paragraph() {
         let known = dependencies().contains(&name) || browser_side.contains(&name.as_str());
         assert!(known, "DEPS.md speaks of {name}, which is not a dependency");
     }
+}
+
+#[test]
+fn the_npm_package_has_the_version_of_the_server() {
+    let manifest = read("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap();
+    let package = read("web/package.json");
+    assert!(package.contains(&format!("\"version\": {version},")), "web/package.json is not of version {version}");
 }
 
 /// Licences that a program under MIT may carry. CDLA is for Mozilla's list of roots, which is data.

@@ -81,7 +81,8 @@ fn what_visitors_read_stands_in_one_place() {
         }
         assert!(!has_russian(production(&text)), "src/{name} has words of its own; they belong into web/texts.js");
     }
-    let folders = [root().join("web"), root().join("web/built"), root().join("src/server/pages")];
+    let folders =
+        [root().join("web"), root().join("web/built"), root().join("web/npm"), root().join("src/server/pages")];
     for entry in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -18,6 +18,10 @@ const CSP =
 const FILES = {
   '/': 'demo.html',
   '/demo.js': 'demo.js',
+  '/widget': 'demo-widget.html',
+  '/demo-widget.js': 'demo-widget.js',
+  '/demo-widget.css': 'demo-widget.css',
+  '/widget.md': '../docs/widget.md',
   '/phone': 'phone.html',
   '/phone/phone.js': 'phone.js',
   '/phone/phone.css': 'phone.css',
@@ -41,6 +45,7 @@ const TYPES = {
   html: 'text/html; charset=utf-8',
   js: 'text/javascript; charset=utf-8',
   css: 'text/css; charset=utf-8',
+  md: 'text/markdown; charset=utf-8',
 };
 const TEXT = /** @type {Record<string, string>} */ ({
   connecting: 'Подключение к серверу…',

@@ -229,6 +229,43 @@ test('busy counts down before it lets one try again', { skip }, async () => {
   assert.equal(await again.isDisabled(), true);
 });
 
+for (const [locale, title, advice] of [
+  ['ru', 'Вход отклонён', /^На телефоне отказались/],
+  ['en', 'The sign-in was declined', /^It was refused on the phone/],
+]) {
+  test(`declined on the phone is said so: ${locale}`, { skip }, async () => {
+    Object.assign(server.fault, { stage: 'error', code: 'declined' });
+    await page.goto(`${server.base}/login?locale=${locale}`);
+    await page.getByRole('heading', { name: String(title), exact: true }).waitFor();
+    await page.getByText(advice).first().waitFor();
+  });
+}
+
+test('the title has the focus again after a new try', { skip }, async () => {
+  Object.assign(server.fault, { stage: 'error', code: 'max-trouble' });
+  await pressButton();
+  const again = page.getByRole('button', { name: 'Try again' });
+  await again.waitFor();
+  delete server.fault.stage;
+  await again.click();
+  const title = page.getByRole('heading', { name: 'Sign in with MAX', exact: true });
+  await eventually(() => title.evaluate((heading) => heading.matches(':focus')), 'focus on the title');
+});
+
+test('texts that are no JSON are told to the console, and ours are shown', { skip }, async () => {
+  /** @type {string[]} */
+  const told = [];
+  page.on('console', (message) => message.type() === 'error' && told.push(message.text()));
+  await page.goto(server.origin);
+  await page.evaluate(() => document.querySelector('max-auth-button')?.setAttribute('texts', '{title: 1}'));
+  await page.getByRole('button', { name: 'Sign in with MAX' }).click();
+  await page.getByRole('dialog', { name: 'Sign in with MAX' }).waitFor();
+  assert.ok(
+    told.some((text) => text.startsWith('max-auth: the attribute texts of <max-auth-button> is not JSON')),
+    told.join('\n'),
+  );
+});
+
 test('an error without retry offers none', { skip }, async () => {
   Object.assign(server.fault, {
     stage: 'error',

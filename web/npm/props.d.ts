@@ -1,0 +1,39 @@
+import type { Texts } from './widget-look.js';
+
+export interface SharedProps {
+  /** Where the visitor goes afterwards: this page, unless told otherwise. */
+  returnTo?: string;
+  locale?: 'ru' | 'en' | (string & {});
+  /** Where the server's endpoints are: `https://example.ru/api/auth/max`. */
+  base?: string;
+  theme?: 'light' | 'dark' | 'auto';
+  /** False: the visitor is signed in without leaving the page. */
+  redirect?: boolean;
+  /** The app that asks, where it is not this site itself. */
+  client?: string;
+  texts?: Texts;
+}
+export interface ButtonProps extends SharedProps {
+  label?: string;
+}
+export interface PanelProps extends SharedProps {
+  autostart?: boolean;
+}
+type Told<Name extends `max-auth-${string}` & keyof GlobalEventHandlersEventMap> = (
+  event: GlobalEventHandlersEventMap[Name],
+) => void;
+export interface PanelEvents {
+  onStatus?: Told<'max-auth-status'>;
+  onQr?: Told<'max-auth-qr'>;
+  onPassword?: Told<'max-auth-password'>;
+  /** `event.preventDefault()`: the page goes on itself. */
+  onSuccess?: Told<'max-auth-success'>;
+  onError?: Told<'max-auth-error'>;
+}
+export interface ButtonEvents extends PanelEvents {
+  onClose?: Told<'max-auth-close'>;
+}
+
+export const EVENTS: string[];
+export function handlerOf(event: string): string;
+export function attributesOf(props: Record<string, any>): Record<string, any>;
