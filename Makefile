@@ -45,7 +45,7 @@ build:
 
 # Every JavaScript file of ours; .prettierrc.json says how it looks.
 PRETTIER = tests/node_modules/.bin/prettier --log-level warn
-JAVASCRIPT = 'web/*.js' 'web/npm/*.js' 'web/**/*.d.ts' 'tests/**/*.{js,mjs,cjs,ts,tsx}'
+JAVASCRIPT = 'web/{,npm/}*.js' 'tests/**/*.{js,mjs}'
 format:
 	@scripts/setup web
 	$(CARGO) fmt
