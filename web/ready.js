@@ -14,9 +14,11 @@ const START_MS = 1000;
 const base = new URL('.', location.href).href.slice(0, -1);
 /** @param {string} id @returns {any} */
 const part = (id) => document.getElementById(id);
+// Before the page is whole, whose last bytes some networks do not let through: with the sheet there is enough of it.
+while (!part('left')) await new Promise((looked) => setTimeout(looked, 20));
 /** @type {{ login?: string, key?: string, after?: string, expiresAt?: number, ttl?: number }} */
 const begun = JSON.parse(part('login').textContent);
-let [hiddenAt, isOver] = [0, false];
+let [hiddenAt, isOver, isPlain] = [0, false, false];
 const sheet = showing(part, () => document.querySelectorAll('.link'), WORDS);
 
 /** @type {Record<string, (data: any) => void>} */
@@ -35,7 +37,10 @@ const told = {
   error: sheet.error,
   line: sheet.line,
   // The form without a script says why, and is a way in.
-  refused: () => (part('plain').hidden = false),
+  refused: () => {
+    isPlain = true;
+    plain();
+  },
   // The server begins a fresh one with the page; not again and again, where cookies do not stick.
   gone: () => {
     const now = Date.now();
@@ -73,7 +78,9 @@ const message = {
   returnTo,
   request,
 };
-part('plain').hidden = true;
+const plain = () => part('plain') && (part('plain').hidden = !isPlain);
+plain();
+document.addEventListener('DOMContentLoaded', plain);
 const login = follow(base, begun, (event, data) => told[event]?.(data), message);
 if (begun.ttl) sheet.show(begun);
 setTimeout(probe, START_MS);
