@@ -127,7 +127,7 @@ mod tests {
             let head = Head::new(locale, &texts, &sheet());
             assert_eq!(head.text.matches("</script>").count(), 1, "a text of the site's does not end the script");
             let policy = head.policy.to_str().unwrap();
-            let script = between(&head.text, "<script type=\"module\">", "</script>");
+            let script = between(&head.text, "<script type=\"module\" async>", "</script>");
             let style = between(&head.text, "<style>", "</style>");
             for text in [script, style] {
                 let hash = STANDARD.encode(Fingerprint::of(text.as_bytes()).bytes());
