@@ -4,6 +4,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
+/// Of thousands of logins each has a timer or two every few seconds: apart from each other each would wake a sleeping thread,
+/// and the waking costs more than what is done then. Nobody notices a question to MAX that is so much late.
+const GRID: Duration = Duration::from_millis(50);
+
+/// What is nearer than this is exact.
+const FAR: Duration = Duration::from_secs(2);
+
 /// Where the time of day comes from.
 #[derive(Clone)]
 pub struct Clock {
@@ -54,5 +61,30 @@ impl Clock {
     /// The instant at which [`Clock::monotonic`] will read `at`.
     pub fn instant(&self, at: Duration) -> Instant {
         self.started + at
+    }
+
+    /// That instant or up to [`GRID`] later, if it is [`FAR`] away: what need not be exact happens together.
+    pub fn about(&self, at: Instant) -> Instant {
+        let since = at.saturating_duration_since(self.started).as_nanos();
+        let late = since % GRID.as_nanos();
+        if late == 0 || at < Instant::now() + FAR {
+            return at;
+        }
+        at + GRID - Duration::from_nanos(late as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_far_away_happens_together() {
+        let clock = Clock::fixed(0);
+        tokio::time::advance(Duration::from_millis(7)).await;
+        let about = |ms| clock.about(clock.instant(Duration::from_millis(ms))) - clock.started;
+        for (asked, told) in [(2006, 2006), (2007, 2050), (5000, 5000), (5001, 5050), (5049, 5050), (5050, 5050)] {
+            assert_eq!(about(asked), Duration::from_millis(told), "{asked}");
+        }
     }
 }

@@ -37,8 +37,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::over(LINE)
+    }
+
+    /// Over a line that holds so many bytes that nobody has read.
+    fn over(line: usize) -> Self {
         let (tasks, places, readers) = (Tasks::new(), Arc::new(Places::for_anybody(1)), Arc::new(()));
-        let (browser, ours) = duplex(LINE);
+        let (browser, ours) = duplex(line);
         let (stopped, held) = (tasks.clone(), Arc::clone(&readers));
         let later = move |request: Request| {
             let (stopped, held) = (stopped.clone(), Arc::clone(&held));
@@ -125,6 +130,16 @@ fn order(text: &str) -> Vec<&str> {
     let mut found: Vec<_> = parts.iter().flat_map(|part| text.match_indices(part)).collect();
     found.sort_unstable();
     found.into_iter().map(|(_, part)| part).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_has_not_gone_out_yet_is_not_lost_when_the_answer_waits() {
+    let mut world = World::over(64);
+    world.say("POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nTWO").await;
+    sleep(MOMENT).await;
+    let heard = world.hear(3 * WAIT).await;
+    assert!(heard.starts_with("HTTP/1.1 200 OK\r\n") && heard.contains("\r\n\r\n3\r\nONE\r\n"), "{heard}");
+    assert!(heard.ends_with("3\r\nTWO\r\n0\r\n\r\n"), "{heard}");
 }
 
 #[tokio::test(start_paused = true)]

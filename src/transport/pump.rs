@@ -59,7 +59,7 @@ impl Pump {
         let period = if let Marks::Every(period) = marks { period } else { HEARTBEAT };
         let pause = if opening_marks > 0 { MARK_GAP } else { period };
         let flush = matches!(marks, Marks::Flush | Marks::Opening);
-        let heartbeat_at = Instant::now() + pause;
+        let heartbeat_at = reader.login().clock().about(Instant::now() + pause);
         Self { reader, at, opening: true, heartbeat_at, flush, opening_marks, period, tasks, guard }
     }
 
@@ -104,7 +104,8 @@ impl Pump {
             },
             () = sleep_until(heartbeat_at) => {
                 self.opening_marks = self.opening_marks.saturating_sub(1);
-                self.heartbeat_at = heartbeat_at + if self.opening_marks > 0 { MARK_GAP } else { self.period };
+                let pause = if self.opening_marks > 0 { MARK_GAP } else { self.period };
+                self.heartbeat_at = self.reader.login().clock().about(heartbeat_at + pause);
                 self.guard.sent();
                 Next::Heartbeat(self.mark())
             }

@@ -159,9 +159,10 @@ impl Parts {
                     return end;
                 }
                 let Some(deadline) = self.session.deadline() else { return Box::new(End::Lost { why: Lost::Closed }) };
+                let due = connector.clock.about(connector.clock.instant(deadline));
                 tokio::select! {
                     message = self.socket.next(), if !self.deaf => self.hear(message, connector, dialect),
-                    () = sleep_until(connector.clock.instant(deadline)) => self.session.on_deadline(connector.now()),
+                    () = sleep_until(due) => self.session.on_deadline(connector.now()),
                     command = next(commands) => match command {
                         Command::Wake => self.session.wake(connector.now()),
                         Command::Stop => self.session.stop(connector.now()),
