@@ -217,8 +217,9 @@ test('--max-auth-logo is shown, and without it there is no room for one', async 
   );
   const with_ = await opened({ css: `max-auth-button { --max-auth-logo: url("data:image/svg+xml,${logo}") }` });
   await withCode(with_);
-  const box = await with_.page.locator('max-auth-panel .logo').boundingBox();
-  assert.deepEqual([Math.round(box.width), Math.round(box.height)], [80, 24]);
+  // As laid out: the dialog grows as it opens.
+  const shown = with_.page.locator('max-auth-panel .logo');
+  assert.deepEqual(await shown.evaluate(({ offsetWidth, offsetHeight }) => [offsetWidth, offsetHeight]), [80, 24]);
   await screenshot(with_.page, 'widget-logo');
   await with_.stop();
   const without = await opened();
