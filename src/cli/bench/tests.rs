@@ -13,6 +13,7 @@ use clap::Parser;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[derive(Parser)]
 struct Line {
@@ -136,6 +137,42 @@ async fn waiting_logins_are_held_and_then_approved_or_let_go() {
     }
     let (ramped, _) = run_of(&format!("{} --logins 10 --ramp 20 --hold 1", site.base)).await;
     assert!(ramped["length_ms"].as_f64().unwrap() > 1400.0, "ten at twenty a second, and a second: {ramped}");
+}
+
+/// The same phone, whose answers are late by this.
+async fn late(phone: &str, by: Duration, tasks: &Tasks) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (phone, each) = (phone.trim_start_matches("http://").to_owned(), tasks.clone());
+    tasks.spawn("late phone", async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = tokio::net::TcpStream::connect(&phone).await.unwrap();
+            each.spawn("late phone's connection", async move {
+                let ((mut asks, mut hears), (mut answers, mut asked)) = (near.into_split(), far.into_split());
+                let ask = tokio::io::copy(&mut asks, &mut asked);
+                let answer = async {
+                    let mut bytes = [0; 4096];
+                    while let Ok(read @ 1..) = answers.read(&mut bytes).await {
+                        tokio::time::sleep(by).await;
+                        hears.write_all(&bytes[..read]).await?;
+                    }
+                    Ok::<_, std::io::Error>(())
+                };
+                let _ = tokio::join!(ask, answer);
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_counts_though_its_answer_comes_after_the_success() {
+    let tasks = Tasks::new();
+    let site = site(&tasks, 0).await;
+    let phone = late(&site.phone, Duration::from_millis(400), &tasks).await;
+    let (finished, _) = run_of(&format!("{} --logins 2 --hold 0.2 --finish --emulator {phone}", site.base)).await;
+    assert_eq!((count(&finished, "succeeded"), finished["approvals"]["given"].as_u64()), (2, Some(2)), "{finished}");
+    assert!(finished["approval_to_success_ms"]["p50"].as_f64().is_some_and(|time| time < 100.0), "{finished}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -282,6 +282,12 @@ impl Visit {
             "qr" => self.shown(event.data.qr_link.as_deref().and_then(track)).await,
             "success" => {
                 let deadline = self.deadline();
+                // A phone's answer may be later than what it brought about.
+                if let Some(approving) = self.approving.take()
+                    && let Ok(approval) = timeout_at(deadline, approving).await
+                {
+                    self.approval(approval).await;
+                }
                 let finished = timeout_at(deadline, self.finish(event.data.redirect.as_deref())).await;
                 return Some(finished.unwrap_or_else(|_| End::Lost("too slow: no tokens".to_owned())));
             }
