@@ -3,6 +3,7 @@
 mod account;
 mod answer;
 mod caching;
+mod checklist;
 mod connection;
 mod connection_uses;
 mod cookie;
@@ -45,6 +46,7 @@ mod visitor_network;
 mod waiting;
 
 pub use crate::transport::stream_stats::StreamStats;
+pub use checklist::{Checklist, Inspection, Inspector, Verdict};
 pub use files::{Extra, demo};
 pub use listener::{Bound, Descriptors, bind};
 pub use ops::{OPERATOR, Ops};

@@ -1,6 +1,7 @@
 //! The operator's listener: metrics and health, never on the public address.
 
 use super::answer::json;
+use super::checklist::Checklist;
 use super::refusals::store_unavailable;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::tasks::Tasks;
@@ -27,6 +28,7 @@ pub struct Ops {
     pub max_active: usize,
     pub ends: Arc<StreamStats>,
     pub keys: Arc<Keys>,
+    pub checklist: Arc<Checklist>,
 }
 
 /// Whoever changes something says so by this header: a page of a browser on this machine cannot.
@@ -53,6 +55,7 @@ impl Ops {
             .route("/keys/rotate", post(rotate))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
+            .merge(Arc::clone(&self.checklist).router())
             .with_state(self)
     }
 }

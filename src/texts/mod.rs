@@ -1,6 +1,8 @@
 //! Every word that a visitor reads, in Russian and English: the table is `web/texts.js`, which browsers read as a module
 //! and this module as JSON. `[texts]` of the configuration is laid over it.
 
+pub mod checklist;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
