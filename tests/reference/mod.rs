@@ -139,8 +139,8 @@ pub fn findings(source: &str) -> (String, String) {
     en += "What `max-auth doctor` may find, along the path from a visitor to MAX. A **fault** costs visitors something now; a **note** is \
            defeated by max-auth itself, and would break other software. Each leads to what visitors see, why, and the line that cures it.\n";
     let mut ru = format!("# Что находит doctor\n\n{NOT_BY_HAND}");
-    ru += "Всё, что может найти `max-auth doctor`, по пути от посетителя к MAX. **Ошибка** уже сейчас мешает посетителям; с **замечанием** \
-           max-auth справляется сам, а другая программа на том же месте сломалась бы. Ссылки ведут к подробностям (на английском): что видит \
+    ru += "Всё, что может найти `max-auth doctor`, по пути от посетителя к MAX. **Ошибка** уже сейчас мешает посетителям; **заметка** — то, \
+           с чем max-auth справляется сам, а другая программа на том же месте сломалась бы. Ссылки ведут к подробностям (на английском): что видит \
            посетитель, почему и какая строка это исправит. То же по-русски печатает `max-auth doctor --lang ru`.\n";
     let all = findings_of(source);
     let mut told = 0;
@@ -153,7 +153,7 @@ pub fn findings(source: &str) -> (String, String) {
             let Finding { name, severity, en: title, ru: title_ru, .. } = finding;
             let _ =
                 writeln!(en, "| [`{name}`](../troubleshooting.md#{name}) | {} | {title} |", severity.to_lowercase());
-            let word = if *severity == "Fault" { "ошибка" } else { "замечание" };
+            let word = if *severity == "Fault" { "ошибка" } else { "заметка" };
             let _ = writeln!(ru, "| [`{name}`](../../troubleshooting.md#{name}) | {word} | {title_ru} |");
         }
     }
