@@ -78,6 +78,17 @@ fn the_reference_of_settings_and_findings() {
     check_file("docs/ru/reference/findings.md", &ru);
 }
 
+#[test]
+fn the_reference_of_apps_has_every_key() {
+    let source = fs::read_to_string(root().join("src/config/oidc.rs")).unwrap();
+    let list = source.split_once("const KEYS: [&str;").unwrap().1.split_once("];").unwrap().0;
+    let keys: BTreeSet<&str> = list.split('"').skip(1).step_by(2).collect();
+    let page = fs::read_to_string(root().join("docs/reference/clients.md")).unwrap();
+    let rows: BTreeSet<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(key, _)| key).collect();
+    assert_eq!(rows, keys, "docs/reference/clients.md");
+}
+
 /// Each `.route(…)` of a router's file: the address and the methods it takes.
 fn routes(file: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(file)).unwrap();

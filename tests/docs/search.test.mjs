@@ -43,6 +43,7 @@ test('words are found, in English and in Russian, whatever their case', async ()
   assert.match((await found('proxy_buffering')).join(' '), /troubleshooting\.html/);
   assert.match((await found('сертификат')).join(' '), /ru\//);
   assert.match((await found('потоков')).join(' '), /ru\//);
+  assert.match((await found('кнопку')).join(' '), /ru\/how-to\/button\.html/);
 });
 
 for (const look of [{ colorScheme: 'light' }, { colorScheme: 'dark' }, { viewport: { width: 360, height: 740 } }]) {

@@ -29,7 +29,7 @@ fn settings(file: &str) -> Vec<Setting> {
         } else if let Some((key, value)) = line.split_once(" = ") {
             let mut value = value.to_owned();
             while value.starts_with('[') && !value.ends_with(']') {
-                let next = lines.next().expect("an array ends");
+                let next = lines.next().unwrap();
                 value = format!("{value}\n{next}");
             }
             found.push(Setting::Key(key.to_owned(), value, std::mem::take(&mut comment)));
@@ -80,6 +80,9 @@ pub fn configuration(file: &str) -> String {
             Setting::Key(key, default, comment) => {
                 let variable = format!("MAX_AUTH_{section}_{key}").to_uppercase();
                 let _ = write!(out, "\n### {section}.{key}\n\n{}\n", prose(&comment));
+                if (section.as_str(), key.as_str()) == ("oidc", "clients") {
+                    out += "Each key of a client with its default: [apps](clients.md).\n\n";
+                }
                 if default.contains('\n') {
                     let _ = write!(out, "Variable `{variable}`, default\n\n```toml\n{default}\n```\n");
                 } else {
@@ -118,19 +121,25 @@ fn finding(entry: &str) -> Finding<'_> {
 }
 
 fn findings_of(source: &str) -> Vec<Finding<'_>> {
-    let (_, list) = source.split_once("\ncodes! {").expect("the list of findings");
+    let (_, list) = source.split_once("\ncodes! {").unwrap();
     list.split(';').filter(|entry| entry.contains(" = ")).map(finding).collect()
 }
 
 /// The titles of the parts of a path, in English and in Russian, by the names of their variants.
 fn parts(source: &str) -> Vec<(&str, &str, &str)> {
-    let (_, list) = source.split_once("pub fn title(self) -> Text {").expect("the titles of the parts");
+    let (_, list) = source.split_once("pub fn title(self) -> Text {").unwrap();
     let lines = list.lines().map_while(|line| (!line.starts_with("    }")).then_some(line));
     let texts = lines.filter_map(|line| line.trim().strip_prefix("Self::"));
     texts
-        .map(|line| (line.split(' ').next().expect("a name"), line.split('"').collect::<Vec<_>>()))
+        .map(|line| (line.split(' ').next().unwrap(), line.split('"').collect::<Vec<_>>()))
         .map(|(name, texts)| (name, texts[1], texts[3]))
         .collect()
+}
+
+/// With a capital letter.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// docs/reference/findings.md and docs/ru/reference/findings.md.
@@ -147,8 +156,8 @@ pub fn findings(source: &str) -> (String, String) {
     for (variant, part_en, part_ru) in parts(source) {
         let here: Vec<&Finding<'_>> = all.iter().filter(|finding| finding.part == variant).collect();
         told += here.len();
-        let _ = write!(en, "\n## {}\n\n| code | | what it means |\n|---|---|---|\n", part_en);
-        let _ = write!(ru, "\n## {}\n\n| код | | что это значит |\n|---|---|---|\n", part_ru);
+        let _ = write!(en, "\n## {}\n\n| code | severity | what it means |\n|---|---|---|\n", sentence(part_en));
+        let _ = write!(ru, "\n## {}\n\n| код | важность | что это значит |\n|---|---|---|\n", sentence(part_ru));
         for finding in here {
             let Finding { name, severity, en: title, ru: title_ru, .. } = finding;
             let _ =
