@@ -75,7 +75,7 @@ package: setup build
 docs:
 	@scripts/setup docs
 	.venv-docs/bin/mdbook build
-	cd tests/docs && $(NODE) --test --test-reporter=spec links.test.mjs search.test.mjs
+	cd tests/docs && $(NODE) --test --test-reporter=spec links.test.mjs commands.test.mjs search.test.mjs
 
 walk: setup build
 	cd tests/docs && $(NODE) --test --test-reporter=spec --test-timeout=300000 walk.test.mjs
