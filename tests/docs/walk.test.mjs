@@ -1,25 +1,32 @@
-// docs/tutorial.md, typed into a shell as it stands there, and Chromium for the person. Only the ports are other ones. (The how-to
+// docs/tutorial.md, typed into a shell as it stands there, and Chromium for the person. Only the ports are other ones. Then the pages
+// on the button and on nginx: what they say stands in a page and in an nginx.conf, and people sign in. (The how-to
 // docs/how-to/five-minutes.md is walked by tests/e2e/five-minutes.test.mjs.)
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { screenshot, startBrowser } from '../harness/browser.mjs';
 import { fetchWhole } from '../harness/http.mjs';
-import { PATH } from '../harness/nginx.mjs';
-import { ROOT } from '../harness/paths.mjs';
-import { freePort, tempFolder } from '../harness/process.mjs';
+import { nginxArgs, nginxConfig, PATH } from '../harness/nginx.mjs';
+import { BINARY, ROOT } from '../harness/paths.mjs';
+import { freePort, launch, run, tempFolder } from '../harness/process.mjs';
+import { startEmulator, startServer } from '../harness/server.mjs';
 import { shellBlocks, startShell } from '../harness/shell.mjs';
 import { Cleanup } from '../harness/story.mjs';
 import { eventually } from '../harness/time.mjs';
 
-const PAGE = readFileSync(join(ROOT, 'docs/tutorial.md'), 'utf8');
+const read = (page) => readFileSync(join(ROOT, page), 'utf8');
+const PAGE = read('docs/tutorial.md');
+
+/** The fences of a language in a page. */
+const fences = (page, language) =>
+  [...read(page).matchAll(new RegExp(`^ *\`\`\`${language}\\n(.*?)^ *\`\`\`$`, 'gms'))].map(([, block]) => block);
 const cleanup = new Cleanup();
 after(() => cleanup.run());
 
 test('the Russian page has the same commands', () => {
-  const russian = readFileSync(join(ROOT, 'docs/ru/tutorial.md'), 'utf8');
+  const russian = read('docs/ru/tutorial.md');
   // What the page of the site says is in the reader's language.
   const asEnglish = (block) =>
     block
@@ -98,3 +105,51 @@ test(
     await eventually(async () => !(await fetchWhole(front).catch(() => null)), 'nginx to be gone');
   },
 );
+
+test('what the pages say of nginx and of the button is enough', { timeout: 100_000 }, async () => {
+  const [lines] = fences('docs/how-to/behind-nginx.md', 'nginx');
+  assert.deepEqual(fences('docs/ru/how-to/behind-nginx.md', 'nginx'), [lines], 'the same lines in Russian');
+  assert.deepEqual(fences('README.md', 'nginx'), [lines], 'the same lines in the README');
+  const [, html] = fences('docs/how-to/button.md', 'html');
+  for (const language of ['html', 'js', 'python'])
+    assert.equal(
+      fences('docs/ru/how-to/button.md', language).length,
+      fences('docs/how-to/button.md', language).length,
+      `the same examples in Russian: ${language}`,
+    );
+  const [sessionOf, signOut] = fences('docs/how-to/button.md', 'js');
+
+  const emulator = cleanup.add(await startEmulator());
+  const front = await freePort();
+  const home = `http://localhost:${front}`;
+  const server = cleanup.add(await startServer({ upstream: [[emulator.url, 'json']], publicUrl: home }));
+  const folder = tempFolder('how-to');
+  mkdirSync(join(folder, 'site'));
+  const page = `<!doctype html><link rel="icon" href="data:,"><title>A site</title>
+    <script type="module" src="/api/auth/max/widget.js"></script>
+    <script>const greet = (name) => { document.title = name; }</script>${html}`;
+  writeFileSync(join(folder, 'site/index.html'), page);
+  const [map, ...location] = lines.replace('3001', String(server.port)).split('\n\n');
+  const http = `types { text/html html; } ${map}
+    server { listen 127.0.0.1:${front}; root ${folder}/site; ${location.join('\n')} }`;
+  const file = join(folder, 'nginx.conf');
+  writeFileSync(file, nginxConfig({ folder, http }));
+  const up = () => eventually(async () => (await fetchWhole(home)).status === 200, 'nginx');
+  cleanup.add(await launch('nginx', 'nginx', nginxArgs({ folder, file }), { env: { PATH }, ready: up }));
+
+  const { code, output } = await run(BINARY, ['doctor', home], { ms: 30_000 });
+  assert.equal(code, 0, output);
+
+  const browser = cleanup.add(await startBrowser());
+  const tab = await cleanup.add(await browser.profile()).page();
+  await tab.goto(home);
+  await tab.locator('max-auth-button').getByRole('button').first().click();
+  await tab.locator('max-auth-button .card svg[role=img]').waitFor();
+  const shown = await eventually(async () => (await emulator.codes())[0], 'a code');
+  await emulator.approve(shown.track);
+  await tab.waitForFunction(() => document.title === 'Иван Петров');
+  const who = () => tab.evaluate(`(async () => { ${sessionOf} return who; })()`);
+  assert.equal((await who()).sub, '401041669');
+  await tab.evaluate(`(async () => { ${signOut} })()`);
+  assert.equal(await who(), null);
+});
