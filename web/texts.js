@@ -176,6 +176,8 @@ export const TEXTS = {
       "leaveText": "Вы выйдете из MAX на сайте",
       "leftTitle": "Вы вышли",
       "sending": "Возвращаемся в приложение…",
+      "sendingBack": "Передаём вход сайту…",
+      "nobodyWaits": "Если это окно не закрылось само, сайт его больше не ждёт.",
       "apps": "Приложения этого входа:"
     }
   },
@@ -349,6 +351,8 @@ export const TEXTS = {
       "leaveText": "You will be signed out of MAX on",
       "leftTitle": "You are signed out",
       "sending": "Going back to the app…",
+      "sendingBack": "Telling the site…",
+      "nobodyWaits": "If this window does not close by itself, the site no longer waits for it.",
       "apps": "Apps of this sign-in:"
     }
   }

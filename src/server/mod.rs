@@ -35,6 +35,7 @@ mod probe;
 mod proxy_fingerprint;
 mod ready_head;
 mod ready_page;
+mod redeem;
 mod refusals;
 mod router;
 mod sign_in;

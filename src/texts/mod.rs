@@ -188,6 +188,8 @@ pub struct Pages {
     pub leave_text: String,
     pub left_title: String,
     pub sending: String,
+    pub sending_back: String,
+    pub nobody_waits: String,
     pub apps: String,
 }
 
