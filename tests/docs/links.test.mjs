@@ -75,7 +75,7 @@ test('every link of the site leads to a page and a place that are there', () => 
       const [file, anchor] = target.split('#');
       const to = file === '' ? path : resolve(dirname(path), decodeURI(file));
       const where = `${relative(BOOK, path)}: ${target}`;
-      if (!to.startsWith(BOOK) || !existsSync(to)) broken.push(`${where}: no such page`);
+      if (!to.startsWith(BOOK) || !existsSync(to)) broken.push(`${where}: no such page (is it in docs/SUMMARY.md?)`);
       else if (anchor && !ids(to).has(decodeURIComponent(anchor))) broken.push(`${where}: no such place`);
     }
   }
