@@ -89,3 +89,28 @@ test('every setting that a document names is there', () => {
     }
   assert.deepEqual([...new Set(wrong)], []);
 });
+
+test('every address of the server is in docs/http.md, and every one of the operator in docs/contract.md', () => {
+  const http = read('docs/http.md');
+  const contract = read('docs/contract.md');
+  const missing = [];
+  let file = '';
+  for (const line of read('tests/snapshots/routes.txt').split('\n').filter(Boolean)) {
+    if (!line.startsWith(' ')) file = line;
+    // The probes are named in the source by constants; docs/http.md has a table of them, src/probe the words.
+    if (!line.startsWith(' ') || /_PATH/.test(line)) continue;
+    const address = line.trim().replace(/^[a-z,]+ /, '');
+    const path = address
+      .replace(/^at\("/, '/oauth2/')
+      .replace(/^(\{base\}|base$)/, '')
+      .replace('{path}', '')
+      .replace('{unique}', '{anything}')
+      .replace(/\/(\{\*path\})?$/, '');
+    // The file table, and the base itself.
+    if (path === '' || path.startsWith('{base_path}')) continue;
+    const named = [path, path.replace('/oauth2/', '`')];
+    const page = file.endsWith('ops.rs') ? contract : http;
+    if (!named.some((name) => page.includes(name))) missing.push(`${file}: ${path}`);
+  }
+  assert.deepEqual(missing, []);
+});
