@@ -114,10 +114,11 @@ export class Dialog {
       void this.#answered(data.response, kept);
     };
     window.addEventListener('message', heard, { signal });
+    let looks = 0;
     const looking = setInterval(() => {
-      if (!opened.closed) return;
+      // What the window said at its end may come after it: browsers run the two sites in two processes.
+      if (!opened.closed || looks++ === 0) return;
       this.close();
-      // A message that came with the end of its window is heard first.
       if (Date.now() - began < SEVERED_MS) {
         hint(
           'the window was gone at once. If this page sends Cross-Origin-Opener-Policy: same-origin, make it same-origin-allow-popups, or give the button mode="redirect".',

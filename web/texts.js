@@ -177,7 +177,9 @@ export const TEXTS = {
       "leftTitle": "Вы вышли",
       "sending": "Возвращаемся в приложение…",
       "sendingBack": "Передаём вход сайту…",
-      "nobodyWaits": "Если это окно не закрылось само, сайт его больше не ждёт.",
+      "backToSite": "Вернуться на сайт",
+      "nobodyWaits":
+        "Страница, которая открыла это окно, его больше не ждёт. Вернитесь на сайт и нажмите кнопку ещё раз.",
       "apps": "Приложения этого входа:"
     }
   },
@@ -352,7 +354,9 @@ export const TEXTS = {
       "leftTitle": "You are signed out",
       "sending": "Going back to the app…",
       "sendingBack": "Telling the site…",
-      "nobodyWaits": "If this window does not close by itself, the site no longer waits for it.",
+      "backToSite": "Back to the site",
+      "nobodyWaits":
+        "The page that opened this window no longer waits for it. Go back to the site and press the button again.",
       "apps": "Apps of this sign-in:"
     }
   }

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Tells the page that opened this window how the sign-in ended, and nobody else: a message goes to the origin that is
- * registered. Where that page is gone, or its Cross-Origin-Opener-Policy has parted the two, a link leads on instead.
+ * registered. Where that page is gone, or its Cross-Origin-Opener-Policy has parted the two, only a link is left.
  */
 
 const form = document.getElementById('answer');
@@ -11,5 +11,5 @@ if (form instanceof HTMLFormElement && alone && opener && !opener.closed) {
   const response = Object.fromEntries([...new FormData(form)]);
   opener.postMessage({ type: 'authorization_response', response }, form.dataset.origin);
   close();
-}
+} else form?.remove();
 export {};

@@ -163,7 +163,11 @@ fn back(params: &Params, client: &Client) -> Result<Back, Refusal> {
         return Err(Refusal::Client(back, bad("state is longer than 4096 bytes.")));
     }
     let back = Back { redirect_uri, mode, state };
-    if known { Ok(back) } else { Err(Refusal::Client(back, bad("response_mode is none of query, form_post and, for a web page, web_message."))) }
+    if known {
+        Ok(back)
+    } else {
+        Err(Refusal::Client(back, bad("response_mode is none of query, form_post and, for a web page, web_message.")))
+    }
 }
 
 /// Of a web page: whom a message to it is for.

@@ -273,9 +273,8 @@ impl OAuth2 {
                 leads_to(pages::answer(StatusCode::OK, &form), Some(&reply.redirect_uri))
             }
             ResponseMode::WebMessage => {
-                let (origin, location) = (reply.origin(), reply.location());
                 let (page, fields) = (self.page(headers, None), reply.params.as_slice());
-                let message = WebMessage { page, origin: &origin, fields, location: &location };
+                let message = WebMessage { page, origin: &reply.origin(), fields, back: &reply.redirect_uri };
                 in_popup(pages::answer(StatusCode::OK, &message), true)
             }
         }

@@ -221,8 +221,8 @@ pub struct WebMessage<'a> {
     pub page: Page<'a>,
     pub origin: &'a str,
     pub fields: &'a [(&'static str, String)],
-    /// Where it goes when nobody waits for the message.
-    pub location: &'a str,
+    /// The way back where nobody waits for the message.
+    pub back: &'a str,
 }
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");

@@ -11,7 +11,9 @@ use super::origin::AllowedOrigins;
 use super::probe::{Probes, VerifyProbes};
 use super::ready_head::ReadyHead;
 use super::sign_in::{self, SignIn};
-use super::{account, error_pages, login_commands, login_streams, middleware, no_script, pages, ready_page, redeem, upgrade};
+use super::{
+    account, error_pages, login_commands, login_streams, middleware, no_script, pages, ready_page, redeem, upgrade,
+};
 use crate::base::clock::Clock;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;

@@ -190,6 +190,7 @@ pub struct Pages {
     pub sending: String,
     pub sending_back: String,
     pub nobody_waits: String,
+    pub back_to_site: String,
     pub apps: String,
 }
 

@@ -2,7 +2,7 @@
 // TLS. The site's backend is the snippet of docs/how-to/another-site.md.
 
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -363,6 +363,29 @@ for (const [name, start] of Object.entries(BROWSERS)) {
       await at.close();
     });
 
+    test('a stranger that opens the same window hears nothing of who is signed in there', async () => {
+      const query = new URLSearchParams({
+        response_type: 'code',
+        response_mode: 'web_message',
+        client_id: 'quick',
+        redirect_uri: `${shop}/`,
+        scope: 'openid profile',
+        state: 's',
+        code_challenge: createHash('sha256').update('v').digest('base64url'),
+        code_challenge_method: 'S256',
+      });
+      const at = await browser.open(`http://127.0.0.1:${ports.backend}/?attributes=hidden`);
+      await at.read(`(() => {
+        window.heard = [];
+        addEventListener('message', ({ data }) => heard.push(data));
+        window.opened = open('${login}/oauth2/authorize?${query}');
+      })()`);
+      await eventually(() => at.read('window.opened.closed'), 'the window has told, and closed');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      assert.deepEqual(await at.read('window.heard'), []);
+      await at.close();
+    });
+
     test('what is set up wrongly is said in the console', async () => {
       const parted = await browser.open(address('client-id="quick"', { coop: '1' }));
       await parted.press();
@@ -370,7 +393,7 @@ for (const [name, start] of Object.entries(BROWSERS)) {
       assert.match(parted.console.join('\n'), /max-auth: the window was gone at once.*Cross-Origin-Opener-Policy/);
       const alone = await parted.window();
       await alone.has('#alone a');
-      assert.match(await alone.text(), /сайт его больше не ждёт/);
+      assert.match(await alone.text(), /больше не ждёт/);
       await alone.picture('another-site-alone');
       await alone.close();
       await parted.close();

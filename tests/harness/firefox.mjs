@@ -26,6 +26,7 @@ export async function startFirefox({ preferences = {} } = {}) {
       'browser.safebrowsing.update.enabled': false,
       'datareporting.policy.dataSubmissionEnabled': false,
       'services.settings.server': 'data:,',
+      'dom.disable_open_during_load': false,
       ...preferences,
     },
   });
