@@ -32,7 +32,7 @@ pub fn run(flags: &Flags, demo: bool) -> Result<(), CliError> {
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
         ));
     }
-    let _last_lines = observe::log(&config.log).map_err(|error| cannot_run(&error))?;
+    let _last_lines = observe::log(&config.log, Some(&config.audit)).map_err(|error| cannot_run(&error))?;
     harden();
     block_on(serve(config, demo, demo && default_listen))
 }

@@ -1,5 +1,6 @@
 //! The settings: read once at the start, then handed out in parts. The only module that reads the environment.
 
+mod audit;
 mod client_auth;
 mod documents;
 #[cfg(any(fuzzing, test))]
@@ -16,6 +17,7 @@ mod weakness;
 
 use crate::base::origin::Origin;
 use crate::texts::{Locale, Texts};
+pub use audit::{Audit, AuditPeople, AuditTo};
 pub use client_auth::{ClientAuth, secret_hash};
 pub use documents::ClientDocuments;
 use ipnet::IpNet;
@@ -49,6 +51,8 @@ pub struct Config {
     pub oidc: Oidc,
     /// `[groups]`
     pub groups: Groups,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[log]`
     pub log: Log,
     /// What visitors read.
@@ -225,7 +229,7 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
     let known = groups.clone().unwrap_or_default();
     let (session, oidc) = (session::read(settings, &known), oidc::read(settings, &known));
     let store = store::read(settings);
-    let log = log(settings);
+    let (audit, log) = (audit::read(settings), log(settings));
     let texts = texts(settings);
     Some(Config {
         server: server?,
@@ -235,6 +239,7 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
         store: store?,
         oidc: oidc?,
         groups: groups?,
+        audit: audit?,
         log: log?,
         texts: texts?,
     })

@@ -7,6 +7,7 @@ use super::sharing::{RETRY, Sharing};
 use super::table::{Place, SignedIn, Table};
 use super::text::{Stage, error_data};
 use super::{Login, Settings};
+use crate::base::audit::AUDIT;
 use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::repeat::OncePerMinuteEach;
@@ -174,6 +175,7 @@ async fn conclude(
         (Outcome::SignedIn(identity), Some(Reason::ServerStops)) if journal.is_shared() => Ok(identity),
         (_, Some(Reason::ServerStops)) => {
             count("server-stopped");
+            tracing::info!(target: AUDIT, event = "login.ended", login = login.id.short(), outcome = "server-stopped");
             journal.release(login).await;
             return Left::Open;
         }
@@ -214,7 +216,7 @@ async fn succeed(
     journal: &Journal,
     identity: Identity,
 ) -> (bool, Result<(), Lost>) {
-    let mut tries = 0;
+    let (mut tries, person) = (0, identity.id);
     let token = loop {
         match context.grants.issue(identity.clone(), login.purpose.clone(), &login.flow).await {
             Ok(token) => break token,
@@ -241,6 +243,7 @@ async fn succeed(
     }
     count("success");
     tracing::info!(login = login.id.short(), "signed in");
+    tracing::info!(target: AUDIT, event = "login.ended", login = login.id.short(), outcome = "success", %person);
     (true, written)
 }
 
@@ -255,6 +258,7 @@ async fn fail(
     journal.finish(login, Kind::Error, error_data(failure, words, retry_after.map(super::millis))).await?;
     count(failure.code());
     tracing::info!(login = login.id.short(), outcome = failure.code(), "login ended");
+    tracing::info!(target: AUDIT, event = "login.ended", login = login.id.short(), outcome = failure.code());
     Ok(())
 }
 

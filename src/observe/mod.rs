@@ -3,11 +3,13 @@
 //! The log shows only what our own code says: other crates are capped at warnings, because at their lower levels some
 //! write out the frames they carry. Our own code has no way to print a secret: the types that hold one have no text.
 
+mod audit;
 #[cfg(test)]
 mod heard;
 mod lines;
 
-use crate::config::{Log, LogFormat};
+use crate::base::audit::AUDIT;
+use crate::config::{Audit, Log, LogFormat};
 #[cfg(test)]
 pub use heard::{Counted, Heard};
 pub use lines::LastLines;
@@ -20,11 +22,14 @@ use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Sends the log to standard error, in the format asked for. What is returned sees the last lines out.
-pub fn log(log: &Log) -> std::io::Result<LastLines> {
+pub fn log(log: &Log, audit: Option<&Audit>) -> std::io::Result<(LastLines, Option<LastLines>)> {
     let level = log.level;
     let ours = FilterFn::new(move |metadata: &Metadata<'_>| is_shown(metadata.target(), *metadata.level(), level))
         .with_max_level_hint(LevelFilter::from_level(level));
-    let registry = tracing_subscriber::registry();
+    let (audit, last_of_audit) = audit.map(audit::begin).transpose()?.flatten().unzip();
+    let audited =
+        FilterFn::new(|metadata: &Metadata<'_>| metadata.target() == AUDIT).with_max_level_hint(LevelFilter::INFO);
+    let registry = tracing_subscriber::registry().with(audit.map(|audit| audit.with_filter(audited)));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let (writer, last_lines) = lines::begin(std::io::stderr())?;
     let set = match log.format {
@@ -42,7 +47,7 @@ pub fn log(log: &Log) -> std::io::Result<LastLines> {
     }
     // The usual hook writes to standard error itself, and would wait there for whoever does not read it.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
-    Ok(last_lines)
+    Ok((last_lines, last_of_audit))
 }
 
 fn is_shown(target: &str, level: Level, chosen: Level) -> bool {
@@ -111,6 +116,7 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     describe_counter!("max_auth_connections_ended_total", "Connections that nobody used as one does, by why");
     describe_counter!("max_auth_rate_table_full_total", "Starts not counted because the table of addresses was full");
     describe_counter!("max_auth_log_lines_dropped_total", "Log lines dropped because nobody read standard error");
+    describe_counter!("max_auth_audit_lines_dropped_total", "Lines of the audit log that could not be written");
     describe_counter!("max_auth_tasks_crashed_total", "Tasks that crashed; each is a defect of max-auth");
     Ok(handle)
 }

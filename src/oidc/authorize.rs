@@ -6,6 +6,7 @@ use super::error::{ErrorCode, OAuthError, error};
 use super::params::Params;
 use super::request::{AuthorizationRequest, Back, Refusal, ResponseMode, named, origin_of, read};
 use super::{Provider, claims};
+use crate::base::audit::AUDIT;
 use crate::base::id::{self, Fingerprint};
 use crate::config::{Client, Consent, Email};
 use crate::login::{Admitted, Continuations};
@@ -289,6 +290,8 @@ impl Provider {
         let back = request.back.clone();
         let code = self.issue(CodeRecord::new(request, who, self.vault.name())).await?;
         metrics::counter!("max_auth_oidc_codes_total").increment(1);
+        let (person, session) = (signed_in.session.sub.as_str(), signed_in.id.text());
+        tracing::info!(target: AUDIT, event = "app.granted", client = client.id, person, session);
         Ok(Step::Reply(self.reply(&back, vec![("code", code)])))
     }
 
@@ -309,7 +312,12 @@ impl Provider {
     }
 
     pub(super) fn permits(&self, client: &Client, signed_in: &SignedIn) -> bool {
-        client.allow.permits(&claims::person(signed_in), &self.groups)
+        let may = client.allow.permits(&claims::person(signed_in), &self.groups);
+        if !may {
+            let person = signed_in.session.sub.as_str();
+            tracing::info!(target: AUDIT, event = "person.refused", client = client.id, person);
+        }
+        may
     }
 
     fn denied(&self, id: &str, pending: &Pending, client: &Client) -> Step {

@@ -3,6 +3,7 @@
 use super::answer::json;
 use super::checklist::Checklist;
 use super::refusals::store_unavailable;
+use crate::base::audit::AUDIT;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::tasks::Tasks;
 use crate::login::Registry;
@@ -88,6 +89,7 @@ async fn rotate(State(ops): State<Ops>, RawQuery(query): RawQuery, headers: Head
     match ops.keys.rotate(query.as_deref() == Some("now=1")).await {
         Ok(Rotation::Done(set)) => {
             tracing::info!("the next signing key signs from now on");
+            tracing::info!(target: AUDIT, event = "keys.rotated");
             json(&set.listed())
         }
         Ok(Rotation::TooSoon(wait)) => {

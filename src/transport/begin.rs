@@ -2,6 +2,7 @@
 
 use super::stream_stats::StreamStats;
 use crate::base::address::networks;
+use crate::base::audit::AUDIT;
 use crate::base::client_address::ClientAddress;
 use crate::base::clock::Clock;
 use crate::base::id::Fingerprint;
@@ -271,6 +272,8 @@ impl StartPolicy {
             },
         };
         let (browser, locale) = (request.browser, request.locale);
+        let audited = tracing::enabled!(target: AUDIT, tracing::Level::INFO);
+        let agent = browser.header_user_agent.as_ref().filter(|_| audited).cloned().unwrap_or_default();
         let params = StartParams { browser, purpose, locale, flow, key, phone: is_phone };
         let login = self.registry.start(params).await.map_err(|why| match why {
             NotStarted::Busy => StartError::Busy { retry_after: BUSY_PAUSE },
@@ -278,6 +281,7 @@ impl StartPolicy {
             NotStarted::Store(Unavailable::Full(_)) => StartError::StoreFull { retry_after: STORE_PAUSE },
         })?;
         self.ends.networks.login_began(who.ip);
+        tracing::info!(target: AUDIT, event = "login.begun", login = login.id.short(), address = %who.ip, agent);
         Ok(login)
     }
 
