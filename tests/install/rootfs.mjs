@@ -113,7 +113,9 @@ export class RootFs {
       `mount --bind '${state}' '${state}'`,
       `mount -o remount,bind,ro '${this.path}'`,
       `mount -t proc proc '${this.path}/proc'`,
-      `ulimit -n ${unit.LimitNOFILE[0]} -c ${unit.LimitCORE[0]}`,
+      // More than ours we may not be allowed.
+      `ulimit -n ${unit.LimitNOFILE[0]} 2>/dev/null || true`,
+      `ulimit -c ${unit.LimitCORE[0]}`,
       `umask ${unit.UMask[0]}`,
       'exec "$@"',
     ];
