@@ -11,6 +11,7 @@ mod networks;
 mod ops;
 mod serve;
 mod setup;
+mod waiting;
 
 use crate::config::{Config, Flags, Invalid};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
