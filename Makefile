@@ -22,6 +22,7 @@ help:
 	@echo 'make chains   logins over some 60 chains of real proxies (ONLY=regex for some, WRITE=1 writes docs/proxies.md)'
 	@echo 'make chains-fast  ten of them, under a minute'
 	@echo 'make deb      the Debian package, in target/dist'
+	@echo 'make release  what a release consists of, in target/dist: archives, .deb, npm package, SBOM, SHA256SUMS (ten minutes)'
 	@echo 'make install-test  the Debian package on a clean Debian: install, sign in, upgrade, remove, purge (a minute; root)'
 	@echo 'make deny     what may be in the dependency tree'
 	@echo 'make fuzz     the decoders under random input, a minute in all (TARGET=frame for one, SECONDS=600 for each)'
@@ -106,6 +107,10 @@ deb:
 	$(CARGO) build --release --locked
 	@mkdir -p target/dist
 	scripts/deb target/release/max-auth target/dist/
+
+release:
+	@scripts/setup release
+	scripts/release
 
 # Of the debug build: what is tested is the package.
 install-test: build
