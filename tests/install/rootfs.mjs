@@ -7,7 +7,8 @@ import { ROOT } from '../harness/paths.mjs';
 import { launch, run } from '../harness/process.mjs';
 
 const KEPT = join(ROOT, 'target/install-test');
-const SUITE = 'bookworm';
+/** Debian 12; SUITE=trixie for the next one. */
+const SUITE = process.env.SUITE ?? 'bookworm';
 
 /** Runs to its end, and that is a good one. */
 export async function fine(command, args, options) {
