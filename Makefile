@@ -23,7 +23,7 @@ help:
 	@echo 'make chains-fast  ten of them, under a minute'
 	@echo 'make deb      the Debian package, in target/dist'
 	@echo 'make release  what a release consists of, in target/dist: archives, .deb, npm package, SBOM, SHA256SUMS (ten minutes)'
-	@echo 'make install-test  the Debian package on a clean Debian (install, sign in, upgrade, purge) and what the container file says (a minute; root)'
+	@echo 'make install-test  the Debian package on a clean Debian (install, sign in, upgrade, purge), with systemd and without, and what the container file says (a minute; root)'
 	@echo 'make deny     what may be in the dependency tree'
 	@echo 'make fuzz     the decoders under random input, a minute in all (TARGET=frame for one, SECONDS=600 for each)'
 	@echo 'make mutants  would a test notice? (SEED=1 COUNT=60: an even sample; MODULE=setup: of a module)'

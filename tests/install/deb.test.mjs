@@ -1,5 +1,6 @@
 // The Debian package on a clean Debian: installed, started as its unit says, signed in to, upgraded with everybody still signed
-// in, removed, installed again, purged. There is no systemd inside, which the package must bear.
+// in, removed, installed again, purged. There is no systemd inside, which the package must bear;
+// systemd.test.mjs has one.
 
 import assert from 'node:assert/strict';
 import {
@@ -14,57 +15,31 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { BINARY, ROOT } from '../harness/paths.mjs';
+import { ROOT } from '../harness/paths.mjs';
 import { fetchWhole } from '../harness/http.mjs';
 import { freePort, tempFolder } from '../harness/process.mjs';
 import { startEmulator } from '../harness/server.mjs';
 import { Cleanup, everyLoginEnded, signIn } from '../harness/story.mjs';
 import { eventually } from '../harness/time.mjs';
+import { CONFIG, STATE, UNIT, packages } from './packages.mjs';
 import { RootFs, fine } from './rootfs.mjs';
-
-const UNIT = 'max-auth.service';
-const CONFIG = '/etc/max-auth/max-auth.toml';
-const STATE = '/var/lib/max-auth';
 
 const cleanup = new Cleanup();
 after(() => cleanup.run());
 
 let root;
-let folder;
+let debs;
 let emulator;
 let settings;
 /** Who signed in to the first version. */
 let visitor;
 
 before(async () => {
-  folder = tempFolder('deb');
   emulator = cleanup.add(await startEmulator({ pollMs: 20 }));
   root = cleanup.add(await RootFs.make());
-  await build();
+  debs = await packages();
   settings = { port: await freePort(), ops: await freePort() };
 });
-
-function first() {
-  return join(folder, 'first.deb');
-}
-
-function second() {
-  return join(folder, 'second.deb');
-}
-
-/** The package, and the next one: a higher version, and another configuration file. */
-async function build() {
-  await fine(join(ROOT, 'scripts/deb'), [BINARY, first()], { env: { FAST: '1' }, ms: 300_000 });
-  const parts = join(folder, 'parts');
-  await fine('dpkg-deb', ['-R', first(), parts]);
-  const control = readFileSync(join(parts, 'DEBIAN/control'), 'utf8');
-  writeFileSync(
-    join(parts, 'DEBIAN/control'),
-    control.replace(/^Version: .*$/m, (line) => `${line}+next`),
-  );
-  appendFileSync(join(parts, CONFIG), '\n# Said by the next version only.\n');
-  await fine('dpkg-deb', ['--root-owner-group', '-Zgzip', '-z1', '-b', parts, second()], { ms: 120_000 });
-}
 
 const version = async () => (await root.fine('dpkg-query', '-W', '-f', '${Version}', 'max-auth')).stdout;
 const installed = async () => (await root.run('dpkg-query', '-W', '-f', '${db:Status-Status}', 'max-auth')).stdout;
@@ -87,7 +62,7 @@ async function service(work) {
 }
 
 test('it installs where there is no systemd, with its user, its files and their modes', async () => {
-  const { output } = await root.install(first());
+  const { output } = await root.install(debs.first);
   assert.doesNotMatch(output, /warning|error|cannot|failed/i, output);
   const [, uid, , , home, shell] = (await root.fine('getent', 'passwd', 'max-auth')).stdout.trim().split(/:(?:x:)?/);
   assert.ok(Number(uid) > 0 && Number(uid) < 1000, `a system user: ${uid}`);
@@ -119,7 +94,7 @@ test('it installs where there is no systemd, with its user, its files and their 
 test('systemd finds nothing wrong with the unit, and little that it could do', async () => {
   const units = '/usr/lib/systemd/system';
   // The targets that it names are systemd's own, which the small system has not.
-  const whole = join(folder, 'verified');
+  const whole = tempFolder('verified');
   mkdirSync(join(whole, units), { recursive: true });
   for (const name of readdirSync(units).filter((name) => name.endsWith('.target')))
     cpSync(join(units, name), join(whole, units, name), { verbatimSymlinks: true });
@@ -171,7 +146,7 @@ test('started as its unit says, somebody signs in', async () => {
 });
 
 test('a higher version goes on with who is signed in, and with the edited configuration', async () => {
-  await root.install(second(), '--force-confdef');
+  await root.install(debs.second, '--force-confdef');
   assert.match(await version(), /\+next$/);
   assert.equal(root.read(CONFIG), settings.config);
   assert.match(root.read(`${CONFIG}.dpkg-dist`), /Said by the next version only/, 'to be compared');
@@ -181,7 +156,7 @@ test('a higher version goes on with who is signed in, and with the edited config
 test('what the administrator made of owner and mode stays', async () => {
   chmodSync(root.at(CONFIG), 0o644);
   await root.fine('chown', 'root:root', CONFIG);
-  await root.install(second(), '--force-confdef');
+  await root.install(debs.second, '--force-confdef');
   assert.equal(await root.mode(CONFIG), '0644 root:root');
 });
 
@@ -191,7 +166,7 @@ test('removed, the state stays; installed again, who was signed in still is', as
   assert.ok(!root.has('usr/bin/max-auth') && !root.has('usr/lib/systemd/system/max-auth.service'));
   assert.equal(root.read(CONFIG), settings.config);
   assert.equal(await root.mode(STATE), '0700 max-auth:max-auth');
-  await root.install(second(), '--force-confdef');
+  await root.install(debs.second, '--force-confdef');
   await service(async () => assert.equal((await visitor.session()).status, 200));
 });
 

@@ -17,20 +17,21 @@ export async function fine(command, args, options) {
   return ended;
 }
 
-/** Debian's smallest system, as a tar file. Half a minute the first time. */
-async function debian() {
-  const kept = join(KEPT, `${SUITE}.tar`);
+/** Debian's smallest system and what else it shall have, as a tar file. Half a minute the first time. */
+async function debian(packages) {
+  const kept = join(KEPT, `${[SUITE, ...packages].join('-')}.tar`);
   if (existsSync(kept)) return kept;
   mkdirSync(KEPT, { recursive: true });
-  const fresh = join(KEPT, `${SUITE}-fresh.tar`);
-  await fine('mmdebstrap', ['--quiet', '--variant=minbase', SUITE, fresh], { ms: 600_000 });
+  const fresh = `${kept.slice(0, -4)}-fresh.tar`;
+  const include = packages.map((name) => `--include=${name}`);
+  await fine('mmdebstrap', ['--quiet', '--variant=minbase', ...include, SUITE, fresh], { ms: 600_000 });
   renameSync(fresh, kept);
   return kept;
 }
 
 export class RootFs {
-  static async make() {
-    const tar = await debian();
+  static async make(packages = []) {
+    const tar = await debian(packages);
     const path = mkdtempSync(join(KEPT, 'root-'));
     await fine('tar', ['-C', path, '-xf', tar, '--exclude=./dev/*', '--exclude=./var/cache/apt/archives/*.deb']);
     // A shell's `>/dev/null` must not make a file.
