@@ -5,7 +5,7 @@ NODE ?= node
 # Not set: the usual port, or a free one where that is taken.
 LISTEN ?=
 
-.PHONY: help demo test setup lint format built unit web package docs walk e2e chaos many chains chains-fast limits oidc-load compare scale waiting build deny fuzz mutants
+.PHONY: help demo test setup lint format built unit web package docs walk e2e chaos many chains chains-fast limits oidc-load compare scale waiting build deny fuzz mutants deb install-test release
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
@@ -23,6 +23,9 @@ help:
 	@echo 'make many     1 000 logins while nodes are stopped and killed (COUNT=200 for fewer)'
 	@echo 'make chains   logins over some 60 chains of real proxies (ONLY=regex for some, WRITE=1 writes docs/proxies.md)'
 	@echo 'make chains-fast  ten of them, under a minute'
+	@echo 'make deb      the Debian package, in target/dist'
+	@echo 'make release  what a release consists of, in target/dist: archives, .deb, npm package, SBOM, SHA256SUMS (ten minutes)'
+	@echo 'make install-test  the Debian package on a clean Debian (install, sign in, upgrade, purge), with systemd and without, and what the container file says (a minute; root)'
 	@echo 'make deny     what may be in the dependency tree'
 	@echo 'make fuzz     the decoders under random input, a minute in all (TARGET=frame for one, SECONDS=600 for each)'
 	@echo 'make mutants  would a test notice? (SEED=1 COUNT=60: an even sample; MODULE=setup: of a module)'
@@ -37,7 +40,7 @@ demo:
 	$(CARGO) build
 	target/debug/max-auth serve --demo $(if $(LISTEN),--listen $(LISTEN))
 
-test: setup lint unit web docs fuzz package walk e2e chains-fast
+test: setup lint unit web docs fuzz package walk e2e install-test chains-fast
 
 setup:
 	@scripts/setup
@@ -108,6 +111,21 @@ chains-fast:
 	@scripts/setup chains
 	$(CARGO) build
 	cd tests/chains && FAST=1 $(CHAINS) live.test.mjs frozen.test.mjs doctor.test.mjs forward-auth.test.mjs caches.test.mjs
+
+deb:
+	@scripts/setup install
+	$(CARGO) build --release --locked
+	@mkdir -p target/dist
+	scripts/deb target/release/max-auth target/dist/
+
+release:
+	@scripts/setup release
+	scripts/release
+
+# Of the debug build: what is tested is the package.
+install-test: build
+	@scripts/setup install
+	cd tests/install && $(NODE) --test --test-reporter=spec --test-concurrency=1 --test-timeout=600000
 
 limits:
 	@scripts/limits

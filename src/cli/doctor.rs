@@ -1,7 +1,7 @@
 //! `max-auth doctor`. Exit codes: 0 the best transport works, 1 delivered but by a fallback or with faults, 2 not
 //! delivered, 3 could not test.
 
-use super::{complain, networks, say, stop_signal};
+use super::{complain, networks, say, stop_signal, waiting};
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
@@ -160,11 +160,14 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
         if arguments.watch {
             return Ok(watch(&options, lang, colours).await);
         }
+        let unit = lang.say(doctor::SECONDS);
         // By itself: what is asked of it is timed.
         let store = match &kept {
             Some(config) => {
                 let logins = config.login.max_active;
-                Some(doctor::examine_store(&config.store, logins, &Clock::system(), &Rng::system()).await?)
+                let (clock, rng) = (Clock::system(), Rng::system());
+                let asked = doctor::examine_store(&config.store, logins, &clock, &rng);
+                Some(waiting::shown("--store", unit, asked).await?)
             }
             None => None,
         };
@@ -176,7 +179,8 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
         }
         let page = match &arguments.forward_auth {
             Some(url) => {
-                let asked = doctor::examine_forward_auth(url, &options.trust, Clock::system(), Tasks::new()).await;
+                let asked = doctor::examine_forward_auth(url, &options.trust, Clock::system(), Tasks::new());
+                let asked = waiting::shown(&format!("--forward-auth {url}"), unit, asked).await;
                 Some(asked.map_err(|error| error.to_string())?)
             }
             None => None,
@@ -215,8 +219,8 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
             say("");
         }
         let (steps, told) = unbounded_channel();
-        // A person watches; a file or a program gets the report alone.
-        let watched = std::io::stdout().is_terminal() && std::io::stderr().is_terminal() && !arguments.json;
+        // Where a person watches, whatever the report goes to.
+        let watched = std::io::stderr().is_terminal();
         options.steps = watched.then_some(steps);
         let report = async {
             let report = doctor::examine(&options, Clock::system(), Tasks::new()).await;
@@ -243,7 +247,7 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
     code
 }
 
-/// A line a part, as it answers; how long still, where that is long.
+/// A line a part, as it answers; meanwhile for how long it has gone on, or for how long still, where that is long.
 async fn progress<T>(report: impl Future<Output = T>, mut told: UnboundedReceiver<Step>, slow: bool, lang: Lang) -> T {
     let began = Instant::now();
     let mut second = interval(Duration::from_secs(1));
@@ -251,7 +255,7 @@ async fn progress<T>(report: impl Future<Output = T>, mut told: UnboundedReceive
     loop {
         tokio::select! {
             report = &mut report => {
-                show("\r");
+                waiting::clear();
                 return report;
             }
             Some(step) = told.recv() => {
@@ -259,9 +263,15 @@ async fn progress<T>(report: impl Future<Output = T>, mut told: UnboundedReceive
                 let name = step.name(lang);
                 show(&format!("\r  ... {name:<26} {answered} {:.1} {unit}{:20}\n", began.elapsed().as_secs_f64(), ""));
             }
-            _ = second.tick(), if slow => {
-                let left = doctor::SLOW_HOLD.saturating_sub(began.elapsed()).as_secs();
-                show(&format!("\r  ... {} {left} {}  ", lang.say(doctor::STILL), lang.say(doctor::SECONDS)));
+            _ = second.tick() => {
+                let unit = lang.say(doctor::SECONDS);
+                let gone = began.elapsed();
+                let left = doctor::SLOW_HOLD.saturating_sub(gone).as_secs();
+                match slow {
+                    true => show(&format!("\r  ... {} {left} {unit}  ", lang.say(doctor::STILL))),
+                    false if gone.as_secs() == 0 => {}
+                    false => show(&format!("\r  ... {} {unit}", gone.as_secs())),
+                }
             }
         }
     }

@@ -1,18 +1,21 @@
 //! The command line. Exit codes: 0 fine, 1 the answer is "no" (a configuration is wrong), 2 could not run at all.
 
 mod bench;
+mod completions;
 mod doctor;
 mod emulate;
 mod health;
 mod inspector;
 mod keys;
+mod man;
 mod networks;
 mod ops;
 mod serve;
 mod setup;
+mod waiting;
 
 use crate::config::{Config, Flags, Invalid};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,10 +52,17 @@ enum Command {
     /// What OpenID Connect needs
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Is the running server alive? Exit 0: yes; 1: no. For HEALTHCHECK
+    /// Is the running server alive? Exit 0: yes; 1: no, or the configuration is wrong. For HEALTHCHECK
     Health(Configuration),
     /// Load against a running server: memory, processor time and waiting times
     Bench(bench::Arguments),
+    /// What a shell completes, on standard output
+    Completions {
+        /// For bash: max-auth completions bash > /usr/share/bash-completion/completions/max-auth
+        shell: clap_complete::Shell,
+    },
+    /// The manual as roff, on standard output: max-auth man | man -l -
+    Man(man::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -140,6 +150,11 @@ pub fn run() -> ExitCode {
         Command::Config(ConfigCommand::Show(configuration)) => show(configuration),
         Command::Health(configuration) => health::run(&configuration.flags()),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Completions { shell } => {
+            say_bytes(&completions::script(shell, Cli::command()));
+            Ok(())
+        }
+        Command::Man(arguments) => man::run(&arguments, Cli::command()),
         Command::Keys(KeysCommand::List(configuration)) => keys::list(&configuration.flags()),
         Command::Keys(KeysCommand::Rotate { configuration, now }) => keys::rotate(&configuration.flags(), now),
         Command::Keys(KeysCommand::ClientSecret) => {
@@ -222,6 +237,12 @@ fn say(text: &str) {
     use std::io::Write as _;
     // Whoever closed our output does not want to hear more.
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// What is a file of its own, as it stands.
+fn say_bytes(file: &[u8]) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(file);
 }
 
 fn complain(text: &str) {

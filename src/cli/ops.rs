@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::CliError;
+use super::{CliError, waiting};
 
 /// A server that needs longer is not well. Below the five seconds that `HEALTHCHECK` is given.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -35,7 +35,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// Status and body; an error says why there is none.
 pub async fn ask(address: SocketAddr, method: Method, path: &str) -> Result<(StatusCode, Vec<u8>), String> {
-    let asked = timeout(PATIENCE, exchange(address, method, path)).await;
+    let asked = timeout(PATIENCE, exchange(address, method, path));
+    let asked = waiting::shown(&format!("http://{address}{path}"), "s", asked).await;
     asked.unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs())))
 }
 

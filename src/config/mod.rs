@@ -25,6 +25,7 @@ use ipnet::IpNet;
 pub use oidc::preset_names;
 pub use oidc::{Client, Consent, Email, GrantType, Oidc, SCOPES, SigningAlgorithm, Subject};
 pub use people::{AllowList, Groups, Person};
+pub use reader::DEFAULTS;
 use reader::{ConfigMerger, Source};
 pub use session::Session;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -8,7 +8,7 @@ use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 /// Defaults and documentation in one.
-const DEFAULTS: &str = include_str!("../../max-auth.toml");
+pub const DEFAULTS: &str = include_str!("../../max-auth.toml");
 
 const ENVIRONMENT_PREFIX: &str = "MAX_AUTH_";
 

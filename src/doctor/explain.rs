@@ -6,10 +6,21 @@ use std::borrow::Cow;
 
 const PAGE: &str = include_str!("../../docs/troubleshooting.md");
 
+fn sections() -> impl Iterator<Item = &'static str> {
+    PAGE.split("\n## ").skip(1)
+}
+
+fn heading(section: &'static str) -> &'static str {
+    section.lines().next().unwrap_or_default()
+}
+
+/// Every code that there is something to say about.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    sections().map(heading).chain(store::StoreCode::ALL.iter().map(|code| code.name()))
+}
+
 /// The section of a code, or what is wrong with the code.
 pub fn explain(code: &str, lang: Lang) -> Result<Cow<'static, str>, String> {
-    let sections = || PAGE.split("\n## ").skip(1);
-    let heading = |section: &'static str| section.lines().next().unwrap_or_default();
     let asked = code.trim().to_ascii_lowercase();
     if let Some(section) = sections().find(|section| heading(section) == asked) {
         return Ok(section.trim_end().into());
@@ -17,9 +28,8 @@ pub fn explain(code: &str, lang: Lang) -> Result<Cow<'static, str>, String> {
     if let Some(text) = store::explain(&asked, lang) {
         return Ok(text.into());
     }
-    let names = || sections().map(heading).chain(store::StoreCode::ALL.iter().map(|code| code.name()));
     let near = |name: &&'static str| strsim::jaro_winkler(&asked, name);
-    let nearest = names().max_by(|a, b| near(a).total_cmp(&near(b))).unwrap_or_default();
+    let nearest = codes().max_by(|a, b| near(a).total_cmp(&near(b))).unwrap_or_default();
     Err(format!("no finding is called {code}; the nearest is {nearest}: max-auth doctor --explain {nearest}"))
 }
 

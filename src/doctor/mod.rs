@@ -44,7 +44,7 @@ use crate::proxies::{CLIENT_SIDE, FindingCode, Severity};
 pub use compare::{Saved, is_slower};
 pub use delivery::{DeliveryMode, DeliveryTimes};
 use diagnose::{Diagnosis, diagnose};
-pub use explain::explain;
+pub use explain::{codes, explain};
 use finding::{Finding, Site};
 pub use forward_auth::{ForwardAuthReport, examine as examine_forward_auth};
 use futures_util::future::join_all;

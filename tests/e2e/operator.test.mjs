@@ -1,6 +1,8 @@
 // What an operator meets: first starts with something missing, health, two demos on one machine.
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { BINARY } from '../harness/paths.mjs';
 import { freePort, launch, run, tempFolder } from '../harness/process.mjs';
@@ -62,6 +64,21 @@ test('health says what the running server says', async () => {
   const gone = await run(BINARY, ['health'], { env });
   assert.equal(gone.code, 1);
   assert.match(gone.stderr, /not healthy: http:\/\/127.*refused.*server\.ops_listen/i);
+});
+
+test('health asks where the file says, and tells a wrong file from a wrong command', async () => {
+  const server = cleanup.add(await startServer({ upstream: [[emulator.url, 'binary']] }));
+  const file = join(tempFolder('health'), 'max-auth.toml');
+  const asked = async (text) => {
+    writeFileSync(file, text);
+    return run(BINARY, ['health', '--config', file], { env: environment({}) });
+  };
+  const well = await asked(`[server]\nops_listen = "${new URL(server.ops).host}"\n`);
+  assert.deepEqual([well.code, well.stdout], [0, 'healthy\n'], well.stderr);
+  const wrong = await asked('[server]\nops_lisen = "127.0.0.1:1"\n');
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.stderr, /max-auth\.toml.*ops_lisen.*ops_listen/s);
+  assert.equal((await run(BINARY, ['health', '--confg', file], { env: environment({}) })).code, 2);
 });
 
 test('a second demo finds ports of its own', async () => {

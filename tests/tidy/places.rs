@@ -210,3 +210,36 @@ fn browser_and_server_agree_on_their_numbers() {
         assert!(read(ours).contains(agrees), "{ours} has no {agrees:?} any more: {theirs} says {line:?}");
     }
 }
+
+#[test]
+fn the_container_file_takes_along_what_the_program_is_built_of() {
+    let file = read("deploy/Dockerfile");
+    let stage = file.split("FROM ").nth(1).unwrap();
+    let lines = stage.lines().filter_map(|line| line.strip_prefix("COPY "));
+    // All but the last word of a line, which is where they go.
+    let copied: Vec<&str> = lines.flat_map(|line| line.rsplit_once(' ').unwrap().0.split(' ')).collect();
+    let ignored = read("deploy/Dockerfile.dockerignore");
+    let sent: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    assert_eq!(
+        BTreeSet::from_iter(&sent),
+        BTreeSet::from_iter(&copied),
+        "what is sent to the builder is what it copies"
+    );
+    let mut checked = 0;
+    for (name, text) in source().iter().filter(|(name, _)| !is_test(name)) {
+        let calls = production(text).split("include_").skip(1);
+        for path in calls.filter_map(|call| call.split('"').nth(1)).filter(|path| path.starts_with("../")) {
+            let mut place: Vec<&str> = std::iter::once("src").chain(name.split('/')).collect();
+            place.pop();
+            for part in path.split('/') {
+                if part == ".." { _ = place.pop() } else { place.push(part) }
+            }
+            let place = place.join("/");
+            let there = copied.iter().any(|copy| place == *copy || place.starts_with(&format!("{copy}/")));
+            assert!(there, "src/{name} includes {place}, which deploy/Dockerfile does not copy");
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "{checked}");
+    assert!(copied.contains(&".cargo"), "cargo's settings");
+}

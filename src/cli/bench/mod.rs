@@ -14,7 +14,7 @@ mod tally;
 mod tests;
 mod visit;
 
-use super::{CliError, block_on, complain, say};
+use super::{CliError, block_on, complain, say, waiting};
 pub use plan::Arguments;
 use plan::Plan;
 
@@ -26,8 +26,11 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
 async fn bench(plan: Plan) -> Result<(), CliError> {
     let json = plan.json;
     // Beside the result, which stands alone on standard output.
-    let result =
-        run::run(plan, &|progress| complain(&format!("bench: {progress}"))).await.map_err(CliError::CannotRun)?;
+    let told = |progress: &str| {
+        waiting::clear();
+        complain(&format!("bench: {progress}"));
+    };
+    let result = waiting::shown("bench", "s", run::run(plan, &told)).await.map_err(CliError::CannotRun)?;
     say(&if json { result.json().to_string() } else { result.table() });
     if result.tally.is_clean() { Ok(()) } else { Err(CliError::No(result.complaint())) }
 }
