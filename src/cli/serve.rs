@@ -70,7 +70,7 @@ fn share_files(config: &mut Config) -> (Descriptors, Option<String>) {
 /// `any_port`: where the usual ports are taken, others will do.
 async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), CliError> {
     let (files, few_files) = share_files(&mut config);
-    let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
+    let metrics = observe::Metrics::begin().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
 
     let public = bind(config.server.listen, "server.listen", any_port).await?;

@@ -138,6 +138,7 @@ impl Sharing {
         if !self.claim.send_if_modified(|claim| !std::mem::replace(&mut claim.held, true)) {
             return;
         }
+        metrics::gauge!("max_auth_store_up").set(1);
         tracing::info!("the store is within reach again");
     }
 
@@ -147,6 +148,7 @@ impl Sharing {
             std::mem::replace(&mut claim.held, false)
         };
         if self.claim.send_if_modified(lose) {
+            metrics::gauge!("max_auth_store_up").set(0);
             tracing::error!("the store is out of reach; sign-ins wait for it, new ones are refused");
         }
     }

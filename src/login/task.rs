@@ -16,7 +16,7 @@ use crate::texts::Words;
 use metrics::{counter, histogram};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -96,14 +96,18 @@ async fn sign_in(
 ) -> (Outcome, Option<Reason>) {
     let words = context.settings.texts.of(login.locale);
     let stage = Mutex::new(login.stage());
-    let sink = LoginSink { login, journal, words, stage, began: context.clock.monotonic() };
+    let times = Mutex::default();
+    let sink = LoginSink { login, journal, words, stage, began: context.clock.monotonic(), times };
     let mut driver = context.drivers.pick().run(browser, &sink, &login.commands);
     let ended = end_reason(context, login, journal);
     tokio::pin!(ended);
     let mut reason = None;
     loop {
         tokio::select! {
-            outcome = &mut driver => return (outcome, reason),
+            outcome = &mut driver => {
+                sink.time_finish(&outcome);
+                return (outcome, reason);
+            }
             why = &mut ended, if reason.is_none() => {
                 reason = Some(why);
                 login.commands.stop();
@@ -180,6 +184,10 @@ async fn conclude(
         (_, Some(Reason::Cancelled)) => Err((Failure::Cancelled, None)),
         (Outcome::SignedIn(identity), _) => Ok(identity),
         (Outcome::Failed { failure, retry_after, hint }, _) => {
+            if let Some(hint) = &hint {
+                let code = hint.known_code.unwrap_or("other");
+                counter!("max_auth_upstream_refusals_total", "code" => code).increment(1);
+            }
             if let Some(hint) = hint
                 && let Some(times) = context.refused.due((hint.advice, hint.known_code))
             {
@@ -236,7 +244,7 @@ async fn succeed(
     let written = journal.finish(login, Kind::Success, json!({"token": token, "redirect": redirect})).await;
     if written.is_err() {
         // Another process goes on with a fresh code: nobody is told of this grant.
-        let _ = context.grants.take(&token, &login.flow, None).await;
+        let _ = context.grants.take_back(&token, &login.flow).await;
         return (false, written);
     }
     count("success");
@@ -284,6 +292,10 @@ impl Drop for Open<'_> {
     }
 }
 
+fn seconds(millis: u32) -> f64 {
+    f64::from(millis) / 1000.0
+}
+
 /// Turns what a driver emits into events.
 struct LoginSink<'a> {
     login: &'a Login,
@@ -291,9 +303,42 @@ struct LoginSink<'a> {
     words: &'a Words,
     stage: Mutex<Stage>,
     began: Duration,
+    times: Mutex<Times>,
+}
+
+/// Since the driver began, in milliseconds; 0: not yet.
+#[derive(Clone, Copy, Default)]
+struct Times {
+    code: u32,
+    approved: u32,
 }
 
 impl LoginSink<'_> {
+    fn since_began(&self) -> u32 {
+        let since = self.login.clock.monotonic().saturating_sub(self.began);
+        u32::try_from(since.as_millis()).unwrap_or(u32::MAX).max(1)
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first of a login, however often MAX is lost.
+    fn time_approval(&self) {
+        let (mut times, now) = (self.times(), self.since_began());
+        if times.approved == 0 {
+            times.approved = now;
+            histogram!("max_auth_approval_seconds").record(seconds(now - times.code));
+        }
+    }
+
+    fn time_finish(&self, outcome: &Outcome) {
+        let approved = self.times().approved;
+        if matches!(outcome, Outcome::SignedIn(_)) && approved > 0 {
+            histogram!("max_auth_finish_seconds").record(seconds(self.since_began() - approved));
+        }
+    }
+
     /// Tells a stage, unless it is the one the visitor sees already.
     fn stage(&self, stage: Stage) {
         let mut seen = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -316,6 +361,11 @@ impl LoginSink<'_> {
             let waited = self.login.clock.monotonic() - self.began;
             histogram!("max_auth_first_code_seconds").record(waited.as_secs_f64());
         }
+        let mut times = self.times();
+        if times.code == 0 {
+            times.code = self.since_began();
+        }
+        drop(times);
         let qr = (Kind::Qr, json!({"qrLink": link, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)}));
         let mut seen = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == Stage::Waiting {
@@ -339,7 +389,10 @@ impl EventSink for LoginSink<'_> {
                 }
             }
             DriverEvent::Code { link, ttl, expires_unix_ms } => self.code(&link, ttl, expires_unix_ms),
-            DriverEvent::Approved => self.stage(Stage::Approved),
+            DriverEvent::Approved => {
+                self.time_approval();
+                self.stage(Stage::Approved);
+            }
             DriverEvent::Finishing => self.stage(Stage::Finishing),
             DriverEvent::Password { hint, wrong } => {
                 self.journal.append(self.login, [(Kind::Password, json!({"hint": hint, "wrong": wrong}))]);

@@ -195,7 +195,9 @@ impl Provider {
             Some(Decision::Agreed(agreed)) => {
                 let Agreed { request, who } = *agreed;
                 match self.vault.race(Vault::key(Space::Used, &["device", code]), LIFE).await? {
-                    Race::Won => self.first_tokens(client, CodeRecord::new(request, who, self.vault.name()), jkt).await,
+                    Race::Won { .. } => {
+                        self.first_tokens(client, CodeRecord::new(request, who, self.vault.name()), jkt).await
+                    }
                     Race::Lost(_) => Err(error(ErrorCode::InvalidGrant, "The device_code was used before.")),
                 }
             }

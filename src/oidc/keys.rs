@@ -183,6 +183,8 @@ impl Keys {
                 }
             }
         }
+        let until = (stretch - shift + 1).saturating_mul(life);
+        metrics::gauge!("max_auth_oidc_key_until_seconds").set(until as f64);
         let set = Arc::new(KeySet { stretch, keys });
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&set));
         Ok(set)

@@ -5,6 +5,7 @@ use super::refusals::store_unavailable;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::tasks::Tasks;
 use crate::login::Registry;
+use crate::observe::Metrics;
 use crate::oidc::{Keys, Rotation};
 use crate::probe::NETWORKS_PATH;
 use crate::transport::stream_stats::StreamStats;
@@ -14,14 +15,13 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, StatusCode};
-use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What the operator's endpoints need.
 #[derive(Clone)]
 pub struct Ops {
-    pub metrics: PrometheusHandle,
+    pub metrics: Metrics,
     pub registry: Arc<Registry>,
     pub tasks: Tasks,
     pub max_active: usize,
@@ -57,7 +57,7 @@ impl Ops {
     }
 }
 
-impl FromRef<Ops> for PrometheusHandle {
+impl FromRef<Ops> for Metrics {
     fn from_ref(ops: &Ops) -> Self {
         ops.metrics.clone()
     }
@@ -99,8 +99,8 @@ async fn rotate(State(ops): State<Ops>, RawQuery(query): RawQuery, headers: Head
     }
 }
 
-async fn metrics(State(metrics): State<PrometheusHandle>) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
+async fn metrics(State(metrics): State<Metrics>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.text()).into_response()
 }
 
 /// How streams ended lately, for each hop, with the timer that most cuts point to.

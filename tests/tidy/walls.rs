@@ -24,7 +24,20 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("oidc", &["base", "config", "login", "session", "store"]),
     (
         "server",
-        &["base", "config", "login", "oidc", "probe", "proxies", "session", "signin", "store", "texts", "transport"],
+        &[
+            "base",
+            "config",
+            "login",
+            "observe",
+            "oidc",
+            "probe",
+            "proxies",
+            "session",
+            "signin",
+            "store",
+            "texts",
+            "transport",
+        ],
     ),
     (
         "app",

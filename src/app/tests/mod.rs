@@ -14,6 +14,7 @@ use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Flags};
 use crate::emulator::{self, Account, Emulator, Options};
+use crate::observe::Metrics;
 use crate::server::Ops;
 use crate::store::Flaky;
 use axum::Router;
@@ -21,7 +22,6 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -102,7 +102,7 @@ impl Site {
             surroundings.kept = Kept::over(store, &Rng::seeded(1)).unwrap();
         }
         let App { registry, ends, keys, routes, .. } = build(&config, surroundings);
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let metrics = Metrics::unheard();
         let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys }.router();
         Self { routes, ops, phone, tasks }
     }
