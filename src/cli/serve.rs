@@ -94,10 +94,14 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
         StoreKind::File => open_logins(&config.store.path)?,
     };
     let (held, tasks_of_app) = (open_logins.clone(), tasks.clone());
-    let surroundings = Surroundings { clock, rng, tasks: tasks_of_app, roots, kept, open_logins: held, extra };
-    let App { driver, registry, ends, keys, routes } = app::build(&config, surroundings);
+    let mut warnings = address_warnings(&config);
+    warnings.extend(few_files.as_ref().map(|_| "few-descriptors"));
+    let warnings = if demo { Vec::new() } else { warnings };
+    let surroundings =
+        Surroundings { clock, rng, tasks: tasks_of_app, roots, kept, open_logins: held, extra, warnings };
+    let App { driver, registry, ends, keys, status, routes } = app::build(&config, surroundings);
     let max_active = config.login.max_active;
-    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys };
+    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, status };
 
     greet(&config, &public, demo, &*driver);
     if let Some(few_files) = few_files.filter(|_| !demo) {
@@ -183,17 +187,30 @@ fn greet(config: &Config, public: &Bound, demo: bool, driver: &dyn Driver) {
     }
     tracing::info!(listen = address, public_url = site, base_path = config.server.base_path, "max-auth is ready");
     tracing::info!(name = driver.name(), "driver: {}", driver.assurance());
-    if !config.server.public_url_given && config.server.listen.ip().is_unspecified() {
-        tracing::warn!(
-            "server.public_url is not set: only pages opened on this machine, at {site}, can sign in. Set it to the address \
-             that visitors see, e.g. MAX_AUTH_SERVER_PUBLIC_URL=https://example.ru"
-        );
+    for warning in address_warnings(config) {
+        match warning {
+            NO_PUBLIC_URL => tracing::warn!(
+                "server.public_url is not set: only pages opened on this machine, at {site}, can sign in. Set it to the address \
+                 that visitors see, e.g. MAX_AUTH_SERVER_PUBLIC_URL=https://example.ru"
+            ),
+            _ => tracing::warn!("server.public_url is not https: cookies and QR codes can be read on the way"),
+        }
     }
-    let local =
-        config.server.public_url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
-    if config.server.public_url.scheme() != "https" && !local {
-        tracing::warn!("server.public_url is not https: cookies and QR codes can be read on the way");
-    }
+}
+
+const NO_PUBLIC_URL: &str = "public-url-not-set";
+
+/// Codes of what is wrong with the address that people see; the status page has words for them.
+fn address_warnings(config: &Config) -> Vec<&'static str> {
+    let url = &config.server.public_url;
+    let local = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    let only_here = !config.server.public_url_given && config.server.listen.ip().is_unspecified();
+    let plain = url.scheme() != "https" && !local;
+    [(only_here, NO_PUBLIC_URL), (plain, "public-url-not-https")]
+        .into_iter()
+        .filter(|row| row.0)
+        .map(|row| row.1)
+        .collect()
 }
 
 #[cfg(test)]

@@ -175,6 +175,12 @@ impl Sharing {
         Ok(self.living().nodes.contains(node))
     }
 
+    /// This node, and the others that lived when that was last asked.
+    pub fn all_living(&self) -> Vec<NodeName> {
+        let others = self.living().nodes.clone().into_iter().filter(|node| *node != self.node);
+        std::iter::once(self.node.clone()).chain(others).collect()
+    }
+
     fn living(&self) -> MutexGuard<'_, Living> {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,7 @@
 //! The one writer of a login's log: runs the driver, turns what it emits into events, ends it when its time has come.
 
 use super::event::Kind;
+use super::failures::Failures;
 use super::grant::Grants;
 use super::journal::{Journal, Lost};
 use super::sharing::{RETRY, Sharing};
@@ -30,6 +31,7 @@ pub struct TaskContext {
     pub sharing: Option<Arc<Sharing>>,
     pub clock: Clock,
     pub tasks: Tasks,
+    pub failures: Failures,
     /// One line a minute for each reason: when MAX changes its mind, it refuses everybody.
     pub refused: OncePerMinuteEach<(&'static str, Option<&'static str>)>,
 }
@@ -172,6 +174,7 @@ async fn conclude(
     outcome: Outcome,
     reason: Option<Reason>,
 ) -> Left {
+    let mut max_code = None;
     let result = match (outcome, reason) {
         (_, Some(Reason::Lost(lost))) => return Left::Lost(lost),
         // What a visitor has approved is kept where it outlives us.
@@ -184,6 +187,7 @@ async fn conclude(
         (_, Some(Reason::Cancelled)) => Err((Failure::Cancelled, None)),
         (Outcome::SignedIn(identity), _) => Ok(identity),
         (Outcome::Failed { failure, retry_after, hint }, _) => {
+            max_code = hint.as_ref().map(|hint| hint.code.clone());
             if let Some(hint) = &hint {
                 let code = hint.known_code.unwrap_or("other");
                 counter!("max_auth_upstream_refusals_total", "code" => code).increment(1);
@@ -207,7 +211,10 @@ async fn conclude(
     };
     let (signed_in, written) = match result {
         Ok(identity) => succeed(context, login, journal, identity).await,
-        Err((failure, retry_after)) => (false, fail(context, login, journal, failure, retry_after).await),
+        Err((failure, retry_after)) => {
+            let written = fail(context, login, journal, failure, (retry_after, max_code.as_deref())).await;
+            (false, written)
+        }
     };
     match written {
         Ok(()) => Left::Sealed(SignedIn(signed_in)),
@@ -228,7 +235,7 @@ async fn succeed(
             Ok(token) => break token,
             Err(error) if tries == GRANT_TRIES => {
                 tracing::error!(login = login.id.short(), "a sign-in could not be kept: {error}");
-                return (false, fail(context, login, journal, Failure::Internal, None).await);
+                return (false, fail(context, login, journal, Failure::Internal, (None, None)).await);
             }
             Err(_) => tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
@@ -257,11 +264,12 @@ async fn fail(
     login: &Login,
     journal: &Journal,
     failure: Failure,
-    retry_after: Option<Duration>,
+    (retry_after, max_code): (Option<Duration>, Option<&str>),
 ) -> Result<(), Lost> {
     let words = context.settings.texts.of(login.locale);
     journal.finish(login, Kind::Error, error_data(failure, words, retry_after.map(super::millis))).await?;
     count(failure.code());
+    context.failures.note(context.clock.unix_ms(), login.id, failure, max_code, login.network);
     tracing::info!(login = login.id.short(), outcome = failure.code(), "login ended");
     Ok(())
 }
@@ -285,7 +293,7 @@ impl Drop for Open<'_> {
         }
         let (context, login, journal) = (Arc::clone(self.context), Arc::clone(self.login), Arc::clone(self.journal));
         self.context.tasks.spawn("login", async move {
-            let sealed = fail(&context, &login, &journal, Failure::Internal, None).await.is_ok();
+            let sealed = fail(&context, &login, &journal, Failure::Internal, (None, None)).await.is_ok();
             login.owned.store(false, Ordering::SeqCst);
             context.table.ended(&login, sealed.then_some(SignedIn(false)));
         });

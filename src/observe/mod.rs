@@ -5,7 +5,9 @@
 
 #[cfg(test)]
 mod heard;
+pub mod history;
 mod lines;
+pub mod plot;
 mod process;
 pub mod series;
 

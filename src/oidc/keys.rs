@@ -123,6 +123,11 @@ impl Keys {
         });
     }
 
+    /// As [`KeySet::listed`], if there are any by now.
+    pub fn listed(&self) -> Option<Value> {
+        self.known().map(|set| set.listed())
+    }
+
     pub async fn set(&self) -> Result<Arc<KeySet>, Unavailable> {
         match self.known() {
             Some(known) => Ok(known),

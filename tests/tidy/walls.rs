@@ -10,6 +10,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("texts", &[]),
     ("config", &["base", "texts"]),
     ("observe", &["base", "config"]),
+    ("status", &["base", "observe", "probe", "texts"]),
     ("max", &[]),
     ("proxies", &[]),
     ("signin", &["base"]),

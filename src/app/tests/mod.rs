@@ -101,9 +101,9 @@ impl Site {
         if let Some(store) = store {
             surroundings.kept = Kept::over(store, &Rng::seeded(1)).unwrap();
         }
-        let App { registry, ends, keys, routes, .. } = build(&config, surroundings);
+        let App { registry, ends, keys, status, routes, .. } = build(&config, surroundings);
         let metrics = Metrics::unheard();
-        let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys }.router();
+        let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, status }.router();
         Self { routes, ops, phone, tasks }
     }
 
