@@ -143,6 +143,7 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         rng,
         texts,
         ends: Arc::clone(&ends),
+        status: Arc::clone(&status),
         extra,
     };
     let routes = server::router(&config.server, &config.login, parts);

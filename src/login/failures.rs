@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 /// Kept, the newest; some 100 bytes each.
-pub const FAILURES_KEPT: usize = 50;
+const FAILURES_KEPT: usize = 50;
 
 /// One of them.
 #[derive(Clone, PartialEq, Debug)]

@@ -31,7 +31,7 @@ use crate::signin::CommandSlot;
 use crate::texts::Locale;
 pub use drawing::Drawing;
 pub use event::{Event, Kind};
-pub use failures::{FAILURES_KEPT, Failed, Failures};
+pub use failures::Failed;
 pub use grant::{Grant, Grants};
 use ipnet::IpNet;
 use journal::Lost;

@@ -1,14 +1,20 @@
 //! How sign-ins go at this node and at all of them: what is counted is sampled into the rings, what the node knows is collected
 //! for `/status`, and where a store is shared each node leaves its report there, for whichever is asked.
 
+use super::answer::json;
+use super::extract::prefers_html;
+use super::pages::language;
 use crate::base::clock::Clock;
 use crate::base::tasks::Tasks;
 use crate::login::{Failed, Registry};
 use crate::observe::Metrics;
 use crate::observe::history::History;
-use crate::status::{Facts, FailedLogin, Hop, NodeReport, State, Summary, summary};
+use crate::status::{Facts, FailedLogin, Hop, NodeReport, State, Summary, health_page, summary};
 use crate::store::{Key, NodeName, Space, Vault};
 use crate::transport::stream_stats::{HopSummary, StreamStats};
+use axum::extract::State as Shared;
+use axum::response::{Html, IntoResponse as _, Response};
+use http::HeaderMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -126,6 +132,15 @@ impl NodeStatus {
 
 fn key(node: &NodeName) -> Key {
     Vault::key(Space::Report, &[node.text()])
+}
+
+/// `GET /health-of-sign-in`, where it is switched on: whether sign-ins work, and nothing else.
+pub async fn health_of_sign_in(Shared(status): Shared<Arc<NodeStatus>>, headers: HeaderMap) -> Response {
+    let works = status.works();
+    if prefers_html(&headers) {
+        return Html(health_page(works, language(&headers))).into_response();
+    }
+    json(&serde_json::json!({ "state": if works { "up" } else { "degraded" } }))
 }
 
 /// With what tells two nodes of one name apart.

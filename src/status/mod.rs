@@ -1,6 +1,7 @@
 //! How sign-ins go, for the operator: what a node reports, what the reports of all nodes come to, and the page that says it.
 //! Pure: it is handed what was counted, and the time.
 
+mod codes;
 mod json;
 mod page;
 mod report;

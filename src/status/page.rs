@@ -1,7 +1,8 @@
 //! The page, without a script: what a template shows of a summary.
 
+use super::codes;
 use super::summary::{ACCOUNT, FAULTS, GAVE_UP, Point, State, Stretch, Summary, TURNED_AWAY, Took};
-use super::words::{self, Words};
+use super::words::Words;
 use super::{report, time};
 use crate::observe::plot::{Bar, Plot};
 use crate::texts::Locale;
@@ -236,7 +237,7 @@ fn chosen_view(summary: &Summary, chosen: Chosen, locale: Locale) -> ChosenView<
     let point = points.iter().find(|point| point.at == chosen.at && point.seconds == chosen.seconds);
     let counts = point.map(|point| point.counts).unwrap_or_default();
     let groups = [&["success"][..], &FAULTS, &ACCOUNT, &GAVE_UP, &["server-stopped"], &TURNED_AWAY].concat();
-    let ends = groups.into_iter().map(|name| (words::end(name, locale), counts.of(name)));
+    let ends = groups.into_iter().map(|name| (codes::end(name, locale), counts.of(name)));
     ChosenView {
         time: span(chosen.at, chosen.seconds),
         ends: ends.filter(|(_, count)| *count > 0).collect(),
@@ -256,7 +257,7 @@ fn ends(summary: &Summary, locale: Locale) -> Vec<End<'static>> {
     let all = groups.into_iter().flat_map(|(class, names)| names.iter().map(move |name| (class, *name)));
     let end = |(class, name)| End {
         class,
-        name: words::end(name, locale),
+        name: codes::end(name, locale),
         hour: summary.hour.of(name),
         day: summary.day.of(name),
     };
@@ -269,7 +270,7 @@ fn transports(day: &Stretch, locale: Locale) -> Vec<Share<'static>> {
     let share = |name: &&'static str| {
         let count = day.of(name);
         Share {
-            name: words::transport(name, locale),
+            name: codes::transport(name, locale),
             count,
             percent: (count * 100).checked_div(all).unwrap_or_default(),
         }
@@ -294,12 +295,12 @@ fn node_row(words: &Words, now: i64, node: &report::NodeReport) -> NodeRow {
 
 fn hops(summary: &Summary, locale: Locale) -> Vec<HopRow<'_>> {
     let words = Words::of(locale);
-    let row = |hop: &'_ report::Hop| {
+    let timer = |hop: &report::Hop| {
         let timer = hop.timer.map(|seconds| {
             let idle = if hop.idle { format!(" {}", words.since_last_byte) } else { String::new() };
             format!("{}{idle}", words.moment(seconds))
         });
-        (timer.unwrap_or_default(), words::transport(&hop.transport, locale).to_owned())
+        timer.unwrap_or_default()
     };
     summary
         .hops
@@ -307,11 +308,11 @@ fn hops(summary: &Summary, locale: Locale) -> Vec<HopRow<'_>> {
         .take(12)
         .map(|hop| HopRow {
             hop: &hop.hop,
-            transport: words::transport(&hop.transport, locale),
+            transport: codes::transport(&hop.transport, locale),
             ended: hop.ended,
             cut: hop.cut,
             frozen: hop.frozen,
-            timer: row(hop).0,
+            timer: timer(hop),
         })
         .collect()
 }
@@ -320,9 +321,9 @@ fn key_rows(keys: Option<&Value>, locale: Locale) -> Vec<(String, String, &'stat
     let listed = keys.and_then(|keys| keys["keys"].as_array()).map(Vec::as_slice).unwrap_or_default();
     let text = |key: &Value, name: &str| key[name].as_str().unwrap_or_default().to_owned();
     let state = |key: &Value| match key["state"].as_str() {
-        Some("signing") => words::key_use("signing", locale),
-        Some("next") => words::key_use("next", locale),
-        _ => words::key_use("retired", locale),
+        Some("signing") => codes::key_use("signing", locale),
+        Some("next") => codes::key_use("next", locale),
+        _ => codes::key_use("retired", locale),
     };
     listed.iter().map(|key| (text(key, "kid"), text(key, "alg"), state(key))).collect()
 }
@@ -331,7 +332,7 @@ fn warnings(summary: &Summary, locale: Locale) -> Vec<String> {
     let many = summary.nodes.len() > 1;
     let of = |node: &report::NodeReport| {
         let name = if many { format!("{}: ", node.facts.node) } else { String::new() };
-        let said = node.facts.warnings.iter().map(|code| format!("{name}{}", words::warning(code, locale)));
+        let said = node.facts.warnings.iter().map(|code| format!("{name}{}", codes::warning(code, locale)));
         said.collect::<Vec<_>>()
     };
     summary.nodes.iter().flat_map(of).collect()
@@ -343,7 +344,7 @@ fn failures(summary: &Summary, locale: Locale, within: Option<Chosen>) -> Vec<Fa
     let row = |(node, failed): (&str, &report::FailedLogin)| FailureRow {
         time: time::moment(failed.at.div_euclid(1000)),
         login: failed.login.clone(),
-        reason: words::end(&failed.reason, locale).to_owned(),
+        reason: codes::end(&failed.reason, locale).to_owned(),
         max_code: failed.max_code.clone().unwrap_or_default(),
         network: failed.network.clone().unwrap_or_default(),
         node: node.to_owned(),

@@ -169,7 +169,9 @@ fn every_metric_is_described_and_documented() {
     let described = named(production(&read("src/observe/series.rs")));
     let mut counted = BTreeSet::new();
     for (name, text) in source() {
-        if !is_test(&name) && name != "observe/series.rs" && !name.starts_with("cli/bench") {
+        // What is read back is no name of its own.
+        let read_back = name == "observe/history.rs" || name.starts_with("status/");
+        if !is_test(&name) && name != "observe/series.rs" && !read_back && !name.starts_with("cli/bench") {
             counted.extend(named(production(&text)));
         }
     }

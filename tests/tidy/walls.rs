@@ -35,6 +35,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
             "proxies",
             "session",
             "signin",
+            "status",
             "store",
             "texts",
             "transport",
