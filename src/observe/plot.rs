@@ -1,14 +1,12 @@
 //! Points to a drawing: stacked bars as SVG, pure. Colours are classes, so that a style sheet makes them light or dark; each bar
-//! is a link whose name says its exact figures, so that nobody has to guess them from its height.
+//! is a link whose name says its exact figures, so that nobody has to guess them from its height. The drawing is as wide and as
+//! high as its place; what is read beside it is text of the page, which does not become wider with it.
 
 use std::fmt::Write as _;
 
 /// Of the drawing, in its own units.
 const WIDTH: usize = 960;
-const HEIGHT: usize = 220;
-const LEFT: usize = 44;
-const BOTTOM: usize = 26;
-const TOP: usize = 8;
+const HEIGHT: usize = 200;
 
 /// A stretch of time.
 pub struct Bar {
@@ -34,32 +32,52 @@ pub struct Plot<'a> {
 }
 
 impl Plot<'_> {
-    pub fn svg(&self) -> String {
+    /// A `figure` with the drawing, the scale to its left and the marks below.
+    pub fn html(&self) -> String {
         let highest = self.bars.iter().map(|bar| bar.parts.iter().sum()).max().unwrap_or_default();
         let top = ceiling(highest);
-        let mut svg = format!(
-            "<svg class=\"plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"group\" aria-labelledby=\"{id}-title {id}-text\">\
-             <title id=\"{id}-title\">{}</title><desc id=\"{id}-text\">{}</desc>",
-            escaped(self.title),
-            escaped(self.description),
-            id = self.id
+        let mut html = String::from("<figure class=\"plot\"><div class=\"scale\" aria-hidden=\"true\">");
+        for value in [top, top / 2, 0] {
+            put(&mut html, format_args!("<span>{value}</span>"));
+        }
+        html.push_str("</div>");
+        self.draw(&mut html, top);
+        html.push_str("<div class=\"marks\" aria-hidden=\"true\">");
+        for (index, mark) in &self.marks {
+            let left = *index as f64 * 100.0 / self.bars.len().max(1) as f64;
+            put(&mut html, format_args!("<span style=\"left: {left:.2}%\">{}</span>", escaped(mark)));
+        }
+        html.push_str("</div></figure>");
+        html
+    }
+
+    fn draw(&self, html: &mut String, top: u64) {
+        put(
+            html,
+            format_args!(
+                "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"group\" \
+                 aria-labelledby=\"{id}-title {id}-text\"><title id=\"{id}-title\">{}</title><desc id=\"{id}-text\">{}</desc>",
+                escaped(self.title),
+                escaped(self.description),
+                id = self.id
+            ),
         );
-        self.lines(&mut svg, top);
-        let (room, gap) = (WIDTH - LEFT, 1.5);
-        let step = room as f64 / self.bars.len().max(1) as f64;
+        for y in [0, HEIGHT / 2, HEIGHT] {
+            put(html, format_args!("<line x1=\"0\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>"));
+        }
+        let gap = 2.0;
+        let step = WIDTH as f64 / self.bars.len().max(1) as f64;
         // Nothing happened: there is nothing to click, or to hear about.
         for (index, bar) in self.bars.iter().enumerate().filter(|(_, bar)| bar.parts.iter().any(|part| *part > 0)) {
-            let x = LEFT as f64 + index as f64 * step;
+            let x = index as f64 * step;
             put(
-                &mut svg,
+                html,
                 format_args!(
-                    "<a href=\"{}\" aria-label=\"{}\"{}><title>{}</title><rect class=\"hit\" x=\"{x:.1}\" y=\"{TOP}\" \
-                     width=\"{step:.1}\" height=\"{}\"/>",
+                    "<a href=\"{}\" aria-label=\"{label}\"{}><title>{label}</title><rect class=\"hit\" x=\"{x:.1}\" y=\"0\" \
+                     width=\"{step:.1}\" height=\"{HEIGHT}\"/>",
                     escaped(&bar.link),
-                    escaped(&bar.label),
                     if bar.chosen { " aria-current=\"true\" class=\"chosen\"" } else { "" },
-                    escaped(&bar.label),
-                    HEIGHT - BOTTOM - TOP
+                    label = escaped(&bar.label)
                 ),
             );
             let mut below = 0;
@@ -67,9 +85,9 @@ impl Plot<'_> {
                 let (low, high) = (height(below, top), height(below + part, top));
                 // What happened once among thousands is still to be seen.
                 let tall = (high - low).max(2.0);
-                let y = (HEIGHT - BOTTOM) as f64 - low - tall;
+                let y = HEIGHT as f64 - low - tall;
                 put(
-                    &mut svg,
+                    html,
                     format_args!(
                         "<rect class=\"{class}\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{tall:.1}\"/>",
                         x + gap / 2.0,
@@ -78,33 +96,9 @@ impl Plot<'_> {
                 );
                 below += part;
             }
-            svg.push_str("</a>");
+            html.push_str("</a>");
         }
-        for (index, mark) in &self.marks {
-            let x = LEFT as f64 + *index as f64 * step;
-            put(
-                &mut svg,
-                format_args!("<text class=\"mark\" x=\"{x:.1}\" y=\"{}\">{}</text>", HEIGHT - 7, escaped(mark)),
-            );
-        }
-        svg.push_str("</svg>");
-        svg
-    }
-
-    fn lines(&self, svg: &mut String, top: u64) {
-        for part in 0..=2 {
-            let value = top * part / 2;
-            let y = (HEIGHT - BOTTOM) as f64 - height(value, top);
-            put(
-                svg,
-                format_args!(
-                    "<line class=\"line\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-                     <text class=\"scale\" x=\"{}\" y=\"{:.1}\">{value}</text>",
-                    LEFT - 8,
-                    y + 4.0
-                ),
-            );
-        }
+        html.push_str("</svg>");
     }
 }
 
@@ -114,15 +108,15 @@ fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
 }
 
 fn height(value: u64, top: u64) -> f64 {
-    value as f64 * (HEIGHT - BOTTOM - TOP) as f64 / top as f64
+    value as f64 * HEIGHT as f64 / top as f64
 }
 
-/// An even number that people count by: 2, 4, 10, 20, 40, 100.
+/// A number that people count by, and whose half is whole: 2, 4, 6, 8, 10, 20, 30, 40, 50, 60, 80, 100.
 fn ceiling(highest: u64) -> u64 {
     let mut unit = 1;
     loop {
-        for step in [2, 4, 10] {
-            if highest <= unit * step {
+        for step in [2, 3, 4, 5, 6, 8, 10] {
+            if highest <= unit * step && unit * step % 2 == 0 {
                 return unit * step;
             }
         }
@@ -159,30 +153,27 @@ mod tests {
 
     #[test]
     fn each_bar_says_its_figures_and_has_parts_as_high_as_they_are() {
-        let svg = plot(vec![bar([3, 1], "a \"quoted\""), bar([0, 0], "b"), bar([4, 0], "c")]).svg();
+        let html = plot(vec![bar([3, 1], "a \"quoted\""), bar([0, 0], "b"), bar([4, 0], "c")]).html();
         assert!(
-            svg.contains("<title id=\"hour-title\">A &lt;title&gt;</title><desc id=\"hour-text\">d</desc>"),
-            "{svg}"
+            html.contains("<title id=\"hour-title\">A &lt;title&gt;</title><desc id=\"hour-text\">d</desc>"),
+            "{html}"
         );
-        assert!(svg.contains("aria-label=\"a &quot;quoted&quot;\"") && svg.contains("href=\"?at=1&amp;for=60#x\""));
-        assert_eq!((svg.matches("class=\"good\"").count(), svg.matches("class=\"bad\"").count()), (2, 1));
-        assert_eq!((svg.matches("<a ").count(), svg.contains("aria-current")), (2, false), "b is empty");
-        assert_eq!(plot(vec![bar([1, 1], "b")]).svg().matches("aria-current=\"true\"").count(), 1);
-        assert!(
-            svg.contains("height=\"139.5\"") && svg.contains("height=\"46.5\"") && svg.contains("height=\"186.0\""),
-            "{svg}"
-        );
-        assert_eq!(svg.matches("<a ").count(), svg.matches("</a>").count());
-        assert!(svg.contains(">12:00</text>") && svg.contains(">4</text>") && svg.contains(">2</text>"));
+        assert!(html.contains("aria-label=\"a &quot;quoted&quot;\"") && html.contains("href=\"?at=1&amp;for=60#x\""));
+        assert_eq!((html.matches("class=\"good\"").count(), html.matches("class=\"bad\"").count()), (2, 1));
+        assert_eq!((html.matches("<a ").count(), html.contains("aria-current")), (2, false), "b is empty");
+        assert_eq!(plot(vec![bar([1, 1], "b")]).html().matches("aria-current=\"true\"").count(), 1);
+        assert!(["150.0", "50.0", "200.0"].iter().all(|tall| html.contains(&format!("height=\"{tall}\""))), "{html}");
+        assert_eq!(html.matches("<a ").count(), html.matches("</a>").count());
+        assert!(html.contains(">12:00</span>") && html.contains("<span>4</span><span>2</span><span>0</span>"));
     }
 
     #[test]
     fn nothing_is_a_drawing_too_and_one_among_thousands_is_seen() {
-        assert!(plot(Vec::new()).svg().ends_with("</svg>"));
-        let svg = plot(vec![bar([100_000, 1], "a")]).svg();
-        assert!(svg.contains("class=\"bad\" x=\"44.8\" y=\"99.0\" width=\"914.5\" height=\"2.0\""), "{svg}");
+        assert!(plot(Vec::new()).html().ends_with("</figure>"));
+        let html = plot(vec![bar([100_000, 1], "a")]).html();
+        assert!(html.contains("class=\"bad\" x=\"1.0\" y=\"31.3\" width=\"958.0\" height=\"2.0\""), "{html}");
         for (highest, top) in
-            [(0, 2), (2, 2), (3, 4), (5, 10), (11, 20), (21, 40), (41, 100), (999, 1000), (1001, 2000)]
+            [(0, 2), (2, 2), (3, 4), (5, 6), (11, 20), (21, 30), (41, 50), (219, 300), (999, 1000), (1001, 2000)]
         {
             assert_eq!(ceiling(highest), top);
         }

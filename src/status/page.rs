@@ -58,7 +58,7 @@ struct Step {
 struct Drawn<'a> {
     id: &'static str,
     title: &'a str,
-    svg: String,
+    drawing: String,
     /// Those in which something happened.
     rows: Vec<PointRow>,
 }
@@ -229,7 +229,7 @@ fn drawn<'a>(
         counts: parts(&point.counts),
     };
     let rows = points.iter().rev().filter(|point| parts(&point.counts) != [0; 3]).map(row).collect();
-    Drawn { id, title, svg: plot.svg(), rows }
+    Drawn { id, title, drawing: plot.html(), rows }
 }
 
 fn chosen_view(summary: &Summary, chosen: Chosen, locale: Locale) -> ChosenView<'static> {

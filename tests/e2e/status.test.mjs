@@ -131,7 +131,10 @@ test('codes that are declined or expire, connections of MAX that are cut: the vi
     const stream = await new Somebody().startWs();
     begun();
     const { track } = await untilCode(stream);
-    await eventually(async () => (await emulator.codes()).some((code) => code.track === track && code.polls > 0), 'asked');
+    await eventually(
+      async () => (await emulator.codes()).some((code) => code.track === track && code.polls > 0),
+      'asked',
+    );
     await emulator[index % 2 ? 'decline' : 'expire'](track);
     await emulator.approve(trackOf(await stream.until('qr')));
     assert.equal((await stream.outcome()).event, 'success');
@@ -269,8 +272,14 @@ test('the figures are the true ones', async () => {
       points.reduce((sum, point) => sum + point.success, 0),
       done.success,
     );
-  assert.deepEqual([told.state, told.reasons], ['degraded', ['app-version-refused', 'max-limits', 'sign-ins-fail', 'busy']]);
-  assert.match(told.sentence, new RegExp(`^Signing in works with trouble: ${done.success} of ${done.success + failed} in`));
+  assert.deepEqual(
+    [told.state, told.reasons],
+    ['degraded', ['app-version-refused', 'max-limits', 'sign-ins-fail', 'busy']],
+  );
+  assert.match(
+    told.sentence,
+    new RegExp(`^Signing in works with trouble: ${done.success} of ${done.success + failed} in`),
+  );
   assert.deepEqual(told.refusals, {
     'error.profile.active.session.no2fa': 4,
     other: 2,
