@@ -241,7 +241,7 @@ fn chosen_view(summary: &Summary, chosen: Chosen, locale: Locale) -> ChosenView<
     ChosenView {
         time: span(chosen.at, chosen.seconds),
         ends: ends.filter(|(_, count)| *count > 0).collect(),
-        failures: failures(summary, locale, Some(chosen)),
+        failures: failures(summary, locale, Some(chosen)).into_iter().take(10).collect(),
     }
 }
 
