@@ -171,7 +171,7 @@ mod tests {
     fn nothing_is_a_drawing_too_and_one_among_thousands_is_seen() {
         assert!(plot(Vec::new()).html().ends_with("</figure>"));
         let html = plot(vec![bar([100_000, 1], "a")]).html();
-        assert!(html.contains("class=\"bad\" x=\"1.0\" y=\"31.3\" width=\"958.0\" height=\"2.0\""), "{html}");
+        assert!(html.contains("class=\"bad\" x=\"1.0\" y=\"98.0\" width=\"958.0\" height=\"2.0\""), "{html}");
         for (highest, top) in
             [(0, 2), (2, 2), (3, 4), (5, 6), (11, 20), (21, 30), (41, 50), (219, 300), (999, 1000), (1001, 2000)]
         {
