@@ -4,6 +4,7 @@ mod bench;
 mod doctor;
 mod emulate;
 mod health;
+mod inspector;
 mod keys;
 mod networks;
 mod ops;

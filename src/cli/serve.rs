@@ -1,5 +1,6 @@
 //! `max-auth serve`: puts the parts together, runs them, and takes them down in order.
 
+use super::inspector::Doctor;
 use super::{CliError, block_on, cannot_run, say, stop_signal};
 use crate::app::{self, App, Kept, KeptError, Surroundings};
 use crate::base::clock::Clock;
@@ -11,7 +12,7 @@ use crate::config::{Config, Dialect, Endpoint, Flags, Loaded, StoreKind};
 use crate::drivers::OpenLogins;
 use crate::emulator::{self, Emulator, Options};
 use crate::observe;
-use crate::server::{self, Bound, Descriptors, Extra, Ops};
+use crate::server::{self, Bound, Checklist, Descriptors, Extra, Ops};
 use crate::signin::Driver;
 use crate::upstream::Roots;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
@@ -94,6 +95,9 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
         StoreKind::File => open_logins(&config.store.path)?,
     };
     let (held, tasks_of_app) = (open_logins.clone(), tasks.clone());
+    let config = Arc::new(config);
+    let inspector = Arc::new(Doctor { config: Arc::clone(&config), clock: clock.clone(), tasks: tasks.clone() });
+    let now = clock.clone();
     let mut warnings = address_warnings(&config);
     warnings.extend(few_files.as_ref().map(|_| "few-descriptors"));
     let warnings = if demo { Vec::new() } else { warnings };
@@ -101,9 +105,10 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
         Surroundings { clock, rng, tasks: tasks_of_app, roots, kept, open_logins: held, extra, warnings };
     let App { driver, registry, ends, keys, status, routes } = app::build(&config, surroundings);
     let max_active = config.login.max_active;
-    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, status };
+    let checklist = Checklist::new(Arc::clone(&config), Arc::clone(&registry), inspector, now);
+    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, status, checklist };
 
-    greet(&config, &public, demo, &*driver);
+    greet(&config, (&public, &ops), demo, &*driver);
     if let Some(few_files) = few_files.filter(|_| !demo) {
         tracing::warn!("{few_files}");
     }
@@ -178,7 +183,7 @@ async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks
 }
 
 /// Says where it is, and what it is.
-fn greet(config: &Config, public: &Bound, demo: bool, driver: &dyn Driver) {
+fn greet(config: &Config, (public, ops): (&Bound, &Bound), demo: bool, driver: &dyn Driver) {
     let address = public.address().map_or_else(|_| config.server.listen.to_string(), |address| address.to_string());
     let site = config.server.public_url.as_str().trim_end_matches('/');
     if demo {
@@ -187,6 +192,9 @@ fn greet(config: &Config, public: &Bound, demo: bool, driver: &dyn Driver) {
     }
     tracing::info!(listen = address, public_url = site, base_path = config.server.base_path, "max-auth is ready");
     tracing::info!(name = driver.name(), "driver: {}", driver.assurance());
+    if let Ok(ops) = ops.address() {
+        tracing::info!("what is left to do, and whether it works: http://{ops}/checklist");
+    }
     for warning in address_warnings(config) {
         match warning {
             NO_PUBLIC_URL => tracing::warn!(
@@ -204,7 +212,7 @@ const NO_PUBLIC_URL: &str = "public-url-not-set";
 fn address_warnings(config: &Config) -> Vec<&'static str> {
     let url = &config.server.public_url;
     let local = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
-    let only_here = !config.server.public_url_given && config.server.listen.ip().is_unspecified();
+    let only_here = !config.server.public_url_given;
     let plain = url.scheme() != "https" && !local;
     [(only_here, NO_PUBLIC_URL), (plain, "public-url-not-https")]
         .into_iter()
@@ -255,9 +263,9 @@ mod tests {
     #[tokio::test]
     async fn a_start_says_where_it_is_and_what_cannot_work_there() {
         for (file, only_here, readable) in [
-            ("", 0, 0),
+            ("", 1, 0),
             ("[server]\nlisten = \"0.0.0.0:3001\"", 1, 0),
-            ("[server]\nlisten = \"192.0.2.7:3001\"", 0, 1),
+            ("[server]\nlisten = \"192.0.2.7:3001\"", 1, 1),
             ("[server]\nlisten = \"0.0.0.0:3001\"\npublic_url = \"https://example.ru\"", 0, 0),
             ("[server]\npublic_url = \"http://example.ru\"", 0, 1),
             ("[server]\npublic_url = \"http://localhost:1\"", 0, 0),
@@ -266,12 +274,15 @@ mod tests {
             let heard = Heard::listen();
             let config = Config::of(file);
             let bound = bind("127.0.0.1:0".parse().unwrap(), "server.listen", false).await.ok().unwrap();
-            greet(&config, &bound, false, &Nobody);
+            let ops = bind("127.0.0.1:0".parse().unwrap(), "server.ops_listen", false).await.ok().unwrap();
+            greet(&config, (&bound, &ops), false, &Nobody);
             assert_eq!(heard.lines("max-auth is ready"), 1, "{file}");
             assert_eq!(heard.lines("driver: nothing is sure"), 1, "{file}");
             assert_eq!(heard.lines("server.public_url is not set"), only_here, "{file}");
             assert_eq!(heard.lines("server.public_url is not https"), readable, "{file}");
-            greet(&config, &bound, true, &Nobody);
+            let checklist = format!("http://{}/checklist", ops.address().unwrap());
+            assert_eq!(heard.lines(&checklist), 1, "{file}");
+            greet(&config, (&bound, &ops), true, &Nobody);
             assert_eq!(heard.lines("max-auth is ready"), 1, "a demo says it to the person");
         }
     }

@@ -4,7 +4,7 @@ use super::clients::host_of;
 use super::code::CodeRecord;
 use super::error::{ErrorCode, OAuthError, error};
 use super::params::Params;
-use super::request::{AuthorizationRequest, Back, Refusal, ResponseMode, named, read};
+use super::request::{AuthorizationRequest, Back, Refusal, ResponseMode, named, origin_of, read};
 use super::{Provider, claims};
 use crate::base::id::{self, Fingerprint};
 use crate::config::{Client, Consent, Email};
@@ -36,6 +36,11 @@ impl Reply {
         query.extend_pairs(&self.params);
         let joint = if self.redirect_uri.contains('?') { '&' } else { '?' };
         format!("{}{joint}{}", self.redirect_uri, query.finish())
+    }
+
+    /// Of `redirect_uri`.
+    pub fn origin(&self) -> String {
+        origin_of(&self.redirect_uri).unwrap_or_default()
     }
 }
 
@@ -74,6 +79,8 @@ pub struct Question {
     pub locale: Option<String>,
     /// The client does not go on without an address.
     pub email_required: bool,
+    /// The page that opened this window waits for the answer.
+    pub is_popup: bool,
 }
 
 /// As it is kept.
@@ -372,6 +379,7 @@ pub(super) fn question(id: &str, pending: &Pending, client: &Client) -> Question
         scope: pending.request.scope.clone(),
         locale: pending.request.locale.clone(),
         email_required: client.email == Email::Required,
+        is_popup: pending.request.back.mode == ResponseMode::WebMessage,
     }
 }
 

@@ -93,6 +93,7 @@ async fn security_headers(request: Request, next: Next) -> Response {
 
 fn secured(mut response: Response) -> Response {
     let says_itself = response.extensions().get::<caching::SaysItself>().is_some();
+    let redirects = response.status().is_redirection();
     let headers = response.headers_mut();
     if !says_itself {
         caching::forbid(headers);
@@ -101,7 +102,10 @@ fn secured(mut response: Response) -> Response {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
-    headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+    // A redirect has no page to keep apart, and may be a step of a sign-in in a window that must keep its opener.
+    if !redirects {
+        headers.entry(OPENER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+    }
     headers.entry(RESOURCE_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     response
 }

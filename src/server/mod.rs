@@ -3,6 +3,7 @@
 mod account;
 mod answer;
 mod caching;
+mod checklist;
 mod connection;
 mod connection_uses;
 mod cookie;
@@ -36,6 +37,7 @@ mod probe;
 mod proxy_fingerprint;
 mod ready_head;
 mod ready_page;
+mod redeem;
 mod refusals;
 mod router;
 mod sign_in;
@@ -45,6 +47,7 @@ mod visitor_network;
 mod waiting;
 
 pub use crate::transport::stream_stats::StreamStats;
+pub use checklist::{Checklist, Inspection, Inspector, Verdict};
 pub use files::{Extra, demo};
 pub use listener::{Bound, Descriptors, bind};
 pub use node_status::{NodeStatus, StatusSettings};

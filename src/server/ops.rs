@@ -1,6 +1,7 @@
 //! The operator's listener: metrics and health, never on the public address.
 
 use super::answer::json;
+use super::checklist::Checklist;
 use super::node_status::NodeStatus;
 use super::pages::language;
 use super::refusals::store_unavailable;
@@ -35,6 +36,7 @@ pub struct Ops {
     pub ends: Arc<StreamStats>,
     pub keys: Arc<Keys>,
     pub status: Arc<NodeStatus>,
+    pub checklist: Arc<Checklist>,
 }
 
 /// Whoever changes something says so by this header: a page of a browser on this machine cannot.
@@ -64,6 +66,7 @@ impl Ops {
             .route("/keys/rotate", post(rotate))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
+            .merge(Arc::clone(&self.checklist).router())
             .with_state(self)
     }
 }

@@ -12,7 +12,9 @@ use super::origin::AllowedOrigins;
 use super::probe::{Probes, VerifyProbes};
 use super::ready_head::ReadyHead;
 use super::sign_in::{self, SignIn};
-use super::{account, error_pages, login_commands, login_streams, middleware, no_script, pages, ready_page, upgrade};
+use super::{
+    account, error_pages, login_commands, login_streams, middleware, no_script, pages, ready_page, redeem, upgrade,
+};
 use crate::base::clock::Clock;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
@@ -134,6 +136,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     };
     let oauth2 = Arc::new(oauth2);
     let oauth2_pages = oauth2::for_people(&oauth2);
+    let redeem = redeem::router(base, &oauth2.provider);
     let oauth2_routes = oauth2::for_programs(oauth2);
     let login_routes = Router::new()
         .route(base, any(login_streams::base))
@@ -152,6 +155,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/session/{{unique}}"), get(sign_in::session))
         .with_state(Arc::clone(&sign_in));
     let session_pages = Router::new()
+        .route(&format!("{base}/authorize"), get(sign_in::authorize))
         .route(&format!("{base}/callback"), get(sign_in::callback).post(sign_in::redeem))
         .route(&format!("{base}/callback/{{unique}}"), get(sign_in::callback))
         .route(&format!("{base}/account"), get(account::account))
@@ -169,6 +173,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .merge(session_routes)
         .merge(forward_routes)
         .merge(oauth2_routes)
+        .merge(redeem)
         .merge(probe_routes)
         .merge(files);
     if server.public_health {

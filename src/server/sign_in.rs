@@ -19,7 +19,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -78,6 +78,11 @@ pub async fn callback(
     headers.insert(SET_COOKIE, cookie);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// For a button that knows this base path and not where OpenID Connect lives.
+pub async fn authorize(State(sign_in): State<Arc<SignIn>>, uri: Uri) -> Response {
+    see_other(&format!("{}/authorize?{}", sign_in.oauth2, uri.query().unwrap_or_default()))
 }
 
 /// The same without leaving the page: `{"token":T}` becomes a session, and the answer says whose.

@@ -26,6 +26,7 @@ fn every_dependency_has_its_paragraph() {
         "ws",
         "playwright-core",
         "axe-core",
+        "puppeteer-core",
         "openid-client",
         "@auth/core",
         "jose",
