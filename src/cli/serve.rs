@@ -71,7 +71,7 @@ fn share_files(config: &mut Config) -> (Descriptors, Option<String>) {
 /// `any_port`: where the usual ports are taken, others will do.
 async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), CliError> {
     let (files, few_files) = share_files(&mut config);
-    let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
+    let metrics = observe::Metrics::begin().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
 
     let public = bind(config.server.listen, "server.listen", any_port).await?;
@@ -98,11 +98,15 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
     let config = Arc::new(config);
     let inspector = Arc::new(Doctor { config: Arc::clone(&config), clock: clock.clone(), tasks: tasks.clone() });
     let now = clock.clone();
-    let surroundings = Surroundings { clock, rng, tasks: tasks_of_app, roots, kept, open_logins: held, extra };
-    let App { driver, registry, ends, keys, routes } = app::build(&config, surroundings);
+    let mut warnings = address_warnings(&config);
+    warnings.extend(few_files.as_ref().map(|_| "few-descriptors"));
+    let warnings = if demo { Vec::new() } else { warnings };
+    let surroundings =
+        Surroundings { clock, rng, tasks: tasks_of_app, roots, kept, open_logins: held, extra, warnings };
+    let App { driver, registry, ends, keys, status, routes } = app::build(&config, surroundings);
     let max_active = config.login.max_active;
     let checklist = Checklist::new(Arc::clone(&config), Arc::clone(&registry), inspector, now);
-    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, checklist };
+    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, status, checklist };
 
     greet(&config, (&public, &ops), demo, &*driver);
     if let Some(few_files) = few_files.filter(|_| !demo) {
@@ -191,17 +195,30 @@ fn greet(config: &Config, (public, ops): (&Bound, &Bound), demo: bool, driver: &
     if let Ok(ops) = ops.address() {
         tracing::info!("what is left to do, and whether it works: http://{ops}/checklist");
     }
-    if !config.server.public_url_given {
-        tracing::warn!(
-            "server.public_url is not set: only pages opened on this machine, at {site}, can sign in. Set it to the address \
-             that visitors see, e.g. MAX_AUTH_SERVER_PUBLIC_URL=https://example.ru"
-        );
+    for warning in address_warnings(config) {
+        match warning {
+            NO_PUBLIC_URL => tracing::warn!(
+                "server.public_url is not set: only pages opened on this machine, at {site}, can sign in. Set it to the address \
+                 that visitors see, e.g. MAX_AUTH_SERVER_PUBLIC_URL=https://example.ru"
+            ),
+            _ => tracing::warn!("server.public_url is not https: cookies and QR codes can be read on the way"),
+        }
     }
-    let local =
-        config.server.public_url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
-    if config.server.public_url.scheme() != "https" && !local {
-        tracing::warn!("server.public_url is not https: cookies and QR codes can be read on the way");
-    }
+}
+
+const NO_PUBLIC_URL: &str = "public-url-not-set";
+
+/// Codes of what is wrong with the address that people see; the status page has words for them.
+fn address_warnings(config: &Config) -> Vec<&'static str> {
+    let url = &config.server.public_url;
+    let local = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    let only_here = !config.server.public_url_given;
+    let plain = url.scheme() != "https" && !local;
+    [(only_here, NO_PUBLIC_URL), (plain, "public-url-not-https")]
+        .into_iter()
+        .filter(|row| row.0)
+        .map(|row| row.1)
+        .collect()
 }
 
 #[cfg(test)]

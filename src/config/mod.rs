@@ -79,6 +79,8 @@ pub struct Server {
     pub allowed_origins: Vec<Origin>,
     /// What this node is called in logs and by other nodes.
     pub node: String,
+    /// Anybody may ask whether sign-ins work.
+    pub public_health: bool,
     /// From the signal to the end, at most.
     pub stop_timeout: Duration,
 }
@@ -260,6 +262,7 @@ fn server(settings: &mut ConfigMerger) -> Option<Server> {
         let fine = name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
         if fine { Ok(name) } else { Err(format!("{name:?} is not a name such as \"sign-in-1\"")) }
     });
+    let public_health = settings.read("server.public_health", value::flag);
     let stop_timeout = settings.read("server.stop_timeout", value::positive_duration);
     let (listen, ops_listen, public_url) = (listen?, ops_listen?, public_url?);
     if listen == ops_listen && listen.port() != 0 {
@@ -276,6 +279,7 @@ fn server(settings: &mut ConfigMerger) -> Option<Server> {
         trusted_proxies: trusted_proxies?,
         allowed_origins: origins?,
         node: node?,
+        public_health: public_health?,
         stop_timeout: stop_timeout?,
     };
     server.allowed_origins_given = !server.allowed_origins.is_empty();

@@ -156,6 +156,7 @@ public_url = "https://example.ru"
 base_path = "/a-b_c.d~1/max"
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
 allowed_origins = ["https://app.example.ru", "https://example.ru:8443"]
+public_health = true
 stop_timeout = "1500ms"
 [upstream]
 endpoints = [
@@ -198,7 +199,7 @@ format = "json"
     assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32"]);
     let origins = ["https://app.example.ru", "https://example.ru:8443"];
     assert_eq!(text(&server.allowed_origins), origins, "what is listed is all");
-    assert_eq!(server.stop_timeout, Duration::from_millis(1500));
+    assert_eq!((server.stop_timeout, server.public_health), (Duration::from_millis(1500), true));
 
     let endpoints: Vec<_> = upstream.endpoints.iter().map(|one| (one.url.as_str(), one.dialect)).collect();
     assert_eq!(endpoints, [("wss://a.example/ws", Dialect::Json), ("ws://127.0.0.1:1/ws", Dialect::Binary)]);

@@ -79,7 +79,7 @@ impl Provider {
             (None, Some(_)) => return invalid("code_verifier came, but the request had no code_challenge."),
         }
         match self.vault.race(Vault::key(Space::Used, &["code", code]), CODE_REMEMBERED).await? {
-            Race::Won => {}
+            Race::Won { .. } => {}
             Race::Lost(_) => {
                 tracing::warn!(client = client.id, "a code came twice; its tokens are withdrawn");
                 self.withdraw(&record.family).await?;

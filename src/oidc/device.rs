@@ -196,7 +196,7 @@ impl Provider {
             Some(Decision::Agreed(agreed)) => {
                 let Agreed { request, who } = *agreed;
                 match self.vault.race(Vault::key(Space::Used, &["device", code]), LIFE).await? {
-                    Race::Won => {
+                    Race::Won { .. } => {
                         let (person, session) = (who.session.sub.as_str(), who.id.text());
                         tracing::info!(target: AUDIT, event = "app.granted", client = client.id, person, session);
                         self.first_tokens(client, CodeRecord::new(request, who, self.vault.name()), jkt).await

@@ -167,7 +167,7 @@ impl Provider {
             return invalid("This person may not use this client any more.");
         }
         match self.vault.race(used_key(&name, generation), self.refresh_ttl).await? {
-            Race::Won => {}
+            Race::Won { .. } => {}
             Race::Lost(ago) => {
                 let next: Option<Value> = self.vault.get(used_key(&name, generation + 1)).await?;
                 if ago > RETRY || next.is_some() {

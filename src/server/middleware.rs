@@ -143,6 +143,7 @@ fn observed(method: &Method, matched: Option<&MatchedPath>, began: Instant, stat
     } else {
         "other".to_owned()
     };
+    metrics::histogram!("max_auth_request_seconds", "route" => route.clone()).record(began.elapsed().as_secs_f64());
     tracing::debug!(%method, route, status, ms = began.elapsed().as_millis() as u64, "request");
     metrics::counter!("max_auth_requests_total", "method" => method, "route" => route, "status" => status.to_string())
         .increment(1);

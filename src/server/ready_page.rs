@@ -62,6 +62,7 @@ pub async fn login(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
+    metrics::counter!("max_auth_pages_total").increment(1);
     let locale = query.locale.as_deref().map_or_else(|| pages::language(&headers), Locale::parse);
     let page = logins.page(locale);
     let mut is_popup = false;

@@ -6,6 +6,7 @@ use super::extract::prefers_html;
 use super::files::{self, Extra};
 use super::forward_auth::{self, ForwardAuth};
 use super::logins::{Logins, flow_life};
+use super::node_status::{NodeStatus, health_of_sign_in};
 use super::oauth2::{self, OAuth2};
 use super::origin::AllowedOrigins;
 use super::probe::{Probes, VerifyProbes};
@@ -49,6 +50,7 @@ pub struct Parts {
     pub rng: Rng,
     pub texts: Arc<Texts>,
     pub ends: Arc<StreamStats>,
+    pub status: Arc<NodeStatus>,
     pub extra: Option<Extra>,
 }
 
@@ -174,6 +176,10 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .merge(redeem)
         .merge(probe_routes)
         .merge(files);
+    if server.public_health {
+        let path = format!("{base}/health-of-sign-in");
+        routes = routes.merge(Router::new().route(&path, get(health_of_sign_in)).with_state(parts.status));
+    }
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }

@@ -25,6 +25,7 @@ fn every_dependency_has_its_paragraph() {
     let browser_side = [
         "ws",
         "playwright-core",
+        "axe-core",
         "puppeteer-core",
         "openid-client",
         "@auth/core",

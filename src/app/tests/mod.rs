@@ -15,6 +15,7 @@ use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Flags};
 use crate::emulator::{self, Account, Emulator, Options};
+use crate::observe::Metrics;
 use crate::server::{Checklist, Inspection, Inspector, Ops, Verdict};
 use crate::store::Flaky;
 use axum::Router;
@@ -23,7 +24,6 @@ use axum::extract::ConnectInfo;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -113,10 +113,10 @@ impl Site {
         if let Some(store) = store {
             surroundings.kept = Kept::over(store, &Rng::seeded(1)).unwrap();
         }
-        let App { registry, ends, keys, routes, .. } = build(&config, surroundings);
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let App { registry, ends, keys, status, routes, .. } = build(&config, surroundings);
+        let metrics = Metrics::unheard();
         let checklist = Checklist::new(Arc::new(config), Arc::clone(&registry), Arc::new(Found), clock);
-        let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, checklist }.router();
+        let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, status, checklist }.router();
         Self { routes, ops, phone, tasks }
     }
 
