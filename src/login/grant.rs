@@ -150,6 +150,7 @@ mod tests {
         let grants = Grants::new(Vault::new(Arc::<Flaky>::clone(&store), seal, clock, rng));
         let flow = Fingerprint::of(b"mine");
         let token = grants.issue(identity(), site(), &flow).await.unwrap();
+        let counted = crate::observe::Counted::listen();
         store.lose_answers(1);
         assert!(grants.take(&token, &flow, Some("page")).await.unwrap().is_some(), "the mark is the page's");
         assert!(grants.take(&token, &flow, Some("page")).await.unwrap().is_some());
@@ -157,6 +158,7 @@ mod tests {
             assert!(grants.take(&token, &flow, other).await.unwrap().is_none(), "{other:?}");
         }
         assert!(grants.take(&token, &Fingerprint::of(b"other"), Some("page")).await.unwrap().is_none());
+        assert_eq!(counted.of("max_auth_handover_seconds_count"), 1, "one hand-over, however often it was asked");
         tokio::time::advance(GRANT_LIFE).await;
         assert!(grants.take(&token, &flow, Some("page")).await.unwrap().is_none(), "too late");
     }

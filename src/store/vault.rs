@@ -126,7 +126,8 @@ impl Vault {
             return Ok(Race::Won { again: false });
         }
         match self.get::<Mark>(key).await? {
-            Some(found) if found.by == mark.by => Ok(Race::Won { again: true }),
+            // Where the answer was lost it was this time that wrote it, more likely than not.
+            Some(found) if found.by == mark.by => Ok(Race::Won { again: tried.is_ok() }),
             Some(found) => {
                 let ago = u64::try_from(self.clock.unix_ms().saturating_sub(found.at)).unwrap_or_default();
                 Ok(Race::Lost(Duration::from_millis(ago)))
