@@ -5,7 +5,7 @@ NODE ?= node
 # Not set: the usual port, or a free one where that is taken.
 LISTEN ?=
 
-.PHONY: help demo test setup lint format built unit web package e2e chaos many chains chains-fast limits oidc-load compare scale waiting build deny fuzz mutants deb install-test release
+.PHONY: help demo test setup lint format built unit web package docs walk e2e chaos many chains chains-fast limits oidc-load compare scale waiting build deny fuzz mutants deb install-test release
 
 help:
 	@echo 'make demo     build, serve the demo and print the address to open (LISTEN=ADDRESS:PORT for another one)'
@@ -16,6 +16,8 @@ help:
 	@echo 'make unit     the Rust tests'
 	@echo 'make web      the tests of the browser side, with its type check'
 	@echo 'make package  the npm package, in target/npm, and its test: three bundlers, React, Vue, a browser'
+	@echo 'make docs     the documentation site, in target/book; fails on a broken link'
+	@echo 'make walk     types what the tutorial says into a shell, and signs in'
 	@echo 'make e2e      the end-to-end tests: real nginx, a real browser, real MAX clients (ONLY=session for one file)'
 	@echo 'make chaos    logins while everything goes wrong, by 20 seeds (SEEDS=5; SEED=7 for that one)'
 	@echo 'make many     1 000 logins while nodes are stopped and killed (COUNT=200 for fewer)'
@@ -38,7 +40,7 @@ demo:
 	$(CARGO) build
 	target/debug/max-auth serve --demo $(if $(LISTEN),--listen $(LISTEN))
 
-test: setup lint unit web fuzz package e2e install-test chains-fast
+test: setup lint unit web docs fuzz package walk e2e install-test chains-fast
 
 setup:
 	@scripts/setup
@@ -72,6 +74,14 @@ web:
 package: setup build
 	scripts/package
 	cd tests/package && $(NODE) --test --test-reporter=spec --test-timeout=300000
+
+docs:
+	@scripts/setup docs
+	.venv-docs/bin/mdbook build
+	cd tests/docs && $(NODE) --test --test-reporter=spec links.test.mjs commands.test.mjs search.test.mjs
+
+walk: setup build
+	cd tests/docs && $(NODE) --test --test-reporter=spec --test-timeout=300000 walk.test.mjs
 
 ONLY ?= *
 e2e: setup build

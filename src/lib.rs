@@ -26,6 +26,7 @@ mod setup;
 mod signin;
 #[cfg(test)]
 mod snapshot;
+mod status;
 mod store;
 mod texts;
 mod transport;

@@ -92,6 +92,7 @@ class LoginClient {
   /** @type {any} */
   #deadline = null;
   #lastWake = -Infinity;
+  #hinted = false;
   #unwatch = () => {};
 
   /** @param {OnEvent} onEvent @param {Options} options */
@@ -159,6 +160,7 @@ class LoginClient {
     const { clock, base } = this.#env;
     const askedAt = clock.now();
     const { body, problem, why } = await this.#questions.ask(base, this.#startRequest());
+    if (!body && !problem?.code) this.#hint(`${base} gave no answer that this page may read`);
     const isLogin = typeof body?.login === 'string' && body.login !== '';
     if (isLogin) this.#line.answered(body, askedAt, clock.now());
     else this.#failures.note('post', why || 'not a login');
@@ -228,7 +230,10 @@ class LoginClient {
     this.#unproven = this.#reader.proven ? 0 : this.#unproven + 1;
     this.#delivery.stop(4000, 'Login gone');
     this.#reader.end();
-    if (this.#unproven >= UNPROVEN_LOGINS_MAX) return this.#fail('cookies-blocked', null);
+    if (this.#unproven >= UNPROVEN_LOGINS_MAX) {
+      this.#hint('cookies cannot go to the server');
+      return this.#fail('cookies-blocked', null);
+    }
     for (;;) {
       const now = clock.now();
       this.#restarts = this.#restarts.filter((at) => now - at < 60 * SECOND);
@@ -238,6 +243,17 @@ class LoginClient {
     }
     this.#restarts.push(clock.now());
     await this.#start(false);
+  }
+
+  /** For the developer of a page that is not of the server's origin. @param {string} what */
+  #hint(what) {
+    const { base } = this.#env;
+    const { origin } = globalThis.location ?? {};
+    if (this.#hinted || !origin || new URL(base, origin).origin === origin) return;
+    this.#hinted = true;
+    console.error(
+      `max-auth: ${what}. On one site with the server, ${origin} must be in its server.allowed_origins; on another site the button needs client-id. See docs/how-to/another-site.md`,
+    );
   }
 
   // ---- events -----------------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 /** What the elements are to TypeScript: their names, their events, and the properties that no code declares. */
 import type { ErrorData, PasswordData, QrData, StatusData, SuccessData } from './client.js';
+import type { CodeData } from './elsewhere.js';
 import type { Texts } from './widget-look.js';
 import type { MaxAuthButton, MaxAuthPanel } from './widget.js';
 
 export type * from './client.js';
+export type { CodeData } from './elsewhere.js';
 export type { Texts } from './widget-look.js';
 export * from './widget.js';
 
@@ -28,7 +30,8 @@ declare global {
     'max-auth-status': CustomEvent<StatusData>;
     'max-auth-qr': CustomEvent<Pick<QrData, 'expiresAt' | 'ttl' | 'qrLink'>>;
     'max-auth-password': CustomEvent<PasswordData>;
-    'max-auth-success': CustomEvent<SuccessData>;
+    // With `client-id` what CodeData has, and nothing else.
+    'max-auth-success': CustomEvent<SuccessData & Partial<CodeData>>;
     'max-auth-error': CustomEvent<ErrorData>;
     'max-auth-close': CustomEvent<null>;
   }

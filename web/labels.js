@@ -5,8 +5,8 @@ import { TEXTS } from './texts.js';
 /** The button's words, by language. */
 export const LABELS = { ru: TEXTS.ru.shared.button, en: TEXTS.en.shared.button };
 
-/** The addresses of the two dialogs, which change with what is in them. */
-export const [DIALOG, LIGHT] = ['dialog.js', 'light.js'];
+/** The addresses of the rest, which change with what is in it. */
+export const [DIALOG, LIGHT, ELSEWHERE] = ['dialog.js', 'light.js', 'elsewhere.js'];
 
 /** What light.js says, by language, and how it looks. @type {Record<'ru' | 'en', Record<string, string>>} */
 export const WORDS = /** @type {any} */ ({

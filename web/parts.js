@@ -4,7 +4,7 @@
  * own parts.js (web/npm), which a bundler follows.
  */
 import { HERE } from './here.js';
-import { DIALOG, LIGHT } from './labels.js';
+import { DIALOG, ELSEWHERE, LIGHT } from './labels.js';
 
 /** @typedef {import('./widget.js').Parts} Parts */
 
@@ -42,19 +42,24 @@ const light = async () => {
   return import(isKept ? url.href : URL.createObjectURL(new Blob([text], { type: 'text/javascript' })));
 };
 
+/** On another site than the server's. @param {Element} element */
+export const isElsewhere = (element) => element.hasAttribute('client-id');
+
 /** @type {(element: Element) => Promise<Parts>} */
-export const wanted = () =>
-  (parts ??= (
-    stored()
-      ? light()
-      : whole().catch(() => {
-          stored('frozen');
-          return light();
-        })
-  ).catch((error) => {
-    parts = undefined;
-    throw error;
-  }));
+export const wanted = (element) =>
+  isElsewhere(element)
+    ? import(new URL(ELSEWHERE, HERE).href)
+    : (parts ??= (
+        stored()
+          ? light()
+          : whole().catch(() => {
+              stored('frozen');
+              return light();
+            })
+      ).catch((error) => {
+        parts = undefined;
+        throw error;
+      }));
 
 /** @param {string} [value] */
 const stored = (value) => {

@@ -176,6 +176,10 @@ export const TEXTS = {
       "leaveText": "Вы выйдете из MAX на сайте",
       "leftTitle": "Вы вышли",
       "sending": "Возвращаемся в приложение…",
+      "sendingBack": "Передаём вход сайту…",
+      "backToSite": "Вернуться на сайт",
+      "nobodyWaits":
+        "Страница, которая открыла это окно, его больше не ждёт. Вернитесь на сайт и нажмите кнопку ещё раз.",
       "apps": "Приложения этого входа:"
     }
   },
@@ -349,6 +353,10 @@ export const TEXTS = {
       "leaveText": "You will be signed out of MAX on",
       "leftTitle": "You are signed out",
       "sending": "Going back to the app…",
+      "sendingBack": "Telling the site…",
+      "backToSite": "Back to the site",
+      "nobodyWaits":
+        "The page that opened this window no longer waits for it. Go back to the site and press the button again.",
       "apps": "Apps of this sign-in:"
     }
   }

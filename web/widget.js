@@ -17,10 +17,10 @@
  */
 import { HERE } from './here.js';
 import { LABELS } from './labels.js';
-import { Base, elements, wanted } from './parts.js';
+import { Base, elements, isElsewhere, wanted } from './parts.js';
 
 /** @typedef {import('./widget-panel.js').State} State */
-/** @typedef {{ open(): void, close(): void }} Dialog */
+/** @typedef {{ open(opened?: Window | null): void, close(): void, back?(): void }} Dialog */
 /** @typedef {{ state: State, start(): void, stop(): void, focus(): void, leave(): void, changed(): void }} Panel */
 /** @typedef {{ Dialog: new (button: MaxAuthButton) => Dialog, Panel: new (host: MaxAuthPanel) => Panel }} Parts */
 
@@ -71,6 +71,7 @@ export class MaxAuthButton extends Base {
       shadow.append(this.#button);
     }
     this.#label();
+    if (isElsewhere(this) && location.search.includes('state=')) void this.#own().then((dialog) => dialog.back?.());
   }
 
   disconnectedCallback() {
@@ -81,11 +82,14 @@ export class MaxAuthButton extends Base {
     this.#label();
   }
 
-  /** Opens the dialog and begins a login. */
+  /** Opens the dialog and begins a login; with `client-id` a window, which browsers allow to a click. */
   async open() {
     this.#isWanted = true;
-    const { Dialog } = await wanted(this);
-    if (this.#isWanted) (this.#dialog ??= new Dialog(this)).open();
+    const opened = this.matches('[client-id]:not([mode=redirect])')
+      ? open('', 'max-auth', 'popup,width=460,height=760')
+      : null;
+    const dialog = await this.#own();
+    if (this.#isWanted) dialog.open(opened);
   }
 
   /** Closes the dialog and gives the login up. */
@@ -97,6 +101,11 @@ export class MaxAuthButton extends Base {
   /** @param {FocusOptions} [options] */
   focus(options) {
     this.#button.focus(options);
+  }
+
+  async #own() {
+    const { Dialog } = await wanted(this);
+    return (this.#dialog ??= new Dialog(this));
   }
 
   #label() {

@@ -14,7 +14,7 @@ use crate::config::{AllowList, Config};
 use crate::drivers::{AccountQr, OpenLogins};
 use crate::login::{Grants, Registry, Settings, Sharing};
 use crate::oidc::{Documents, Keys, Provider};
-use crate::server::{self, Extra, Parts, StreamStats};
+use crate::server::{self, Extra, NodeStatus, Parts, StatusSettings, StreamStats};
 use crate::session::{Phone, Sessions};
 use crate::signin::{Driver, Drivers};
 use crate::store::{NodeName, Vault};
@@ -35,6 +35,8 @@ pub struct Surroundings {
     pub open_logins: OpenLogins,
     /// Served beside our own addresses: the demo.
     pub extra: Option<Extra>,
+    /// Codes of what the start had to say, for the status page.
+    pub warnings: Vec<&'static str>,
 }
 
 impl Surroundings {
@@ -45,7 +47,7 @@ impl Surroundings {
         let (clock, rng) = (Clock::system(), Rng::system());
         let kept = Kept::in_memory(&clock, &Rng::seeded(1)).unwrap();
         let (roots, open_logins) = (Roots::load(None).unwrap(), OpenLogins::default());
-        Self { clock, rng, tasks: tasks.clone(), roots, kept, open_logins, extra: None }
+        Self { clock, rng, tasks: tasks.clone(), roots, kept, open_logins, extra: None, warnings: Vec::new() }
     }
 }
 
@@ -55,13 +57,14 @@ pub struct App {
     pub registry: Arc<Registry>,
     pub ends: Arc<StreamStats>,
     pub keys: Arc<Keys>,
+    pub status: Arc<NodeStatus>,
     /// Of the public listener.
     pub routes: Router,
 }
 
 /// `config.server` says where it listens by now.
 pub fn build(config: &Config, surroundings: Surroundings) -> App {
-    let Surroundings { clock, rng, tasks, roots, kept, open_logins, extra } = surroundings;
+    let Surroundings { clock, rng, tasks, roots, kept, open_logins, extra, warnings } = surroundings;
     let delivery = Arc::new(Delivery::new(roots.clone(), tasks.clone()));
     let documents = config
         .oidc
@@ -115,6 +118,18 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     ));
     let ends = Arc::<StreamStats>::default();
     let keys = Arc::clone(&provider.keys);
+    let status = NodeStatus::new(
+        (Arc::clone(&registry), Arc::clone(&ends), vault.clone()),
+        (clock.clone(), tasks.clone()),
+        StatusSettings {
+            node: config.server.node.clone(),
+            max_active: config.login.max_active,
+            app_version: config.upstream.app_version.clone(),
+            store_kind: config.store.kind.name(),
+            warnings,
+        },
+    );
+    let status = Arc::new(status);
     let parts = Parts {
         registry: Arc::clone(&registry),
         grants,
@@ -128,10 +143,11 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         rng,
         texts,
         ends: Arc::clone(&ends),
+        status: Arc::clone(&status),
         extra,
     };
     let routes = server::router(&config.server, &config.login, parts);
-    App { driver, registry, ends, keys, routes }
+    App { driver, registry, ends, keys, status, routes }
 }
 
 /// Only whoever needs a phone number makes us keep it.

@@ -1,6 +1,7 @@
 //! What every other module may use; imports nothing of ours.
 
 pub mod address;
+pub mod audit;
 pub mod backoff;
 pub mod client_address;
 pub mod clock;

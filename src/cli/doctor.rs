@@ -12,6 +12,7 @@ use clap::Args;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, interval, sleep_until};
@@ -144,7 +145,7 @@ fn outcome(arguments: Arguments) -> Result<ExitCode, String> {
         loaded.map(|loaded| loaded.config).map_err(|error| error.to_string())
     };
     let kept = arguments.store.then(load).transpose()?;
-    let upstream = arguments.upstream.then(load).transpose()?;
+    let upstream = arguments.upstream.then(load).transpose()?.map(Arc::new);
     let system = config::environment("SSL_CERT_FILE").map(PathBuf::from);
     let trust = match arguments.insecure {
         true => Trust::Anybody,

@@ -55,7 +55,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let log = Log { level: tracing::Level::INFO, format: LogFormat::Text };
-    let _last_lines = observe::log(&log).map_err(|error| cannot_run(&error))?;
+    let _last_lines = observe::log(&log, None).map_err(|error| cannot_run(&error))?;
     let server_ping = match arguments.server_ping {
         None => None,
         Some(seconds) => match Duration::try_from_secs_f64(seconds) {

@@ -5,6 +5,7 @@ mod completions;
 mod doctor;
 mod emulate;
 mod health;
+mod inspector;
 mod keys;
 mod man;
 mod networks;

@@ -1,5 +1,6 @@
 //! `max-auth serve`: puts the parts together, runs them, and takes them down in order.
 
+use super::inspector::Doctor;
 use super::{CliError, block_on, cannot_run, say, stop_signal};
 use crate::app::{self, App, Kept, KeptError, Surroundings};
 use crate::base::clock::Clock;
@@ -11,7 +12,7 @@ use crate::config::{Config, Dialect, Endpoint, Flags, Loaded, StoreKind};
 use crate::drivers::OpenLogins;
 use crate::emulator::{self, Emulator, Options};
 use crate::observe;
-use crate::server::{self, Bound, Descriptors, Extra, Ops};
+use crate::server::{self, Bound, Checklist, Descriptors, Extra, Ops};
 use crate::signin::Driver;
 use crate::upstream::Roots;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
@@ -31,7 +32,7 @@ pub fn run(flags: &Flags, demo: bool) -> Result<(), CliError> {
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
         ));
     }
-    let _last_lines = observe::log(&config.log).map_err(|error| cannot_run(&error))?;
+    let _last_lines = observe::log(&config.log, Some(&config.audit)).map_err(|error| cannot_run(&error))?;
     harden();
     block_on(serve(config, demo, demo && default_listen))
 }
@@ -70,7 +71,7 @@ fn share_files(config: &mut Config) -> (Descriptors, Option<String>) {
 /// `any_port`: where the usual ports are taken, others will do.
 async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), CliError> {
     let (files, few_files) = share_files(&mut config);
-    let metrics = observe::metrics().map_err(|error| cannot_run(&error))?;
+    let metrics = observe::Metrics::begin().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
 
     let public = bind(config.server.listen, "server.listen", any_port).await?;
@@ -94,12 +95,20 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
         StoreKind::File => open_logins(&config.store.path)?,
     };
     let (held, tasks_of_app) = (open_logins.clone(), tasks.clone());
-    let surroundings = Surroundings { clock, rng, tasks: tasks_of_app, roots, kept, open_logins: held, extra };
-    let App { driver, registry, ends, keys, routes } = app::build(&config, surroundings);
+    let config = Arc::new(config);
+    let inspector = Arc::new(Doctor { config: Arc::clone(&config), clock: clock.clone(), tasks: tasks.clone() });
+    let now = clock.clone();
+    let mut warnings = address_warnings(&config);
+    warnings.extend(few_files.as_ref().map(|_| "few-descriptors"));
+    let warnings = if demo { Vec::new() } else { warnings };
+    let surroundings =
+        Surroundings { clock, rng, tasks: tasks_of_app, roots, kept, open_logins: held, extra, warnings };
+    let App { driver, registry, ends, keys, status, routes } = app::build(&config, surroundings);
     let max_active = config.login.max_active;
-    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys };
+    let checklist = Checklist::new(Arc::clone(&config), Arc::clone(&registry), inspector, now);
+    let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, status, checklist };
 
-    greet(&config, &public, demo, &*driver);
+    greet(&config, (&public, &ops), demo, &*driver);
     if let Some(few_files) = few_files.filter(|_| !demo) {
         tracing::warn!("{few_files}");
     }
@@ -174,7 +183,7 @@ async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks
 }
 
 /// Says where it is, and what it is.
-fn greet(config: &Config, public: &Bound, demo: bool, driver: &dyn Driver) {
+fn greet(config: &Config, (public, ops): (&Bound, &Bound), demo: bool, driver: &dyn Driver) {
     let address = public.address().map_or_else(|_| config.server.listen.to_string(), |address| address.to_string());
     let site = config.server.public_url.as_str().trim_end_matches('/');
     if demo {
@@ -183,17 +192,33 @@ fn greet(config: &Config, public: &Bound, demo: bool, driver: &dyn Driver) {
     }
     tracing::info!(listen = address, public_url = site, base_path = config.server.base_path, "max-auth is ready");
     tracing::info!(name = driver.name(), "driver: {}", driver.assurance());
-    if !config.server.public_url_given && config.server.listen.ip().is_unspecified() {
-        tracing::warn!(
-            "server.public_url is not set: only pages opened on this machine, at {site}, can sign in. Set it to the address \
-             that visitors see, e.g. MAX_AUTH_SERVER_PUBLIC_URL=https://example.ru"
-        );
+    if let Ok(ops) = ops.address() {
+        tracing::info!("what is left to do, and whether it works: http://{ops}/checklist");
     }
-    let local =
-        config.server.public_url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
-    if config.server.public_url.scheme() != "https" && !local {
-        tracing::warn!("server.public_url is not https: cookies and QR codes can be read on the way");
+    for warning in address_warnings(config) {
+        match warning {
+            NO_PUBLIC_URL => tracing::warn!(
+                "server.public_url is not set: only pages opened on this machine, at {site}, can sign in. Set it to the address \
+                 that visitors see, e.g. MAX_AUTH_SERVER_PUBLIC_URL=https://example.ru"
+            ),
+            _ => tracing::warn!("server.public_url is not https: cookies and QR codes can be read on the way"),
+        }
     }
+}
+
+const NO_PUBLIC_URL: &str = "public-url-not-set";
+
+/// Codes of what is wrong with the address that people see; the status page has words for them.
+fn address_warnings(config: &Config) -> Vec<&'static str> {
+    let url = &config.server.public_url;
+    let local = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    let only_here = !config.server.public_url_given;
+    let plain = url.scheme() != "https" && !local;
+    [(only_here, NO_PUBLIC_URL), (plain, "public-url-not-https")]
+        .into_iter()
+        .filter(|row| row.0)
+        .map(|row| row.1)
+        .collect()
 }
 
 #[cfg(test)]
@@ -238,9 +263,9 @@ mod tests {
     #[tokio::test]
     async fn a_start_says_where_it_is_and_what_cannot_work_there() {
         for (file, only_here, readable) in [
-            ("", 0, 0),
+            ("", 1, 0),
             ("[server]\nlisten = \"0.0.0.0:3001\"", 1, 0),
-            ("[server]\nlisten = \"192.0.2.7:3001\"", 0, 1),
+            ("[server]\nlisten = \"192.0.2.7:3001\"", 1, 1),
             ("[server]\nlisten = \"0.0.0.0:3001\"\npublic_url = \"https://example.ru\"", 0, 0),
             ("[server]\npublic_url = \"http://example.ru\"", 0, 1),
             ("[server]\npublic_url = \"http://localhost:1\"", 0, 0),
@@ -249,12 +274,15 @@ mod tests {
             let heard = Heard::listen();
             let config = Config::of(file);
             let bound = bind("127.0.0.1:0".parse().unwrap(), "server.listen", false).await.ok().unwrap();
-            greet(&config, &bound, false, &Nobody);
+            let ops = bind("127.0.0.1:0".parse().unwrap(), "server.ops_listen", false).await.ok().unwrap();
+            greet(&config, (&bound, &ops), false, &Nobody);
             assert_eq!(heard.lines("max-auth is ready"), 1, "{file}");
             assert_eq!(heard.lines("driver: nothing is sure"), 1, "{file}");
             assert_eq!(heard.lines("server.public_url is not set"), only_here, "{file}");
             assert_eq!(heard.lines("server.public_url is not https"), readable, "{file}");
-            greet(&config, &bound, true, &Nobody);
+            let checklist = format!("http://{}/checklist", ops.address().unwrap());
+            assert_eq!(heard.lines(&checklist), 1, "{file}");
+            greet(&config, (&bound, &ops), true, &Nobody);
             assert_eq!(heard.lines("max-auth is ready"), 1, "a demo says it to the person");
         }
     }

@@ -1,5 +1,6 @@
 //! The settings: read once at the start, then handed out in parts. The only module that reads the environment.
 
+mod audit;
 mod client_auth;
 mod documents;
 #[cfg(any(fuzzing, test))]
@@ -16,6 +17,7 @@ mod weakness;
 
 use crate::base::origin::Origin;
 use crate::texts::{Locale, Texts};
+pub use audit::{Audit, AuditPeople, AuditTo};
 pub use client_auth::{ClientAuth, secret_hash};
 pub use documents::ClientDocuments;
 use ipnet::IpNet;
@@ -50,6 +52,8 @@ pub struct Config {
     pub oidc: Oidc,
     /// `[groups]`
     pub groups: Groups,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[log]`
     pub log: Log,
     /// What visitors read.
@@ -75,6 +79,8 @@ pub struct Server {
     pub allowed_origins: Vec<Origin>,
     /// What this node is called in logs and by other nodes.
     pub node: String,
+    /// Anybody may ask whether sign-ins work.
+    pub public_health: bool,
     /// From the signal to the end, at most.
     pub stop_timeout: Duration,
 }
@@ -226,7 +232,7 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
     let known = groups.clone().unwrap_or_default();
     let (session, oidc) = (session::read(settings, &known), oidc::read(settings, &known));
     let store = store::read(settings);
-    let log = log(settings);
+    let (audit, log) = (audit::read(settings), log(settings));
     let texts = texts(settings);
     Some(Config {
         server: server?,
@@ -236,6 +242,7 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
         store: store?,
         oidc: oidc?,
         groups: groups?,
+        audit: audit?,
         log: log?,
         texts: texts?,
     })
@@ -255,6 +262,7 @@ fn server(settings: &mut ConfigMerger) -> Option<Server> {
         let fine = name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
         if fine { Ok(name) } else { Err(format!("{name:?} is not a name such as \"sign-in-1\"")) }
     });
+    let public_health = settings.read("server.public_health", value::flag);
     let stop_timeout = settings.read("server.stop_timeout", value::positive_duration);
     let (listen, ops_listen, public_url) = (listen?, ops_listen?, public_url?);
     if listen == ops_listen && listen.port() != 0 {
@@ -271,6 +279,7 @@ fn server(settings: &mut ConfigMerger) -> Option<Server> {
         trusted_proxies: trusted_proxies?,
         allowed_origins: origins?,
         node: node?,
+        public_health: public_health?,
         stop_timeout: stop_timeout?,
     };
     server.allowed_origins_given = !server.allowed_origins.is_empty();

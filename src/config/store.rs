@@ -16,6 +16,17 @@ pub enum StoreKind {
     Redis,
 }
 
+impl StoreKind {
+    /// As in `store.kind`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::File => "file",
+            Self::Redis => "redis",
+        }
+    }
+}
+
 /// `[store]`: what must outlive the process.
 pub struct Store {
     /// Which.

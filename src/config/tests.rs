@@ -156,6 +156,7 @@ public_url = "https://example.ru"
 base_path = "/a-b_c.d~1/max"
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
 allowed_origins = ["https://app.example.ru", "https://example.ru:8443"]
+public_health = true
 stop_timeout = "1500ms"
 [upstream]
 endpoints = [
@@ -180,11 +181,15 @@ ttl = "13h"
 phone = false
 [store]
 path = "state"
+[audit]
+to = "journald"
+path = "who.jsonl"
+people = "masked"
 [log]
 level = "trace"
 format = "json"
 "#;
-    let Config { server, upstream, login, session, store, log, .. } = load(file, &[]).unwrap();
+    let Config { server, upstream, login, session, store, audit, log, .. } = load(file, &[]).unwrap();
     let text = |list: &[Origin]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(server.listen.to_string(), "127.0.0.2:4001");
     assert_eq!(server.ops_listen.to_string(), "127.0.0.3:4002");
@@ -194,7 +199,7 @@ format = "json"
     assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1/32"]);
     let origins = ["https://app.example.ru", "https://example.ru:8443"];
     assert_eq!(text(&server.allowed_origins), origins, "what is listed is all");
-    assert_eq!(server.stop_timeout, Duration::from_millis(1500));
+    assert_eq!((server.stop_timeout, server.public_health), (Duration::from_millis(1500), true));
 
     let endpoints: Vec<_> = upstream.endpoints.iter().map(|one| (one.url.as_str(), one.dialect)).collect();
     assert_eq!(endpoints, [("wss://a.example/ws", Dialect::Json), ("ws://127.0.0.1:1/ws", Dialect::Binary)]);
@@ -202,6 +207,9 @@ format = "json"
     assert_eq!(upstream.ca_file.as_deref(), Some(Path::new("roots.pem")));
     assert_eq!(upstream.answer_timeout, Duration::from_secs(2));
     assert_eq!(upstream.give_up_after, Duration::from_secs(180));
+
+    assert_eq!((audit.to, audit.people), (AuditTo::Journald, AuditPeople::Masked));
+    assert_eq!(audit.path, Path::new("who.jsonl"));
 
     assert_eq!(login.first_message_timeout, Duration::from_secs(4));
     assert_eq!(login.poll_interval, Duration::from_secs(6));
@@ -231,9 +239,12 @@ fn what_is_shown_says_where_each_value_came_from() {
     ] {
         assert_eq!(shown.lines().filter(|shown| *shown == line).count(), 1, "{line} in\n{shown}");
     }
-    assert!(shown.starts_with("[log]\nformat = "), "{shown}");
+    assert!(shown.starts_with("[audit]\npath = "), "{shown}");
     let sections: Vec<&str> = shown.split("\n\n").map(|section| section.lines().next().unwrap()).collect();
-    assert_eq!(sections, ["[log]", "[login]", "[oidc]", "[server]", "[session]", "[store]", "[texts]", "[upstream]"]);
+    assert_eq!(
+        sections,
+        ["[audit]", "[log]", "[login]", "[oidc]", "[server]", "[session]", "[store]", "[texts]", "[upstream]"]
+    );
     let again = Config::from_sources(None, std::iter::empty(), &Flags::default()).unwrap();
     assert!(again.default_listen);
 }

@@ -57,6 +57,7 @@ pub use progress::{Step, Steps};
 use proxy_path::ProxyPath;
 use reachability::Unreached;
 pub use report::Report;
+use std::sync::Arc;
 use std::time::Duration;
 pub use store::{StoreReport, examine as examine_store};
 pub use tls::Trust;
@@ -83,7 +84,7 @@ pub struct Options {
     /// Whose certificates are accepted.
     pub trust: Trust,
     /// MAX is asked, too, with these settings.
-    pub upstream: Option<Config>,
+    pub upstream: Option<Arc<Config>>,
     /// Is told which part of the path has answered.
     pub steps: Option<Steps>,
 }

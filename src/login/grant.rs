@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct Grant {
     pub identity: Identity,
     pub purpose: Purpose,
+    /// Unix milliseconds; 0 of an earlier version's.
+    #[serde(default)]
+    issued: i64,
 }
 
 /// Grants by the hash of their token and of the browser's flow: another browser misses, and destroys nothing. The token
@@ -35,7 +38,9 @@ impl Grants {
     /// Keeps a grant and returns its token.
     pub async fn issue(&self, identity: Identity, purpose: Purpose, flow: &Fingerprint) -> Result<String, Unavailable> {
         let token = self.0.secret();
-        self.0.put(key(Space::Grant, &token, flow), &Grant { identity, purpose }, GRANT_LIFE).await?;
+        self.0
+            .put(key(Space::Grant, &token, flow), &Grant { identity, purpose, issued: self.0.unix_ms() }, GRANT_LIFE)
+            .await?;
         Ok(token)
     }
 
@@ -47,10 +52,32 @@ impl Grants {
         flow: &Fingerprint,
         attempt: Option<&str>,
     ) -> Result<Option<Grant>, Unavailable> {
+        let Some((grant, again)) = self.won(token, flow, attempt).await? else { return Ok(None) };
+        if !again {
+            let waited = u64::try_from(self.0.unix_ms().saturating_sub(grant.issued)).unwrap_or_default();
+            metrics::histogram!("max_auth_handover_seconds").record(waited as f64 / 1000.0);
+        }
+        Ok(Some(grant))
+    }
+
+    /// Nobody has been told of it.
+    pub async fn take_back(&self, token: &str, flow: &Fingerprint) -> Result<(), Unavailable> {
+        self.won(token, flow, None).await.map(drop)
+    }
+
+    /// With whether the same attempt had it before.
+    async fn won(
+        &self,
+        token: &str,
+        flow: &Fingerprint,
+        attempt: Option<&str>,
+    ) -> Result<Option<(Grant, bool)>, Unavailable> {
         let Some(grant) = self.0.get(key(Space::Grant, token, flow)).await? else { return Ok(None) };
         let by = attempt.map_or_else(|| self.0.name(), |attempt| self.0.pseudonym(attempt.as_bytes()));
-        let race = self.0.race_as(by, key(Space::Used, token, flow), GRANT_LIFE).await?;
-        Ok((race == Race::Won).then_some(grant))
+        Ok(match self.0.race_as(by, key(Space::Used, token, flow), GRANT_LIFE).await? {
+            Race::Won { again } => Some((grant, again)),
+            Race::Lost(_) => None,
+        })
     }
 }
 

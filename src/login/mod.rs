@@ -3,6 +3,7 @@
 
 mod drawing;
 mod event;
+mod failures;
 mod follow;
 mod grant;
 mod journal;
@@ -30,7 +31,9 @@ use crate::signin::CommandSlot;
 use crate::texts::Locale;
 pub use drawing::Drawing;
 pub use event::{Event, Kind};
+pub use failures::Failed;
 pub use grant::{Grant, Grants};
+use ipnet::IpNet;
 use journal::Lost;
 pub use log::{Gone, Log, Page};
 pub use position::Position;
@@ -63,6 +66,7 @@ pub struct Login {
     key: Option<Fingerprint>,
     locale: Locale,
     purpose: Purpose,
+    network: Option<IpNet>,
     grace: Duration,
     /// The same for a visitor who left but may come back by the browser's Back button.
     grace_away: Duration,
@@ -127,6 +131,7 @@ impl Login {
             key: params.key,
             locale: params.locale,
             purpose: params.purpose,
+            network: params.network,
             grace,
             grace_away: grace.max(settings.grace_phone),
             away: AtomicBool::new(false),

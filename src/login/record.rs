@@ -54,6 +54,7 @@ impl Head {
             flow: Fingerprint::from_text(&self.flow)?,
             key,
             phone: self.phone,
+            network: None,
         })
     }
 }
@@ -141,7 +142,8 @@ mod tests {
         let (flow, key) = (Fingerprint::of(b"flow"), Fingerprint::of(b"key"));
         let browser = BrowserInfo { device_name: Some("Firefox".into()), ..BrowserInfo::default() };
         let purpose = Purpose::Site { return_to: "/a".into() };
-        let params = StartParams { browser, purpose, locale: Locale::En, flow, key: Some(key), phone: true };
+        let params =
+            StartParams { browser, purpose, locale: Locale::En, flow, key: Some(key), phone: true, network: None };
         let sealed = Records::new(&seal, one).seal_head(&Head::new(7, 1_000, &params)).unwrap();
         let opened = Records::new(&seal, one).open_head(&sealed).unwrap();
         assert_eq!((opened.epoch, opened.began), (7, 1_000));

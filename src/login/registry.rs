@@ -1,10 +1,11 @@
 //! Begins logins, and finds them for the browser that began, wherever that was.
 
+use super::failures::{Failed, Failures};
 use super::follow::{self, Follower};
 use super::grant::Grants;
 use super::journal::Journal;
 use super::record::Head;
-use super::sharing::{STORE_DEADLINE, Sharing};
+use super::sharing::{Nodes, STORE_DEADLINE, Sharing};
 use super::table::Table;
 use super::task::{self, TaskContext};
 use super::{Login, Position, Settings, StartParams, event};
@@ -15,7 +16,7 @@ use crate::base::repeat::OncePerMinuteEach;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::signin::Drivers;
-use crate::store::Unavailable;
+use crate::store::{NodeName, Unavailable};
 use metrics::counter;
 use serde_json::Value;
 use std::sync::Arc;
@@ -52,7 +53,8 @@ impl Registry {
         let (clock, rng, tasks) = surroundings;
         let table = Arc::new(Table::new(settings.max_active, clock.clone()));
         let (held, refused) = (Arc::clone(&table), OncePerMinuteEach::default());
-        let context = TaskContext { table: held, settings, drivers, grants, sharing, clock, tasks, refused };
+        let failures = Failures::default();
+        let context = TaskContext { table: held, settings, drivers, grants, sharing, clock, tasks, failures, refused };
         let context = Arc::new(context);
         let follower = context.sharing.clone().map(|sharing| Arc::new(Follower::new(Arc::clone(&context), sharing)));
         if let Some(follower) = &follower {
@@ -162,6 +164,17 @@ impl Registry {
     /// Logins in flight.
     pub fn active(&self) -> usize {
         self.table.active()
+    }
+
+    /// The last logins that came to nothing, the newest first.
+    pub fn failures(&self) -> Vec<Failed> {
+        self.context.failures.last()
+    }
+
+    /// The nodes that live, with this one, which is named first; none where there can be no other.
+    pub fn nodes(&self) -> Vec<NodeName> {
+        let sharing = self.context.sharing.as_ref().filter(|sharing| sharing.nodes == Nodes::Many);
+        sharing.map(|sharing| sharing.all_living()).unwrap_or_default()
     }
 
     /// The store answers: new logins can be taken.

@@ -149,6 +149,7 @@ impl Simulated {
                 flow,
                 key: None,
                 phone: false,
+                network: None,
             };
             if let (true, Ok(login)) = (admitted, node.registry.start(start).await) {
                 break (node, login);

@@ -138,6 +138,7 @@ impl Sharing {
         if !self.claim.send_if_modified(|claim| !std::mem::replace(&mut claim.held, true)) {
             return;
         }
+        metrics::gauge!("max_auth_store_up").set(1);
         tracing::info!("the store is within reach again");
     }
 
@@ -147,6 +148,7 @@ impl Sharing {
             std::mem::replace(&mut claim.held, false)
         };
         if self.claim.send_if_modified(lose) {
+            metrics::gauge!("max_auth_store_up").set(0);
             tracing::error!("the store is out of reach; sign-ins wait for it, new ones are refused");
         }
     }
@@ -171,6 +173,12 @@ impl Sharing {
             }
         }
         Ok(self.living().nodes.contains(node))
+    }
+
+    /// This node, and the others that lived when that was last asked.
+    pub fn all_living(&self) -> Vec<NodeName> {
+        let others = self.living().nodes.clone().into_iter().filter(|node| *node != self.node);
+        std::iter::once(self.node.clone()).chain(others).collect()
     }
 
     fn living(&self) -> MutexGuard<'_, Living> {

@@ -73,6 +73,7 @@ impl Node {
             flow: Fingerprint::of(FLOW),
             key: None,
             phone: false,
+            network: None,
         });
         start.await
     }

@@ -4,6 +4,7 @@ use crate::base::id::Fingerprint;
 use crate::signin::BrowserInfo;
 use crate::store::Unavailable;
 use crate::texts::{Locale, Texts};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::pin::Pin;
@@ -22,6 +23,8 @@ pub struct StartParams {
     pub key: Option<Fingerprint>,
     /// A phone leaves the page to approve, so it is waited for longer.
     pub phone: bool,
+    /// Of the visitor, for the operator's list of failures; no finer than a provider's.
+    pub network: Option<IpNet>,
 }
 
 /// What a login is for; its grant carries it on.

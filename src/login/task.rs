@@ -1,12 +1,14 @@
 //! The one writer of a login's log: runs the driver, turns what it emits into events, ends it when its time has come.
 
 use super::event::Kind;
+use super::failures::Failures;
 use super::grant::Grants;
 use super::journal::{Journal, Lost};
 use super::sharing::{RETRY, Sharing};
 use super::table::{Place, SignedIn, Table};
 use super::text::{Stage, error_data};
 use super::{Login, Settings};
+use crate::base::audit::AUDIT;
 use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::repeat::OncePerMinuteEach;
@@ -16,7 +18,7 @@ use crate::texts::Words;
 use metrics::{counter, histogram};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -30,6 +32,7 @@ pub struct TaskContext {
     pub sharing: Option<Arc<Sharing>>,
     pub clock: Clock,
     pub tasks: Tasks,
+    pub failures: Failures,
     /// One line a minute for each reason: when MAX changes its mind, it refuses everybody.
     pub refused: OncePerMinuteEach<(&'static str, Option<&'static str>)>,
 }
@@ -96,14 +99,18 @@ async fn sign_in(
 ) -> (Outcome, Option<Reason>) {
     let words = context.settings.texts.of(login.locale);
     let stage = Mutex::new(login.stage());
-    let sink = LoginSink { login, journal, words, stage, began: context.clock.monotonic() };
+    let times = Mutex::default();
+    let sink = LoginSink { login, journal, words, stage, began: context.clock.monotonic(), times };
     let mut driver = context.drivers.pick().run(browser, &sink, &login.commands);
     let ended = end_reason(context, login, journal);
     tokio::pin!(ended);
     let mut reason = None;
     loop {
         tokio::select! {
-            outcome = &mut driver => return (outcome, reason),
+            outcome = &mut driver => {
+                sink.time_finish(&outcome);
+                return (outcome, reason);
+            }
             why = &mut ended, if reason.is_none() => {
                 reason = Some(why);
                 login.commands.stop();
@@ -168,18 +175,25 @@ async fn conclude(
     outcome: Outcome,
     reason: Option<Reason>,
 ) -> Left {
+    let mut max_code = None;
     let result = match (outcome, reason) {
         (_, Some(Reason::Lost(lost))) => return Left::Lost(lost),
         // What a visitor has approved is kept where it outlives us.
         (Outcome::SignedIn(identity), Some(Reason::ServerStops)) if journal.is_shared() => Ok(identity),
         (_, Some(Reason::ServerStops)) => {
             count("server-stopped");
+            tracing::info!(target: AUDIT, event = "login.ended", login = login.id.short(), outcome = "server-stopped");
             journal.release(login).await;
             return Left::Open;
         }
         (_, Some(Reason::Cancelled)) => Err((Failure::Cancelled, None)),
         (Outcome::SignedIn(identity), _) => Ok(identity),
         (Outcome::Failed { failure, retry_after, hint }, _) => {
+            max_code = hint.as_ref().map(|hint| hint.code.clone());
+            if let Some(hint) = &hint {
+                let code = hint.known_code.unwrap_or("other");
+                counter!("max_auth_upstream_refusals_total", "code" => code).increment(1);
+            }
             if let Some(hint) = hint
                 && let Some(times) = context.refused.due((hint.advice, hint.known_code))
             {
@@ -199,7 +213,10 @@ async fn conclude(
     };
     let (signed_in, written) = match result {
         Ok(identity) => succeed(context, login, journal, identity).await,
-        Err((failure, retry_after)) => (false, fail(context, login, journal, failure, retry_after).await),
+        Err((failure, retry_after)) => {
+            let written = fail(context, login, journal, failure, (retry_after, max_code.as_deref())).await;
+            (false, written)
+        }
     };
     match written {
         Ok(()) => Left::Sealed(SignedIn(signed_in)),
@@ -214,13 +231,13 @@ async fn succeed(
     journal: &Journal,
     identity: Identity,
 ) -> (bool, Result<(), Lost>) {
-    let mut tries = 0;
+    let (mut tries, person) = (0, identity.id);
     let token = loop {
         match context.grants.issue(identity.clone(), login.purpose.clone(), &login.flow).await {
             Ok(token) => break token,
             Err(error) if tries == GRANT_TRIES => {
                 tracing::error!(login = login.id.short(), "a sign-in could not be kept: {error}");
-                return (false, fail(context, login, journal, Failure::Internal, None).await);
+                return (false, fail(context, login, journal, Failure::Internal, (None, None)).await);
             }
             Err(_) => tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
@@ -236,11 +253,12 @@ async fn succeed(
     let written = journal.finish(login, Kind::Success, json!({"token": token, "redirect": redirect})).await;
     if written.is_err() {
         // Another process goes on with a fresh code: nobody is told of this grant.
-        let _ = context.grants.take(&token, &login.flow, None).await;
+        let _ = context.grants.take_back(&token, &login.flow).await;
         return (false, written);
     }
     count("success");
     tracing::info!(login = login.id.short(), "signed in");
+    tracing::info!(target: AUDIT, event = "login.ended", login = login.id.short(), outcome = "success", %person);
     (true, written)
 }
 
@@ -249,12 +267,14 @@ async fn fail(
     login: &Login,
     journal: &Journal,
     failure: Failure,
-    retry_after: Option<Duration>,
+    (retry_after, max_code): (Option<Duration>, Option<&str>),
 ) -> Result<(), Lost> {
     let words = context.settings.texts.of(login.locale);
     journal.finish(login, Kind::Error, error_data(failure, words, retry_after.map(super::millis))).await?;
     count(failure.code());
+    context.failures.note(context.clock.unix_ms(), login.id, failure, max_code, login.network);
     tracing::info!(login = login.id.short(), outcome = failure.code(), "login ended");
+    tracing::info!(target: AUDIT, event = "login.ended", login = login.id.short(), outcome = failure.code());
     Ok(())
 }
 
@@ -277,11 +297,15 @@ impl Drop for Open<'_> {
         }
         let (context, login, journal) = (Arc::clone(self.context), Arc::clone(self.login), Arc::clone(self.journal));
         self.context.tasks.spawn("login", async move {
-            let sealed = fail(&context, &login, &journal, Failure::Internal, None).await.is_ok();
+            let sealed = fail(&context, &login, &journal, Failure::Internal, (None, None)).await.is_ok();
             login.owned.store(false, Ordering::SeqCst);
             context.table.ended(&login, sealed.then_some(SignedIn(false)));
         });
     }
+}
+
+fn seconds(millis: u32) -> f64 {
+    f64::from(millis) / 1000.0
 }
 
 /// Turns what a driver emits into events.
@@ -291,9 +315,42 @@ struct LoginSink<'a> {
     words: &'a Words,
     stage: Mutex<Stage>,
     began: Duration,
+    times: Mutex<Times>,
+}
+
+/// Since the driver began, in milliseconds; 0: not yet.
+#[derive(Clone, Copy, Default)]
+struct Times {
+    code: u32,
+    approved: u32,
 }
 
 impl LoginSink<'_> {
+    fn since_began(&self) -> u32 {
+        let since = self.login.clock.monotonic().saturating_sub(self.began);
+        u32::try_from(since.as_millis()).unwrap_or(u32::MAX).max(1)
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first of a login, however often MAX is lost.
+    fn time_approval(&self) {
+        let (mut times, now) = (self.times(), self.since_began());
+        if times.approved == 0 {
+            times.approved = now;
+            histogram!("max_auth_approval_seconds").record(seconds(now - times.code));
+        }
+    }
+
+    fn time_finish(&self, outcome: &Outcome) {
+        let approved = self.times().approved;
+        if matches!(outcome, Outcome::SignedIn(_)) && approved > 0 {
+            histogram!("max_auth_finish_seconds").record(seconds(self.since_began() - approved));
+        }
+    }
+
     /// Tells a stage, unless it is the one the visitor sees already.
     fn stage(&self, stage: Stage) {
         let mut seen = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -316,6 +373,11 @@ impl LoginSink<'_> {
             let waited = self.login.clock.monotonic() - self.began;
             histogram!("max_auth_first_code_seconds").record(waited.as_secs_f64());
         }
+        let mut times = self.times();
+        if times.code == 0 {
+            times.code = self.since_began();
+        }
+        drop(times);
         let qr = (Kind::Qr, json!({"qrLink": link, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)}));
         let mut seen = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == Stage::Waiting {
@@ -339,7 +401,10 @@ impl EventSink for LoginSink<'_> {
                 }
             }
             DriverEvent::Code { link, ttl, expires_unix_ms } => self.code(&link, ttl, expires_unix_ms),
-            DriverEvent::Approved => self.stage(Stage::Approved),
+            DriverEvent::Approved => {
+                self.time_approval();
+                self.stage(Stage::Approved);
+            }
             DriverEvent::Finishing => self.stage(Stage::Finishing),
             DriverEvent::Password { hint, wrong } => {
                 self.journal.append(self.login, [(Kind::Password, json!({"hint": hint, "wrong": wrong}))]);

@@ -118,6 +118,7 @@ impl World {
             flow: Fingerprint::of(FLOW),
             key: None,
             phone,
+            network: None,
         });
         start.await
     }

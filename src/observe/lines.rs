@@ -20,8 +20,8 @@ pub struct Lines {
     state: Arc<State>,
 }
 
-#[derive(Default)]
 struct State {
+    what: Output,
     /// Bytes that wait or are being written.
     waiting: Mutex<usize>,
     emptied: Condvar,
@@ -31,12 +31,33 @@ struct State {
 /// Waits, when dropped, until the last lines are out; for a while.
 pub struct LastLines(Arc<State>);
 
-/// Begins to write to `output`.
+/// What lines are written to, for people who must hear that some were lost.
+#[derive(Clone, Copy)]
+pub struct Output {
+    /// The thread's name.
+    pub thread: &'static str,
+    /// The metric that counts what is lost.
+    pub dropped: &'static str,
+    pub told: &'static str,
+}
+
+const LOG: Output = Output {
+    thread: "log",
+    dropped: "max_auth_log_lines_dropped_total",
+    told: "log lines were dropped, because nobody read standard error",
+};
+
+/// Begins to write the log to `output`.
 pub fn begin(output: impl Write + Send + 'static) -> io::Result<(Lines, LastLines)> {
+    begin_with(output, LOG)
+}
+
+/// The same for other lines.
+pub fn begin_with(output: impl Write + Send + 'static, what: Output) -> io::Result<(Lines, LastLines)> {
     let (queue, lines) = mpsc::channel(LOG_LINES);
-    let state = Arc::<State>::default();
+    let state = Arc::new(State::of(what));
     let writer = Arc::clone(&state);
-    tasks::thread("log", move || write(output, lines, &writer))?;
+    tasks::thread(what.thread, move || write(output, lines, &writer))?;
     Ok((Lines { queue, state: Arc::clone(&state) }, LastLines(state)))
 }
 
@@ -57,15 +78,19 @@ fn next(lines: &mut mpsc::Receiver<Vec<u8>>, state: &State) -> Option<Vec<u8>> {
     }
     let dropped = state.dropped.swap(0, Ordering::Relaxed);
     if dropped > 0 {
-        tracing::warn!(lines = dropped, "log lines were dropped, because nobody read standard error");
+        tracing::warn!(lines = dropped, "{}", state.what.told);
     }
     lines.blocking_recv()
 }
 
 impl State {
+    fn of(what: Output) -> Self {
+        Self { what, waiting: Mutex::default(), emptied: Condvar::new(), dropped: AtomicU64::new(0) }
+    }
+
     fn drop_one(&self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("max_auth_log_lines_dropped_total").increment(1);
+        metrics::counter!(self.what.dropped).increment(1);
     }
 
     /// Room for a line, if there is any.
@@ -164,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_out_makes_room_for_as_many_bytes() {
-        let state = State::default();
+        let state = State::of(LOG);
         assert!(state.take(LOG_BYTES - 10) && state.take(10) && !state.take(1), "full to the byte");
         state.done(10);
         assert!(!state.take(11) && state.take(10));
@@ -184,7 +209,7 @@ mod tests {
     #[test]
     fn what_was_lost_is_told_once_when_the_queue_is_empty() {
         let heard = crate::observe::Heard::listen();
-        let (state, (queue, mut lines)) = (State::default(), mpsc::channel(2));
+        let (state, (queue, mut lines)) = (State::of(LOG), mpsc::channel(2));
         let mut next = |line: &str| {
             queue.try_send(line.as_bytes().to_vec()).unwrap();
             next(&mut lines, &state)

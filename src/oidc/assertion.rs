@@ -62,7 +62,7 @@ impl Provider {
         };
         let left = Duration::from_secs(u64::try_from(expires + SKEW - now).unwrap_or_default().max(1));
         match self.vault.race(Vault::key(Space::Used, &["assertion", &client.id, name]), left).await? {
-            Race::Won => Ok(client),
+            Race::Won { .. } => Ok(client),
             Race::Lost(_) => invalid("The assertion was used before (jti)."),
         }
     }

@@ -4,8 +4,9 @@ use super::clients::host_of;
 use super::code::CodeRecord;
 use super::error::{ErrorCode, OAuthError, error};
 use super::params::Params;
-use super::request::{AuthorizationRequest, Back, Refusal, ResponseMode, named, read};
+use super::request::{AuthorizationRequest, Back, Refusal, ResponseMode, named, origin_of, read};
 use super::{Provider, claims};
+use crate::base::audit::AUDIT;
 use crate::base::id::{self, Fingerprint};
 use crate::config::{Client, Consent, Email};
 use crate::login::{Admitted, Continuations};
@@ -36,6 +37,11 @@ impl Reply {
         query.extend_pairs(&self.params);
         let joint = if self.redirect_uri.contains('?') { '&' } else { '?' };
         format!("{}{joint}{}", self.redirect_uri, query.finish())
+    }
+
+    /// Of `redirect_uri`.
+    pub fn origin(&self) -> String {
+        origin_of(&self.redirect_uri).unwrap_or_default()
     }
 }
 
@@ -74,6 +80,8 @@ pub struct Question {
     pub locale: Option<String>,
     /// The client does not go on without an address.
     pub email_required: bool,
+    /// The page that opened this window waits for the answer.
+    pub is_popup: bool,
 }
 
 /// As it is kept.
@@ -282,6 +290,8 @@ impl Provider {
         let back = request.back.clone();
         let code = self.issue(CodeRecord::new(request, who, self.vault.name())).await?;
         metrics::counter!("max_auth_oidc_codes_total").increment(1);
+        let (person, session) = (signed_in.session.sub.as_str(), signed_in.id.text());
+        tracing::info!(target: AUDIT, event = "app.granted", client = client.id, person, session);
         Ok(Step::Reply(self.reply(&back, vec![("code", code)])))
     }
 
@@ -302,7 +312,12 @@ impl Provider {
     }
 
     pub(super) fn permits(&self, client: &Client, signed_in: &SignedIn) -> bool {
-        client.allow.permits(&claims::person(signed_in), &self.groups)
+        let may = client.allow.permits(&claims::person(signed_in), &self.groups);
+        if !may {
+            let person = signed_in.session.sub.as_str();
+            tracing::info!(target: AUDIT, event = "person.refused", client = client.id, person);
+        }
+        may
     }
 
     fn denied(&self, id: &str, pending: &Pending, client: &Client) -> Step {
@@ -372,6 +387,7 @@ pub(super) fn question(id: &str, pending: &Pending, client: &Client) -> Question
         scope: pending.request.scope.clone(),
         locale: pending.request.locale.clone(),
         email_required: client.email == Email::Required,
+        is_popup: pending.request.back.mode == ResponseMode::WebMessage,
     }
 }
 

@@ -31,6 +31,14 @@ impl CodeRecord {
     }
 }
 
+/// What binds a code to the request that it answers, beside the client.
+pub enum Bound<'a> {
+    /// The address that it was sent to (RFC 6749 §4.1.3), and the verifier where a challenge was sent.
+    Redirect(Option<&'a str>),
+    /// The verifier, without which nothing goes.
+    Verifier,
+}
+
 impl Provider {
     pub(super) async fn issue(&self, mut record: CodeRecord) -> Result<String, Unavailable> {
         record.issued = self.vault.unix_ms();
@@ -45,7 +53,7 @@ impl Provider {
         &self,
         client: &Client,
         code: &str,
-        redirect_uri: Option<&str>,
+        bound: Bound<'_>,
         verifier: Option<&str>,
     ) -> Result<CodeRecord, OAuthError> {
         let invalid = |why| Err(error(ErrorCode::InvalidGrant, why));
@@ -53,8 +61,14 @@ impl Provider {
         let Some(record) = record.filter(|record| record.request.client == client.id) else {
             return invalid("There is no such code: it is over, or of another client.");
         };
-        if redirect_uri != Some(record.request.back.redirect_uri.as_str()) {
-            return invalid("redirect_uri is not that of the request.");
+        match bound {
+            Bound::Redirect(uri) if uri != Some(record.request.back.redirect_uri.as_str()) => {
+                return invalid("redirect_uri is not that of the request.");
+            }
+            Bound::Verifier if record.request.challenge.is_none() => {
+                return invalid("The request had no code_challenge: redeem this code at the token endpoint.");
+            }
+            Bound::Redirect(_) | Bound::Verifier => {}
         }
         match (&record.request.challenge, verifier) {
             (Some(challenge), Some(verifier)) if proves(challenge, verifier) => {}
@@ -65,7 +79,7 @@ impl Provider {
             (None, Some(_)) => return invalid("code_verifier came, but the request had no code_challenge."),
         }
         match self.vault.race(Vault::key(Space::Used, &["code", code]), CODE_REMEMBERED).await? {
-            Race::Won => {}
+            Race::Won { .. } => {}
             Race::Lost(_) => {
                 tracing::warn!(client = client.id, "a code came twice; its tokens are withdrawn");
                 self.withdraw(&record.family).await?;

@@ -7,6 +7,7 @@ use super::error::{ErrorCode, OAuthError, error};
 use super::params::Params;
 use super::request::{AuthorizationRequest, resources, scope};
 use super::tokens::TokenResponse;
+use crate::base::audit::AUDIT;
 use crate::config::{Client, GrantType};
 use crate::session::SignedIn;
 use crate::store::{Admission, Key, Race, Space, Unavailable, Vault};
@@ -195,7 +196,11 @@ impl Provider {
             Some(Decision::Agreed(agreed)) => {
                 let Agreed { request, who } = *agreed;
                 match self.vault.race(Vault::key(Space::Used, &["device", code]), LIFE).await? {
-                    Race::Won => self.first_tokens(client, CodeRecord::new(request, who, self.vault.name()), jkt).await,
+                    Race::Won { .. } => {
+                        let (person, session) = (who.session.sub.as_str(), who.id.text());
+                        tracing::info!(target: AUDIT, event = "app.granted", client = client.id, person, session);
+                        self.first_tokens(client, CodeRecord::new(request, who, self.vault.name()), jkt).await
+                    }
                     Race::Lost(_) => Err(error(ErrorCode::InvalidGrant, "The device_code was used before.")),
                 }
             }

@@ -32,7 +32,7 @@ impl Provider {
             "revocation_endpoint_auth_signing_alg_values_supported": assertions,
             "scopes_supported": SCOPES,
             "response_types_supported": ["code"],
-            "response_modes_supported": ["query", "form_post"],
+            "response_modes_supported": ["query", "form_post", "web_message"],
             "grant_types_supported": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
             "subject_types_supported": ["pairwise", "public"],
             "id_token_signing_alg_values_supported": algorithms,

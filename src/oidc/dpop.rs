@@ -77,7 +77,7 @@ impl Provider {
         let thumbprint = key.thumbprint();
         let used = Vault::key(Space::Used, &["dpop", &thumbprint, name]);
         match self.vault.race(used, Duration::from_secs(2 * WINDOW.unsigned_abs())).await? {
-            Race::Won => Ok(thumbprint),
+            Race::Won { .. } => Ok(thumbprint),
             Race::Lost(_) => invalid("The proof was used before (jti)."),
         }
     }

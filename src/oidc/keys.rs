@@ -123,6 +123,11 @@ impl Keys {
         });
     }
 
+    /// As [`KeySet::listed`], if there are any by now.
+    pub fn listed(&self) -> Option<Value> {
+        self.known().map(|set| set.listed())
+    }
+
     pub async fn set(&self) -> Result<Arc<KeySet>, Unavailable> {
         match self.known() {
             Some(known) => Ok(known),
@@ -183,6 +188,8 @@ impl Keys {
                 }
             }
         }
+        let until = (stretch - shift + 1).saturating_mul(life);
+        metrics::gauge!("max_auth_oidc_key_until_seconds").set(until as f64);
         let set = Arc::new(KeySet { stretch, keys });
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&set));
         Ok(set)

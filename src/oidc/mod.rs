@@ -1,6 +1,8 @@
 //! The OpenID Connect provider: any app adds "Sign in with MAX" by configuration. Knows neither HTTP nor transports: requests
 //! come in as parameters, and go out as steps, JSON and errors by the names of the specifications.
 
+#[cfg(test)]
+mod another_site_tests;
 mod assertion;
 mod authorize;
 mod backchannel;

@@ -2,6 +2,7 @@
 //! over.
 
 use super::error::{ErrorCode, OAuthError, error};
+use std::collections::BTreeMap;
 
 /// Parameters of one request.
 const PARAMETERS: usize = 64;
@@ -11,6 +12,12 @@ pub struct Params(Vec<(String, String)>);
 impl Params {
     pub fn parse(encoded: &[u8]) -> Self {
         Self(url::form_urlencoded::parse(encoded).into_owned().take(PARAMETERS).collect())
+    }
+
+    /// Out of an object of JSON whose values are texts; `None` where it is anything else.
+    pub fn of_json(text: &[u8]) -> Option<Self> {
+        let fields: BTreeMap<String, String> = serde_json::from_slice(text).ok()?;
+        Some(Self(fields.into_iter().take(PARAMETERS).collect()))
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {

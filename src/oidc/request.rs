@@ -8,6 +8,7 @@ use crate::base::id::{self, Fingerprint};
 use crate::config::{Client, GrantType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
 /// Longest `state` that is carried, in bytes: some clients put a sealed session into it.
 const STATE: usize = 4096;
@@ -22,6 +23,8 @@ const CLAIMS: usize = 32;
 pub enum ResponseMode {
     Query,
     FormPost,
+    /// To the page that opened this window, by `postMessage` to the origin of `redirect_uri`.
+    WebMessage,
 }
 
 /// `prompt`
@@ -152,6 +155,7 @@ fn back(params: &Params, client: &Client) -> Result<Back, Refusal> {
     let (mode, known) = match params.get("response_mode") {
         None | Some("query") => (ResponseMode::Query, true),
         Some("form_post") => (ResponseMode::FormPost, true),
+        Some("web_message") if origin_of(uri).is_some() => (ResponseMode::WebMessage, true),
         Some(_) => (ResponseMode::Query, false),
     };
     if state.as_ref().is_some_and(|state| state.len() > STATE) {
@@ -159,7 +163,17 @@ fn back(params: &Params, client: &Client) -> Result<Back, Refusal> {
         return Err(Refusal::Client(back, bad("state is longer than 4096 bytes.")));
     }
     let back = Back { redirect_uri, mode, state };
-    if known { Ok(back) } else { Err(Refusal::Client(back, bad("response_mode is neither query nor form_post."))) }
+    if known {
+        Ok(back)
+    } else {
+        Err(Refusal::Client(back, bad("response_mode is none of query, form_post and, for a web page, web_message.")))
+    }
+}
+
+/// Of a web page: whom a message to it is for.
+pub fn origin_of(uri: &str) -> Option<String> {
+    let origin = Url::parse(uri).ok()?.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
 /// Not passed over: what is in them would count (OpenID Connect Core §6).

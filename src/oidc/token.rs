@@ -2,6 +2,7 @@
 //! client asks us directly: introspection (RFC 7662) and revocation (RFC 7009).
 
 use super::clients::has_secret;
+use super::code::Bound;
 use super::dpop::DpopHeader;
 use super::error::{ErrorCode, OAuthError, error};
 use super::params::Params;
@@ -60,8 +61,28 @@ impl Provider {
     ) -> Result<TokenResponse, OAuthError> {
         let code = needed(params, "code", "code is missing.")?;
         super::request::resources(params, client)?;
-        let record = self.redeem(client, code, params.get("redirect_uri"), params.get("code_verifier")).await?;
+        let bound = Bound::Redirect(params.get("redirect_uri"));
+        let record = self.redeem(client, code, bound, params.get("code_verifier")).await?;
         self.first_tokens(client, record, jkt).await
+    }
+
+    /// Who signed in, for a site that speaks no OpenID Connect: the claims of its scopes, and the same as `id_token`. There is no
+    /// access token, so nothing is left to keep.
+    pub async fn identity(
+        &self,
+        params: &Params,
+        authorization: Option<&str>,
+    ) -> Result<Map<String, Value>, OAuthError> {
+        params.none_twice()?;
+        let client = self.authenticated(params, authorization).await?;
+        if !client.grants.contains(&GrantType::AuthorizationCode) {
+            return Err(error(ErrorCode::UnauthorizedClient, "grants of this client has no authorization_code."));
+        }
+        let jkt = self.proven(&client, None).await?;
+        let code = needed(params, "code", "code is missing.")?;
+        let verifier = needed(params, "code_verifier", "code_verifier is missing.")?;
+        let record = self.redeem(&client, code, Bound::Verifier, Some(verifier)).await?;
+        self.first_identity(&client, record, jkt).await
     }
 
     /// The client: by Basic, by its secret in the body, by its id alone if it has no secret (RFC 6749 §2.3), or by a token that

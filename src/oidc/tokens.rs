@@ -88,6 +88,33 @@ impl Provider {
         code: CodeRecord,
         jkt: Option<String>,
     ) -> Result<TokenResponse, OAuthError> {
+        let (name, nonce) = (code.family.clone(), code.request.nonce.clone());
+        let refreshes = client.grants.contains(&GrantType::RefreshToken);
+        let family = self.begun(client, code, jkt).await?;
+        let generation = refreshes.then_some(0);
+        self.tokens(client, &family, &name, nonce.as_deref(), generation).await
+    }
+
+    /// What they would say, and an `id_token` that says it signed.
+    pub(super) async fn first_identity(
+        &self,
+        client: &Client,
+        code: CodeRecord,
+        jkt: Option<String>,
+    ) -> Result<Map<String, Value>, OAuthError> {
+        let nonce = code.request.nonce.clone();
+        let family = self.begun(client, code, jkt).await?;
+        let id_token = self.id_token(client, &family, nonce.as_deref(), None).await?;
+        metrics::counter!("max_auth_oidc_tokens_total").increment(1);
+        let mut claims = self.claims_of(client, &family).await?;
+        claims.insert("auth_time".to_owned(), json!(family.who.session.auth_time / 1000));
+        claims.insert("sid".to_owned(), json!(self.sid(client, &family.who)));
+        claims.insert("id_token".to_owned(), json!(id_token));
+        Ok(claims)
+    }
+
+    /// The family of a code that was just redeemed.
+    async fn begun(&self, client: &Client, code: CodeRecord, jkt: Option<String>) -> Result<Family, OAuthError> {
         let CodeRecord { request, who, family: name, .. } = code;
         let refreshes = client.grants.contains(&GrantType::RefreshToken);
         let life = if refreshes { self.refresh_ttl.max(self.token_ttl) } else { self.token_ttl };
@@ -106,8 +133,7 @@ impl Provider {
             return Err(error(ErrorCode::InvalidGrant, "The code was used before."));
         }
         self.used(client, &family.who).await?;
-        let generation = refreshes.then_some(0);
-        self.tokens(client, &family, &name, request.nonce.as_deref(), generation).await
+        Ok(family)
     }
 
     /// Each refresh token is good once; one that comes again later takes the family with it (RFC 9700 §4.14.2).
@@ -141,7 +167,7 @@ impl Provider {
             return invalid("This person may not use this client any more.");
         }
         match self.vault.race(used_key(&name, generation), self.refresh_ttl).await? {
-            Race::Won => {}
+            Race::Won { .. } => {}
             Race::Lost(ago) => {
                 let next: Option<Value> = self.vault.get(used_key(&name, generation + 1)).await?;
                 if ago > RETRY || next.is_some() {
@@ -171,7 +197,7 @@ impl Provider {
                 Some(self.vault.seal_token(REFRESH, &token, Duration::from_millis(left))?)
             }
         };
-        let id_token = self.id_token(client, family, nonce, &access_token).await?;
+        let id_token = self.id_token(client, family, nonce, Some(&access_token)).await?;
         metrics::counter!("max_auth_oidc_tokens_total").increment(1);
         Ok(TokenResponse {
             access_token,
@@ -189,7 +215,7 @@ impl Provider {
         client: &Client,
         family: &Family,
         nonce: Option<&str>,
-        access_token: &str,
+        access_token: Option<&str>,
     ) -> Result<String, OAuthError> {
         let keys = self.keys.set().await?;
         let no_key = error(ErrorCode::ServerError, "There is no signing key.");
@@ -206,9 +232,9 @@ impl Provider {
             ("sid", json!(self.sid(client, &family.who))),
             ("acr", json!(claims::ACR)),
             ("amr", json!(claims::AMR)),
-            ("at_hash", json!(key.half_hash(access_token))),
         ];
         claims.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        claims.extend(access_token.map(|token| ("at_hash".to_owned(), json!(key.half_hash(token)))));
         claims.extend(nonce.map(|nonce| ("nonce".to_owned(), json!(nonce))));
         key.sign("JWT", &claims).ok_or(no_key)
     }

@@ -2,7 +2,7 @@
 
 use super::caching::says_itself;
 use super::extract::accepts_encoding;
-use super::modules::{CLIENT, DIALOG, joined, sheet, sheet_in_shadow, without_comments};
+use super::modules::{CLIENT, DIALOG, ELSEWHERE, joined, sheet, sheet_in_shadow, without_comments};
 use crate::base::id::{self, Fingerprint};
 use crate::texts::{Locale, Section, Texts};
 use axum::Router;
@@ -74,7 +74,7 @@ const LIGHT_WORDS: [(&str, &[&str]); 3] = [
 ];
 
 /// Below the base path.
-fn files(texts: &Texts) -> [File; 7] {
+fn files(texts: &Texts) -> [File; 9] {
     let script = |path, body: String| File { path, content_type: JAVASCRIPT, body: Bytes::from(body), version: None };
     let by_language = |names: &[(&str, &[&str])]| {
         let words = Locale::ALL.map(|locale| (locale.tag().to_owned(), texts.some_of(locale, names)));
@@ -92,25 +92,29 @@ fn files(texts: &Texts) -> [File; 7] {
         texts.declaration(&[Section::Client, Section::Shared, Section::Widget]),
         joined(&[CLIENT, DIALOG].concat()),
     );
-    let versions = [version(&whole), version(&light)];
+    let elsewhere = joined(ELSEWHERE);
+    let versions = [version(&whole), version(&light), version(&elsewhere)];
     let labels = by_language(&[("shared", &["button"])]);
     let button = |locale: Locale| labels[locale.tag()]["button"].to_string();
     let widget = format!(
-        "const LABELS={{ru:{},en:{}}},DIALOG=\"dialog.js?v={}\",LIGHT=\"light.js?v={}\";{}",
+        "const LABELS={{ru:{},en:{}}},DIALOG=\"dialog.js?v={}\",LIGHT=\"light.js?v={}\",ELSEWHERE=\"elsewhere.js?v={}\";{}",
         button(Locale::Ru),
         button(Locale::En),
         versions[0],
         versions[1],
+        versions[2],
         include_str!("../../web/built/widget.js"),
     );
-    let [of_whole, of_light] = versions;
+    let [of_whole, of_light, of_elsewhere] = versions;
     [
         script("/client.js", format!("{}{}", texts.declaration(&[Section::Client]), joined(CLIENT))),
         script("/widget.js", widget),
         File { version: Some(of_whole), ..script("/dialog.js", whole) },
         File { version: Some(of_light), ..script("/light.js", light) },
+        File { version: Some(of_elsewhere), ..script("/elsewhere.js", elsewhere) },
         script("/asking.js", without_comments(include_str!("../../web/asking.js"))),
         file!("/form-post.js", JAVASCRIPT, "form-post.js"),
+        script("/web-message.js", without_comments(include_str!("../../web/web-message.js"))),
         File {
             path: "/page.css",
             content_type: CSS,
@@ -178,8 +182,6 @@ impl Ready {
         answer.insert(ETAG, self.etag.clone());
         if for_ever {
             answer.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
-            // Public, and with no `Vary: Origin`, so that what was fetched without cookies can be imported from the cache.
-            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         } else {
             // Asked for again each time, answered 304: a new release reaches every visitor at once.
             answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -187,8 +189,10 @@ impl Ready {
         answer.insert(VARY, HeaderValue::from_static("accept-encoding"));
         answer.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         if !self.content_type.starts_with("text/html") {
-            // A listed origin may load the widget; pages stay where they are.
+            // Any site may load the widget, which has no secret in it; pages stay where they are. With no `Vary: Origin`, what was
+            // fetched without cookies can be imported from the cache.
             answer.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         }
         if headers.get(IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes().ends_with(self.etag.as_bytes())) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -93,6 +93,7 @@ async fn security_headers(request: Request, next: Next) -> Response {
 
 fn secured(mut response: Response) -> Response {
     let says_itself = response.extensions().get::<caching::SaysItself>().is_some();
+    let redirects = response.status().is_redirection();
     let headers = response.headers_mut();
     if !says_itself {
         caching::forbid(headers);
@@ -101,7 +102,10 @@ fn secured(mut response: Response) -> Response {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
-    headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+    // A redirect has no page to keep apart, and may be a step of a sign-in in a window that must keep its opener.
+    if !redirects {
+        headers.entry(OPENER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+    }
     headers.entry(RESOURCE_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     response
 }
@@ -139,6 +143,7 @@ fn observed(method: &Method, matched: Option<&MatchedPath>, began: Instant, stat
     } else {
         "other".to_owned()
     };
+    metrics::histogram!("max_auth_request_seconds", "route" => route.clone()).record(began.elapsed().as_secs_f64());
     tracing::debug!(%method, route, status, ms = began.elapsed().as_millis() as u64, "request");
     metrics::counter!("max_auth_requests_total", "method" => method, "route" => route, "status" => status.to_string())
         .increment(1);

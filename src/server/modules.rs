@@ -50,6 +50,9 @@ pub const DIALOG: &[Module] = modules![
     "dialog.js",
 ];
 
+/// What `/elsewhere.js` is made of: for sites whose cookies are not the server's.
+pub const ELSEWHERE: &[Module] = modules!["here.js", "elsewhere.js"];
+
 /// One after the other, without their imports and comments. Only the last one exports.
 pub fn joined(modules: &[Module]) -> String {
     without_comments(&together(modules))

@@ -5,7 +5,7 @@ use super::answer::json;
 use super::caching::says_itself;
 use super::extract::body_up_to;
 use super::logins::Logins;
-use super::pages::{self, Ask, Denied, FormPost, Leave, Notice, Page, see_other};
+use super::pages::{self, Ask, Denied, FormPost, Leave, Notice, Page, WebMessage, in_popup, see_other};
 use super::refusals::store_unavailable;
 use super::sign_in::SignIn;
 use super::{oauth2_clients, oauth2_device, oauth2_email};
@@ -77,7 +77,7 @@ pub fn for_programs(oauth2: Arc<OAuth2>) -> Router {
 }
 
 /// Pages of apps call these themselves; no cookie counts there.
-async fn any_origin(request: Request, next: Next) -> Response {
+pub async fn any_origin(request: Request, next: Next) -> Response {
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
@@ -272,6 +272,11 @@ impl OAuth2 {
                 let form = FormPost { page, action: &reply.redirect_uri, fields: &reply.params };
                 leads_to(pages::answer(StatusCode::OK, &form), Some(&reply.redirect_uri))
             }
+            ResponseMode::WebMessage => {
+                let (page, fields) = (self.page(headers, None), reply.params.as_slice());
+                let message = WebMessage { page, origin: &reply.origin(), fields, back: &reply.redirect_uri };
+                in_popup(pages::answer(StatusCode::OK, &message), true)
+            }
         }
     }
 
@@ -288,7 +293,8 @@ impl OAuth2 {
             action: &self.at("answer"),
             request: &question.request,
         };
-        leads_to(pages::answer(StatusCode::OK, &ask), Some(&question.redirect_uri))
+        let answer = leads_to(pages::answer(StatusCode::OK, &ask), Some(&question.redirect_uri));
+        in_popup(answer, question.is_popup)
     }
 
     fn denied(&self, question: &Question, headers: &HeaderMap) -> Response {
@@ -296,7 +302,8 @@ impl OAuth2 {
         let other = format!("{}/login?request={}", self.sign_in.base_path, question.request);
         let (app, request) = (question.client_name.as_str(), Some(question.request.as_str()));
         let denied = Denied { page, app, other: &other, action: &self.at("answer"), request };
-        leads_to(pages::answer(StatusCode::FORBIDDEN, &denied), Some(&question.redirect_uri))
+        let answer = leads_to(pages::answer(StatusCode::FORBIDDEN, &denied), Some(&question.redirect_uri));
+        in_popup(answer, question.is_popup)
     }
 
     pub fn at(&self, end: &str) -> String {

@@ -119,7 +119,7 @@ fn dpop(headers: &HeaderMap) -> Option<String> {
     headers.get("dpop").and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-fn authorization(headers: &HeaderMap) -> Option<String> {
+pub fn authorization(headers: &HeaderMap) -> Option<String> {
     headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 

@@ -1,7 +1,7 @@
 //! The page that asks for an address, for an app that wants one (`email = "ask"`, `"required"`).
 
 use super::oauth2::{OAuth2, leads_to};
-use super::pages::{self, Email};
+use super::pages::{self, Email, in_popup};
 use crate::oidc::{LONGEST_EMAIL, Question, Step};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -42,6 +42,6 @@ impl OAuth2 {
             request: &question.request,
         };
         let status = if wrong { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-        leads_to(pages::answer(status, &email), Some(&question.redirect_uri))
+        in_popup(leads_to(pages::answer(status, &email), Some(&question.redirect_uri)), question.is_popup)
     }
 }

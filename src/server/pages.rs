@@ -5,7 +5,7 @@ use crate::texts::{Locale, Texts, Words};
 use askama::Template;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, VARY};
+use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
@@ -212,6 +212,27 @@ pub struct FormPost<'a> {
     pub page: Page<'a>,
     pub action: &'a str,
     pub fields: &'a [(&'static str, String)],
+}
+
+/// An answer for the page that opened this window.
+#[derive(Template)]
+#[template(path = "web_message.html")]
+pub struct WebMessage<'a> {
+    pub page: Page<'a>,
+    pub origin: &'a str,
+    pub fields: &'a [(&'static str, String)],
+    /// The way back where nobody waits for the message.
+    pub back: &'a str,
+}
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// A page of a sign-in that another page opened in a window, and which is to tell it the end.
+pub fn in_popup(mut response: Response, is_popup: bool) -> Response {
+    if is_popup {
+        response.headers_mut().insert(OPENER_POLICY, HeaderValue::from_static("unsafe-none"));
+    }
+    response
 }
 
 pub fn answer(status: StatusCode, page: &impl Template) -> Response {

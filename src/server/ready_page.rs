@@ -5,7 +5,7 @@
 use super::extract::{StrictQuery, accepts_encoding, browser_info};
 use super::logins::Logins;
 use super::no_script::{not_begun, over};
-use super::pages::{self, Page};
+use super::pages::{self, Page, in_popup};
 use super::refusals::store_unavailable;
 use crate::base::id::{self, Fingerprint};
 use crate::login::{Attach, Drawing, Kind, Login};
@@ -62,13 +62,18 @@ pub async fn login(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
+    metrics::counter!("max_auth_pages_total").increment(1);
     let locale = query.locale.as_deref().map_or_else(|| pages::language(&headers), Locale::parse);
     let page = logins.page(locale);
+    let mut is_popup = false;
     let client = match (&query.request, logins.cookies.flow(&headers)) {
         (None, _) => None,
         (Some(_), None) => return over(page, Some(&page.words.pages.request_gone), None),
         (Some(request), Some(flow)) => match logins.provider.question(request, &flow.fingerprint).await {
-            Ok(Some(question)) => Some(question.client_name),
+            Ok(Some(question)) => {
+                is_popup = question.is_popup;
+                Some(question.client_name)
+            }
             Ok(None) => return over(page, Some(&page.words.pages.request_gone), None),
             Err(error) => return store_unavailable(&error).into_response(),
         },
@@ -89,7 +94,7 @@ pub async fn login(
     let gzip = accepts_encoding(&headers, "gzip");
     let head = logins.ready.head(locale);
     if !is_looked_at(&headers) {
-        return head.answer(&rest.render().unwrap_or_default(), gzip);
+        return in_popup(head.answer(&rest.render().unwrap_or_default(), gzip), is_popup);
     }
 
     let flow = logins.cookies.flow_or_new(&headers, &logins.rng);
@@ -107,7 +112,7 @@ pub async fn login(
     let wait = format!("{}/{}/wait", logins.base_path, login.id.text());
     let message = told.message.as_deref().unwrap_or(&page.words.shared.connecting);
     let rest = Rest { code: told.code, message, wait: Some(&wait), begun: &told.begun, ..rest };
-    let mut response = head.answer(&rest.render().unwrap_or_default(), gzip);
+    let mut response = in_popup(head.answer(&rest.render().unwrap_or_default(), gzip), is_popup);
     drop(reader);
     if let Some(cookie) = logins.cookies.set_flow(&flow, logins.flow_life) {
         response.headers_mut().insert(SET_COOKIE, cookie);

@@ -6,12 +6,15 @@ use super::extract::prefers_html;
 use super::files::{self, Extra};
 use super::forward_auth::{self, ForwardAuth};
 use super::logins::{Logins, flow_life};
+use super::node_status::{NodeStatus, health_of_sign_in};
 use super::oauth2::{self, OAuth2};
 use super::origin::AllowedOrigins;
 use super::probe::{Probes, VerifyProbes};
 use super::ready_head::ReadyHead;
 use super::sign_in::{self, SignIn};
-use super::{account, error_pages, login_commands, login_streams, middleware, no_script, pages, ready_page, upgrade};
+use super::{
+    account, error_pages, login_commands, login_streams, middleware, no_script, pages, ready_page, redeem, upgrade,
+};
 use crate::base::clock::Clock;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
@@ -47,6 +50,7 @@ pub struct Parts {
     pub rng: Rng,
     pub texts: Arc<Texts>,
     pub ends: Arc<StreamStats>,
+    pub status: Arc<NodeStatus>,
     pub extra: Option<Extra>,
 }
 
@@ -132,6 +136,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     };
     let oauth2 = Arc::new(oauth2);
     let oauth2_pages = oauth2::for_people(&oauth2);
+    let redeem = redeem::router(base, &oauth2.provider);
     let oauth2_routes = oauth2::for_programs(oauth2);
     let login_routes = Router::new()
         .route(base, any(login_streams::base))
@@ -150,6 +155,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .route(&format!("{base}/session/{{unique}}"), get(sign_in::session))
         .with_state(Arc::clone(&sign_in));
     let session_pages = Router::new()
+        .route(&format!("{base}/authorize"), get(sign_in::authorize))
         .route(&format!("{base}/callback"), get(sign_in::callback).post(sign_in::redeem))
         .route(&format!("{base}/callback/{{unique}}"), get(sign_in::callback))
         .route(&format!("{base}/account"), get(account::account))
@@ -167,8 +173,13 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .merge(session_routes)
         .merge(forward_routes)
         .merge(oauth2_routes)
+        .merge(redeem)
         .merge(probe_routes)
         .merge(files);
+    if server.public_health {
+        let path = format!("{base}/health-of-sign-in");
+        routes = routes.merge(Router::new().route(&path, get(health_of_sign_in)).with_state(parts.status));
+    }
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }

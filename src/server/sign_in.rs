@@ -6,12 +6,13 @@ use super::extract::{StrictQuery, browser_of, json_body, prefers_html};
 use super::origin::AllowedOrigins;
 use super::pages::{self, Notice, Page, see_other};
 use super::refusals::store_unavailable;
+use crate::base::audit::AUDIT;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::base::repeat::OncePerMinute;
 use crate::config::{AllowList, Groups, Person};
 use crate::login::{Grant, Grants, Purpose};
 use crate::oidc::{Provider, person};
-use crate::session::{BrowserSession, Sessions, SignedIn};
+use crate::session::{BrowserSession, SessionId, Sessions, SignedIn};
 use crate::signin::Identity;
 use crate::store::Unavailable;
 use crate::texts::Texts;
@@ -19,7 +20,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -78,6 +79,11 @@ pub async fn callback(
     headers.insert(SET_COOKIE, cookie);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// For a button that knows this base path and not where OpenID Connect lives.
+pub async fn authorize(State(sign_in): State<Arc<SignIn>>, uri: Uri) -> Response {
+    see_other(&format!("{}/authorize?{}", sign_in.oauth2, uri.query().unwrap_or_default()))
 }
 
 /// The same without leaving the page: `{"token":T}` becomes a session, and the answer says whose.
@@ -159,7 +165,11 @@ impl SignIn {
 
     fn permits(&self, identity: &Identity) -> bool {
         let id = identity.id.to_string();
-        self.allow.permits(&Person { id: &id, phone: identity.phone.as_deref() }, &self.groups)
+        let may = self.allow.permits(&Person { id: &id, phone: identity.phone.as_deref() }, &self.groups);
+        if !may {
+            tracing::info!(target: AUDIT, event = "person.refused", person = id);
+        }
+        may
     }
 
     /// Where the app's request goes on.
@@ -173,6 +183,7 @@ impl SignIn {
         let ended = self.sessions.read(cookie).await;
         self.sessions.end(cookie).await?;
         if let Some(ended) = &ended {
+            tell_ended(&ended.session.sub, &ended.id);
             self.provider.ended(&ended.session.sub, std::slice::from_ref(&ended.id)).await;
         }
         Ok(ended)
@@ -181,6 +192,7 @@ impl SignIn {
     async fn end_all(&self, headers: &HeaderMap) -> Result<(), Unavailable> {
         let Some(signed_in) = self.session(headers).await else { return Ok(()) };
         let ended = self.sessions.end_all(&signed_in).await?;
+        ended.iter().for_each(|session| tell_ended(&signed_in.session.sub, session));
         self.provider.ended(&signed_in.session.sub, &ended).await;
         Ok(())
     }
@@ -205,7 +217,14 @@ impl SignIn {
     /// A session and its cookie.
     async fn begin(&self, grant: Grant, headers: &HeaderMap) -> Option<(BrowserSession, HeaderValue)> {
         let (session, sealed) = self.sessions.begin(grant.identity)?;
-        self.sessions.begun(&sealed, &browser_of(headers)).await;
+        let browser = browser_of(headers);
+        self.sessions.begun(&sealed, &browser).await;
+        if tracing::enabled!(target: AUDIT, tracing::Level::INFO)
+            && let Some(begun) = self.sessions.read(&sealed).await
+        {
+            let (person, session) = (begun.session.sub.as_str(), begun.id.text());
+            tracing::info!(target: AUDIT, event = "session.begun", person, session, agent = browser);
+        }
         Some((session, self.cookies.set_session(&sealed, self.sessions.ttl())?))
     }
 
@@ -261,6 +280,10 @@ impl SignIn {
         };
         pages::answer(StatusCode::BAD_REQUEST, &notice)
     }
+}
+
+fn tell_ended(person: &str, session: &SessionId) {
+    tracing::info!(target: AUDIT, event = "session.ended", person, session = session.text());
 }
 
 fn grant_invalid() -> Problem {

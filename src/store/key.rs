@@ -32,10 +32,12 @@ pub enum Space {
     SigningKey,
     /// Where a person is signed in.
     Person,
+    /// What a node reports of how sign-ins go.
+    Report,
 }
 
 impl Space {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Grant,
         Self::Ended,
         Self::Login,
@@ -48,6 +50,7 @@ impl Space {
         Self::Consent,
         Self::SigningKey,
         Self::Person,
+        Self::Report,
     ];
 
     /// In keys.
@@ -65,6 +68,7 @@ impl Space {
             Self::Consent => b'a',
             Self::SigningKey => b'k',
             Self::Person => b'p',
+            Self::Report => b's',
         }
     }
 }

@@ -38,7 +38,8 @@ struct Mark {
 /// What became of a race that one may win.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Race {
-    Won,
+    /// `again`: the same caller had won before.
+    Won { again: bool },
     /// Somebody did so long ago.
     Lost(Duration),
 }
@@ -122,10 +123,10 @@ impl Vault {
         let mark = Mark { by, at: self.clock.unix_ms() };
         let tried = self.put_new(key, &mark, life).await;
         if matches!(tried, Ok(true)) {
-            return Ok(Race::Won);
+            return Ok(Race::Won { again: false });
         }
         match self.get::<Mark>(key).await? {
-            Some(found) if found.by == mark.by => Ok(Race::Won),
+            Some(found) if found.by == mark.by => Ok(Race::Won { again: true }),
             Some(found) => {
                 let ago = u64::try_from(self.clock.unix_ms().saturating_sub(found.at)).unwrap_or_default();
                 Ok(Race::Lost(Duration::from_millis(ago)))

@@ -1,6 +1,8 @@
 //! Every word that a visitor reads, in Russian and English: the table is `web/texts.js`, which browsers read as a module
 //! and this module as JSON. `[texts]` of the configuration is laid over it.
 
+pub mod checklist;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -188,6 +190,9 @@ pub struct Pages {
     pub leave_text: String,
     pub left_title: String,
     pub sending: String,
+    pub sending_back: String,
+    pub nobody_waits: String,
+    pub back_to_site: String,
     pub apps: String,
 }
 

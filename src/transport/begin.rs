@@ -1,7 +1,9 @@
 //! How a login begins: the browser's first message, read strictly, and the checks it must pass.
 
 use super::stream_stats::StreamStats;
+use super::visitor_networks::network_of;
 use crate::base::address::networks;
+use crate::base::audit::AUDIT;
 use crate::base::client_address::ClientAddress;
 use crate::base::clock::Clock;
 use crate::base::id::Fingerprint;
@@ -271,13 +273,17 @@ impl StartPolicy {
             },
         };
         let (browser, locale) = (request.browser, request.locale);
-        let params = StartParams { browser, purpose, locale, flow, key, phone: is_phone };
+        let audited = tracing::enabled!(target: AUDIT, tracing::Level::INFO);
+        let agent = browser.header_user_agent.as_ref().filter(|_| audited).cloned().unwrap_or_default();
+        let network = Some(network_of(who.ip));
+        let params = StartParams { browser, purpose, locale, flow, key, phone: is_phone, network };
         let login = self.registry.start(params).await.map_err(|why| match why {
             NotStarted::Busy => StartError::Busy { retry_after: BUSY_PAUSE },
             NotStarted::Store(Unavailable::OutOfReach(_)) => StartError::Busy { retry_after: STORE_PAUSE },
             NotStarted::Store(Unavailable::Full(_)) => StartError::StoreFull { retry_after: STORE_PAUSE },
         })?;
         self.ends.networks.login_began(who.ip);
+        tracing::info!(target: AUDIT, event = "login.begun", login = login.id.short(), address = %who.ip, agent);
         Ok(login)
     }
 

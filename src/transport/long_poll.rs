@@ -1,5 +1,6 @@
 //! One JSON page: what no proxy can break, because it is an ordinary answer.
 
+use super::pump::count_success;
 use crate::base::limits::LONG_POLL_WAIT;
 use crate::base::tasks::Tasks;
 use crate::login::{Drawing, Gone, LogReader, Login, Page, Position};
@@ -38,6 +39,7 @@ pub async fn serve(
             () = tasks.stopping() => page,
         };
     }
+    count_success(&page, "page");
     Ok(answer(login, &page, asked, drawing, key))
 }
 

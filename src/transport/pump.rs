@@ -4,7 +4,7 @@ use super::mark::Mark;
 use super::stream_stats::{EndReason, StreamGuard};
 use crate::base::limits::{FLUSH_COMMENT_DELAY, HEARTBEAT, MARK_GAP, OPENING_MARKS};
 use crate::base::tasks::Tasks;
-use crate::login::{Gone, LogReader, Login, Page, Position};
+use crate::login::{Gone, Kind, LogReader, Login, Page, Position};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -34,6 +34,13 @@ pub enum Marks {
     Opening,
     /// So often and no more: each costs packets, of which some networks let few through a connection.
     Every(Duration),
+}
+
+/// What carried a success to its browser.
+pub fn count_success(page: &Page, transport: &'static str) {
+    if page.events.last().is_some_and(|event| event.kind == Kind::Success) {
+        metrics::counter!("max_auth_success_delivered_total", "transport" => transport).increment(1);
+    }
 }
 
 pub struct Pump {
@@ -116,6 +123,7 @@ impl Pump {
         self.at = page.next;
         self.guard.sent();
         if page.sealed {
+            count_success(&page, self.guard.transport().name());
             self.will_end(EndReason::Finished);
         }
         if self.flush && !page.events.is_empty() {

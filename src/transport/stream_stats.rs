@@ -268,6 +268,10 @@ impl StreamGuard {
         Self { ends, source, transport, began: now, last_byte: now, sent: 0, how: EndReason::Cut }
     }
 
+    pub fn transport(&self) -> StreamTransport {
+        self.transport
+    }
+
     pub fn sent(&mut self) {
         self.last_byte = Instant::now();
     }

@@ -3,6 +3,7 @@
 
 use crate::base::id::{self, Fingerprint};
 use crate::config::Endpoint;
+use metrics::{Gauge, gauge};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,8 @@ const REPLACEMENTS_PER_SECOND: u32 = 100;
 pub struct Endpoints {
     list: Vec<Endpoint>,
     health: Mutex<Vec<Health>>,
+    /// Of each, whether it works: 1 or 0.
+    up: Vec<Gauge>,
     /// When the next replacement may be made.
     next_replacement: Mutex<Duration>,
 }
@@ -50,7 +53,9 @@ impl Endpoints {
     /// All are taken to work.
     pub fn new(list: Vec<Endpoint>) -> Self {
         let health = Mutex::new(vec![Health::default(); list.len()]);
-        Self { list, health, next_replacement: Mutex::new(Duration::ZERO) }
+        let up = list.iter().map(|endpoint| gauge!("max_auth_upstream_up", "endpoint" => address(endpoint)));
+        let up: Vec<Gauge> = up.inspect(|up| up.set(1)).collect();
+        Self { list, health, up, next_replacement: Mutex::new(Duration::ZERO) }
     }
 
     /// The address at an index that [`Self::order`] gave.
@@ -79,6 +84,7 @@ impl Endpoints {
 
     /// It did not work: it rests, longer with each failure in a row.
     pub fn failed(&self, index: usize, now: Duration) {
+        self.up[index].set(0);
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         let health = &mut health[index];
         let rest = FIRST_REST.saturating_mul(1 << health.failures.min(8)).min(LONGEST_REST);
@@ -121,11 +127,24 @@ impl Endpoints {
         place.max(wanted) - now
     }
 
+    /// It is not broken, whatever was found before; whether visitors get anywhere with it is still to be seen.
+    pub fn gave_code(&self, index: usize) {
+        self.up[index].set(1);
+    }
+
     /// It gave somebody a code: its failures are forgotten, here and wherever they were found.
     pub fn works(&self, index: usize, now: Duration) {
+        self.gave_code(index);
         let health = Health { worked_at: now, ..Health::default() };
         self.health.lock().unwrap_or_else(PoisonError::into_inner)[index] = health;
     }
+}
+
+/// As metrics and the status page show it: without what a query or a user name could give away.
+fn address(endpoint: &Endpoint) -> String {
+    let url = &endpoint.url;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
 fn name(endpoint: &Endpoint) -> String {
@@ -197,5 +216,21 @@ mod tests {
         let strange = Rest { left_ms: u64::MAX, failed_ms_ago: 0, ..one.resting(at(14))[0].clone() };
         other.heed(&[strange], at(200));
         assert_eq!(other.order(at(200) + LONGEST_REST), [0, 1], "for no longer than our own rests");
+    }
+
+    #[test]
+    fn whether_an_address_works_is_shown() {
+        let counted = crate::observe::Counted::listen();
+        let url = "wss://user:secret@a.example:8443/websocket?key=secret".parse().unwrap();
+        let endpoints = Endpoints::new(vec![Endpoint { url, dialect: Dialect::Json }]);
+        let up = || counted.of("max_auth_upstream_up{endpoint=\"wss://a.example:8443/websocket\"}");
+        assert_eq!(up(), 1);
+        endpoints.failed(0, Duration::ZERO);
+        assert_eq!(up(), 0);
+        endpoints.gave_code(0);
+        assert_eq!((up(), endpoints.preferred(Duration::ZERO)), (1, None), "it still rests");
+        endpoints.failed(0, Duration::ZERO);
+        endpoints.works(0, Duration::ZERO);
+        assert_eq!(up(), 1);
     }
 }

@@ -2,48 +2,22 @@
 // app of the last step is one of ours that reads what Grafana would read.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import * as openid from 'openid-client';
 import { startBrowser } from '../harness/browser.mjs';
 import { fetchWhole } from '../harness/http.mjs';
-import { BINARY, ROOT } from '../harness/paths.mjs';
+import { ROOT } from '../harness/paths.mjs';
 import { freePort, tempFolder } from '../harness/process.mjs';
-import { environment } from '../harness/server.mjs';
+import { shellBlocks, startShell } from '../harness/shell.mjs';
 import { Cleanup } from '../harness/story.mjs';
 import { eventually } from '../harness/time.mjs';
 
 const PAGE = readFileSync(join(ROOT, 'docs/how-to/five-minutes.md'), 'utf8');
 const cleanup = new Cleanup();
 after(() => cleanup.run());
-
-/** One shell that is typed into. */
-function startShell(cwd) {
-  const env = { ...environment({ SERVER_OPS_LISTEN: '127.0.0.1:0' }), PATH: `${dirname(BINARY)}:${process.env.PATH}` };
-  const shell = spawn('bash', [], { cwd, env, detached: true });
-  let output = '';
-  for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (text) => (output += text));
-  let typed = 0;
-  return {
-    async type(block) {
-      const before = output.length;
-      const mark = `=== ${++typed} ends`;
-      shell.stdin.write(`${block}\necho "${mark}"\n`);
-      await eventually(() => output.includes(`${mark}\n`), `${block}\n${output.slice(before)}`, 20_000);
-      return output.slice(before);
-    },
-    stop: () => {
-      try {
-        process.kill(-shell.pid);
-      } catch {
-        // All of them are gone already.
-      }
-    },
-  };
-}
 
 /** `[section]` and `key = value`, as in grafana.ini. */
 const valuesOf = (ini) =>
@@ -53,7 +27,7 @@ test('who follows the page has a protected page and an app that signs in', { tim
   const ports = {};
   for (const port of [8791, 3001, 5000, 8080, 3000]) ports[port] = await freePort();
   const moved = (text) => text.replace(/(?<=[:"] ?|", )(8791|5000|8080|3000)\b/g, (port) => ports[port]);
-  const [app, serve, proxy, oidc, end] = [...PAGE.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => moved(block));
+  const [app, serve, proxy, oidc, end] = shellBlocks(PAGE).map(moved);
   assert.ok(end?.includes('nginx'), 'the page has its five blocks');
   const site = `http://localhost:${ports[8080]}`;
   const folder = tempFolder('five-minutes');

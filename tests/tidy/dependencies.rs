@@ -25,6 +25,8 @@ fn every_dependency_has_its_paragraph() {
     let browser_side = [
         "ws",
         "playwright-core",
+        "axe-core",
+        "puppeteer-core",
         "openid-client",
         "@auth/core",
         "jose",

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod dependencies;
+mod monitoring;
 mod places;
 mod sizes;
 mod walls;

@@ -49,10 +49,12 @@ test('attributes', () => {
   const passedOn = found(web('widget-dialog.js').match(/PASSED_ON = \[(.*?)\]/s)?.[1] ?? '', /'([\w-]+)'/g);
   const asked = (/** @type {string} */ text) =>
     found(text, /(?:get|has)Attribute\('([\w-]+)'\)/g).filter((name) => name !== 'lang');
+  const dialogs = ['widget-dialog.js', 'widget-elements.js', 'parts.js', 'elsewhere.js'].map(web).join('');
   const themed = found(PANEL_CSS + DIALOG_CSS, /\[(theme)=/g);
+  const moded = found(web('widget.js'), /\[(mode)=/g);
   assert.deepEqual(
     sorted([...both, ...button]),
-    sorted([...observed[0], ...passedOn, ...asked(web('widget-dialog.js') + web('widget-elements.js')), ...themed]),
+    sorted([...observed[0], ...passedOn, ...asked(dialogs), ...themed, ...moded]),
   );
   const panels = ['widget-panel.js', 'widget-elements.js'].map(web).join('');
   const autostart = found(web('widget.js'), /hasAttribute\('(autostart)'\)/g);
@@ -88,6 +90,9 @@ test('properties and methods', () => {
   assert.deepEqual(sorted(methods), sorted(are));
 });
 
+/** `A & Partial<B>` @param {string} type */
+const parts = (type) => type.split(' & ').map((part) => part.replace(/^Partial<(.*)>$/, '$1'));
+
 test('events, with the types of their details', () => {
   const names = EVENTS.map((name) => `max-auth-${name}`);
   assert.deepEqual(first('Events'), sorted(names));
@@ -101,16 +106,20 @@ test('events, with the types of their details', () => {
   for (const [name, detail] of rows('Events')) {
     const type = web('elements.d.ts').match(new RegExp(`'${name}': CustomEvent<(.*)>;`))?.[1] ?? '';
     // Of a code the picture is not told.
-    const fields = type.startsWith('Pick') ? found(type.split(',')[1], /'(\w+)'/g) : fieldsOf(type);
+    const fields = type.startsWith('Pick')
+      ? found(type.split(',')[1], /'(\w+)'/g)
+      : sorted(parts(type).flatMap(fieldsOf));
     const said = found(detail.replaceAll(/\(.*?\)/g, ''), /`(\w+)`/g).filter((word) => !/^[A-Z]/.test(word));
     assert.deepEqual(said, fields, name);
-    if (!type.startsWith('Pick') && type !== 'null') assert.ok(detail.includes(`\`${type}\``), `${name} is a ${type}`);
+    if (!type.startsWith('Pick') && type !== 'null')
+      for (const one of parts(type)) assert.ok(detail.includes(`\`${one}\``), `${name} is a ${one}`);
   }
 });
 
 /** @param {string} type */
 function fieldsOf(type) {
-  const shape = web('client.js').match(new RegExp(`@typedef \\{\\{(.*)\\}\\} ${type} `))?.[1] ?? '';
+  const shape =
+    (web('client.js') + web('elsewhere.js')).match(new RegExp(`@typedef \\{\\{(.*)\\}\\} ${type} `))?.[1] ?? '';
   return found(shape, /(\w+)\??: /g);
 }
 

@@ -27,11 +27,16 @@ const light = (element) => {
   return import(/* @vite-ignore */ /* webpackIgnore: true */ url);
 };
 
+/** On another site than the server's. @param {Element} element */
+export const isElsewhere = (element) => element.hasAttribute('client-id');
+
 /** @param {Element} element who wants them @returns {Promise<Parts>} */
 export const wanted = (element) =>
-  (parts ??= Promise.race([import('./dialog.js'), late()])
-    .catch(() => light(element))
-    .catch((error) => {
-      parts = undefined;
-      throw error;
-    }));
+  isElsewhere(element)
+    ? /** @type {Promise<any>} */ (import('./elsewhere.js'))
+    : (parts ??= Promise.race([import('./dialog.js'), late()])
+        .catch(() => light(element))
+        .catch((error) => {
+          parts = undefined;
+          throw error;
+        }));

@@ -15,6 +15,13 @@ export interface SharedProps {
 }
 export interface ButtonProps extends SharedProps {
   label?: string;
+  /** The button is on another site than the server; `success` then has a code. */
+  clientId?: string;
+  /** The address of the site's backend that takes the code. */
+  redeem?: string;
+  redirectUri?: string;
+  mode?: 'popup' | 'redirect';
+  scope?: string;
 }
 export interface PanelProps extends SharedProps {
   autostart?: boolean;

@@ -35,11 +35,15 @@ const component = (name, tag, more, methods) =>
     },
   });
 
-export const MaxAuthButton = component('MaxAuthButton', 'max-auth-button', { label: String }, [
-  'open',
-  'close',
-  'focus',
-]);
+const OF_BUTTON = {
+  label: String,
+  clientId: String,
+  mode: String,
+  redirectUri: String,
+  scope: String,
+  redeem: String,
+};
+export const MaxAuthButton = component('MaxAuthButton', 'max-auth-button', OF_BUTTON, ['open', 'close', 'focus']);
 export const MaxAuthPanel = component('MaxAuthPanel', 'max-auth-panel', { autostart: Boolean }, [
   'start',
   'stop',

@@ -2,6 +2,7 @@
 //! one. MAX is the emulator. The answers are kept in snapshots, with what differs from run to run left out.
 
 mod answers;
+mod checklist;
 mod email;
 mod error_pages;
 mod forward_auth;
@@ -14,14 +15,15 @@ use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Flags};
 use crate::emulator::{self, Account, Emulator, Options};
-use crate::server::Ops;
+use crate::observe::Metrics;
+use crate::server::{Checklist, Inspection, Inspector, Ops, Verdict};
 use crate::store::Flaky;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -74,6 +76,16 @@ struct Answer {
     body: String,
 }
 
+/// Somebody who looked from outside.
+struct Found;
+
+impl Inspector for Found {
+    fn inspect(&self) -> BoxFuture<'_, Inspection> {
+        let report = ("what is found".to_owned(), "что найдено".to_owned());
+        Box::pin(std::future::ready(Inspection { path: Verdict::Attention, max: Verdict::Broken, report }))
+    }
+}
+
 impl Site {
     async fn new(password: Option<&str>, settle: impl FnOnce(&mut Config)) -> Self {
         Self::over(None, password, settle).await
@@ -101,9 +113,10 @@ impl Site {
         if let Some(store) = store {
             surroundings.kept = Kept::over(store, &Rng::seeded(1)).unwrap();
         }
-        let App { registry, ends, keys, routes, .. } = build(&config, surroundings);
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys }.router();
+        let App { registry, ends, keys, status, routes, .. } = build(&config, surroundings);
+        let metrics = Metrics::unheard();
+        let checklist = Checklist::new(Arc::new(config), Arc::clone(&registry), Arc::new(Found), clock);
+        let ops = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, status, checklist }.router();
         Self { routes, ops, phone, tasks }
     }
 

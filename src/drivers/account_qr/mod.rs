@@ -146,7 +146,7 @@ fn sign_in<'a>(
                 },
             };
             if let Some(mut runner) = begun {
-                let watching = FirstCodeSink { sink, connector, first_code: OnceLock::new() };
+                let watching = FirstCodeSink { sink, connector, index: runner.index(), first_code: OnceLock::new() };
                 let end = runner.run(&watching, Some(commands)).await;
                 let spare_taken = is_spare.then_some(out_of_reach_since);
                 match judge(connector, end, &runner, spare_taken, watching.first_code.get().copied()) {
@@ -270,12 +270,14 @@ fn identity(profile: Profile) -> Identity {
 struct FirstCodeSink<'a> {
     sink: &'a dyn EventSink,
     connector: &'a Connector,
+    index: usize,
     first_code: OnceLock<Duration>,
 }
 
 impl EventSink for FirstCodeSink<'_> {
     fn emit(&self, event: DriverEvent) {
         if matches!(event, DriverEvent::Code { .. }) {
+            self.connector.endpoints.gave_code(self.index);
             self.first_code.get_or_init(|| self.connector.clock.monotonic());
         }
         self.sink.emit(event);

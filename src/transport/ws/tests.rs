@@ -142,6 +142,7 @@ impl World {
             flow: Fingerprint::of(FLOW),
             key: None,
             phone: false,
+            network: None,
         };
         let login = self.registry.start(start).await.unwrap();
         let reader = login.attach(Attach::Resume).unwrap();
