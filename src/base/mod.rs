@@ -17,4 +17,5 @@ pub mod repeat;
 pub mod rng;
 pub mod secret;
 pub mod tasks;
+pub mod traces;
 pub mod websocket;

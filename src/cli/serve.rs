@@ -11,16 +11,22 @@ use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Flags, Loaded, StoreKind};
 use crate::drivers::OpenLogins;
 use crate::emulator::{self, Emulator, Options};
-use crate::observe;
+use crate::observe::traces::{Batch, Traces};
+use crate::observe::{self, Watched};
+use crate::outbound;
 use crate::server::{self, Bound, Checklist, Descriptors, Extra, Ops};
 use crate::signin::Driver;
 use crate::upstream::Roots;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::sleep;
+use url::Url;
 
 /// How often the pretended MAX wants to be asked; the real one says 5 s.
 const DEMO_POLL: Duration = Duration::from_secs(1);
@@ -32,9 +38,11 @@ pub fn run(flags: &Flags, demo: bool) -> Result<(), CliError> {
             "serve --demo signs in whoever presses the pretended phone, so it listens on loopback only".to_owned(),
         ));
     }
-    let _last_lines = observe::log(&config.log, Some(&config.audit)).map_err(|error| cannot_run(&error))?;
+    let watched = Watched { audit: &config.audit, traces: &config.traces, node: &config.server.node };
+    let mut watching = observe::log(&config.log, Some(watched)).map_err(|error| cannot_run(&error))?;
+    let batches = watching.traces.as_mut().and_then(Traces::batches);
     harden();
-    block_on(serve(config, demo, demo && default_listen))
+    block_on(serve(config, demo, demo && default_listen, batches))
 }
 
 /// The MAX token passes through this process: no core dumps, no reading by neighbours. And two sockets per login.
@@ -69,7 +77,12 @@ fn share_files(config: &mut Config) -> (Descriptors, Option<String>) {
 }
 
 /// `any_port`: where the usual ports are taken, others will do.
-async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), CliError> {
+async fn serve(
+    mut config: Config,
+    demo: bool,
+    any_port: bool,
+    batches: Option<mpsc::Receiver<Batch>>,
+) -> Result<(), CliError> {
     let (files, few_files) = share_files(&mut config);
     let metrics = observe::Metrics::begin().map_err(|error| cannot_run(&error))?;
     let (clock, rng, tasks) = (Clock::system(), Rng::system(), Tasks::new());
@@ -96,6 +109,10 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
     };
     let (held, tasks_of_app) = (open_logins.clone(), tasks.clone());
     let config = Arc::new(config);
+    if let Some((batches, endpoint)) = batches.zip(config.traces.endpoint.clone()) {
+        let roots = Roots::load(None).map_err(|error| cannot_run(&error))?;
+        tasks.spawn("traces", send_traces(batches, endpoint, roots, tasks.clone()));
+    }
     let inspector = Arc::new(Doctor { config: Arc::clone(&config), clock: clock.clone(), tasks: tasks.clone() });
     let now = clock.clone();
     let mut warnings = address_warnings(&config);
@@ -139,6 +156,23 @@ async fn serve(mut config: Config, demo: bool, any_port: bool) -> Result<(), Cli
     match tasks.crashed() {
         0 => Ok(()),
         crashed => Err(CliError::No(format!("{crashed} tasks had crashed; see the log"))),
+    }
+}
+
+/// Posts spans until the server stops.
+async fn send_traces(mut batches: mpsc::Receiver<Batch>, endpoint: Url, roots: Roots, tasks: Tasks) {
+    let json = || vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    loop {
+        let batch = tokio::select! {
+            batch = batches.recv() => batch,
+            () = tasks.stopping() => return,
+        };
+        let Some(batch) = batch else { return };
+        let outcome = match String::from_utf8(batch.body.to_vec()) {
+            Ok(body) => outbound::post(&endpoint, json(), body, &roots).await.map_err(|error| error.to_string()),
+            Err(_) => Err("not JSON".to_owned()),
+        };
+        batch.done(outcome);
     }
 }
 
@@ -311,7 +345,7 @@ mod tests {
             }
         };
         tokio::select! {
-            ended = serve(config, false, false) => panic!("ended: {}", ended.is_ok()),
+            ended = serve(config, false, false, None) => panic!("ended: {}", ended.is_ok()),
             () = ready => {}
         }
         let kept = std::fs::read_dir(folder.path()).unwrap().count();

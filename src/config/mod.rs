@@ -12,6 +12,7 @@ mod session;
 mod store;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod value;
 mod weakness;
 
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 pub use store::{Store, StoreKind};
 use toml::Value;
+pub use traces::Traces;
 use url::Url;
 
 /// Every setting, checked. Keys, defaults and meanings: `max-auth.toml`.
@@ -54,6 +56,8 @@ pub struct Config {
     pub groups: Groups,
     /// `[audit]`
     pub audit: Audit,
+    /// `[traces]`
+    pub traces: Traces,
     /// `[log]`
     pub log: Log,
     /// What visitors read.
@@ -232,7 +236,7 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
     let known = groups.clone().unwrap_or_default();
     let (session, oidc) = (session::read(settings, &known), oidc::read(settings, &known));
     let store = store::read(settings);
-    let (audit, log) = (audit::read(settings), log(settings));
+    let (audit, traces, log) = (audit::read(settings), traces::read(settings), log(settings));
     let texts = texts(settings);
     Some(Config {
         server: server?,
@@ -243,6 +247,7 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
         oidc: oidc?,
         groups: groups?,
         audit: audit?,
+        traces: traces?,
         log: log?,
         texts: texts?,
     })

@@ -185,11 +185,14 @@ path = "state"
 to = "journald"
 path = "who.jsonl"
 people = "masked"
+[traces]
+endpoint = "http://127.0.0.1:4318/v1/traces"
+percent = 7
 [log]
 level = "trace"
 format = "json"
 "#;
-    let Config { server, upstream, login, session, store, audit, log, .. } = load(file, &[]).unwrap();
+    let Config { server, upstream, login, session, store, audit, traces, log, .. } = load(file, &[]).unwrap();
     let text = |list: &[Origin]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(server.listen.to_string(), "127.0.0.2:4001");
     assert_eq!(server.ops_listen.to_string(), "127.0.0.3:4002");
@@ -210,6 +213,8 @@ format = "json"
 
     assert_eq!((audit.to, audit.people), (AuditTo::Journald, AuditPeople::Masked));
     assert_eq!(audit.path, Path::new("who.jsonl"));
+    let endpoint = traces.endpoint.as_ref().map(Url::as_str);
+    assert_eq!((endpoint, traces.percent), (Some("http://127.0.0.1:4318/v1/traces"), 7));
 
     assert_eq!(login.first_message_timeout, Duration::from_secs(4));
     assert_eq!(login.poll_interval, Duration::from_secs(6));
@@ -243,7 +248,18 @@ fn what_is_shown_says_where_each_value_came_from() {
     let sections: Vec<&str> = shown.split("\n\n").map(|section| section.lines().next().unwrap()).collect();
     assert_eq!(
         sections,
-        ["[audit]", "[log]", "[login]", "[oidc]", "[server]", "[session]", "[store]", "[texts]", "[upstream]"]
+        [
+            "[audit]",
+            "[log]",
+            "[login]",
+            "[oidc]",
+            "[server]",
+            "[session]",
+            "[store]",
+            "[texts]",
+            "[traces]",
+            "[upstream]"
+        ]
     );
     let again = Config::from_sources(None, std::iter::empty(), &Flags::default()).unwrap();
     assert!(again.default_listen);

@@ -13,6 +13,7 @@ use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::repeat::OncePerMinuteEach;
 use crate::base::tasks::Tasks;
+use crate::base::traces::TRACES;
 use crate::signin::{BrowserInfo, DriverEvent, Drivers, EventSink, Failure, Identity, Outcome};
 use crate::texts::Words;
 use metrics::{counter, histogram};
@@ -21,6 +22,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 /// What every login's task works with.
 pub struct TaskContext {
@@ -64,7 +67,12 @@ enum Left {
 
 /// Writes a login that is this process's own, to its end.
 pub fn spawn(context: &Arc<TaskContext>, place: Place, login: Arc<Login>, browser: BrowserInfo, journal: Journal) {
-    context.tasks.spawn("login", run(Arc::clone(context), place, login, browser, Arc::new(journal)));
+    let span = tracing::info_span!(target: TRACES, "login", login = %login.id.short(), outcome = Empty);
+    let run = run(Arc::clone(context), place, login, browser, Arc::new(journal));
+    match span.is_disabled() {
+        true => context.tasks.spawn("login", run),
+        false => context.tasks.spawn("login", run.instrument(span)),
+    }
 }
 
 async fn run(context: Arc<TaskContext>, place: Place, login: Arc<Login>, browser: BrowserInfo, journal: Arc<Journal>) {
@@ -280,6 +288,7 @@ async fn fail(
 
 fn count(outcome: &'static str) {
     counter!("max_auth_logins_ended_total", "outcome" => outcome).increment(1);
+    Span::current().record("outcome", outcome);
 }
 
 /// Leaves no log open when the task crashes.

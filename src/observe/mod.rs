@@ -11,9 +11,11 @@ mod lines;
 pub mod plot;
 mod process;
 pub mod series;
+pub mod traces;
 
 use crate::base::audit::AUDIT;
-use crate::config::{Audit, Log, LogFormat};
+use crate::base::traces::TRACES;
+use crate::config::{self, Audit, Log, LogFormat};
 #[cfg(test)]
 pub use heard::{Counted, Heard};
 pub use lines::LastLines;
@@ -27,17 +29,39 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// Sends the log to standard error, in the format asked for. What is returned sees the last lines out.
-pub fn log(log: &Log, audit: Option<&Audit>) -> std::io::Result<(LastLines, Option<LastLines>)> {
+/// What a server watches beside its log.
+pub struct Watched<'a> {
+    pub audit: &'a Audit,
+    pub traces: &'a config::Traces,
+    /// This node's name.
+    pub node: &'a str,
+}
+
+/// Sees the last lines out when it is dropped.
+pub struct Watching {
+    /// To be posted.
+    pub traces: Option<traces::Traces>,
+    _log: LastLines,
+    _audit: Option<LastLines>,
+}
+
+/// Sends the log to standard error, in the format asked for, and what else is watched to where it goes.
+pub fn log(log: &Log, watched: Option<Watched<'_>>) -> std::io::Result<Watching> {
     let level = log.level;
     let ours = FilterFn::new(move |metadata: &Metadata<'_>| is_shown(metadata.target(), *metadata.level(), level))
         .with_max_level_hint(LevelFilter::from_level(level));
-    let (audit, last_of_audit) = audit.map(audit::begin).transpose()?.flatten().unzip();
+    let audit = watched.as_ref().map(|watched| audit::begin(watched.audit)).transpose()?;
+    let (audit, last_of_audit) = audit.flatten().unzip();
     let audited =
         FilterFn::new(|metadata: &Metadata<'_>| metadata.target() == AUDIT).with_max_level_hint(LevelFilter::INFO);
-    let registry = tracing_subscriber::registry().with(audit.map(|audit| audit.with_filter(audited)));
+    let traced =
+        FilterFn::new(|metadata: &Metadata<'_>| metadata.target() == TRACES).with_max_level_hint(LevelFilter::INFO);
+    let traces = watched.map(|watched| traces::begin(watched.traces, watched.node)).transpose();
+    let (layer, traces) = traces.map_err(std::io::Error::other)?.flatten().unzip();
+    let registry = tracing_subscriber::registry().with(layer.map(|layer| layer.with_filter(traced)));
+    let registry = registry.with(audit.map(|audit| audit.with_filter(audited)));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let (writer, last_lines) = lines::begin(std::io::stderr())?;
+    let (writer, log_lines) = lines::begin(std::io::stderr())?;
     let set = match log.format {
         LogFormat::Json => {
             let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer);
@@ -53,7 +77,7 @@ pub fn log(log: &Log, audit: Option<&Audit>) -> std::io::Result<(LastLines, Opti
     }
     // The usual hook writes to standard error itself, and would wait there for whoever does not read it.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
-    Ok((last_lines, last_of_audit))
+    Ok(Watching { traces, _log: log_lines, _audit: last_of_audit })
 }
 
 fn is_shown(target: &str, level: Level, chosen: Level) -> bool {

@@ -137,6 +137,7 @@ pub const TASKS: &[&str] = &[
     "spare",
     "store",
     "store-hints",
+    "traces",
     "upkeep",
     "websocket",
 ];

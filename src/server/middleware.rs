@@ -4,6 +4,8 @@ use super::caching;
 use super::origin::AllowedOrigins;
 use super::waiting::{come, once_there, waiting};
 use crate::base::problem::{Problem, ProblemCode};
+use crate::base::traces::TRACES;
+use crate::observe::traces;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -18,6 +20,8 @@ use http::header::{
 use http::{HeaderValue, Method, StatusCode};
 use std::panic::AssertUnwindSafe;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 /// Nothing from elsewhere, nothing inline, no framing.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -129,10 +133,35 @@ async fn observe(request: Request<Body>, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
-    once_there(next.run(request).await, move |response| {
+    let span = traced(&request, matched.as_ref());
+    let response = match span.is_disabled() {
+        true => next.run(request).await,
+        false => next.run(request).instrument(span.clone()).await,
+    };
+    once_there(response, move |response| {
         observed(&method, matched.as_ref(), began, response.status());
+        span.record("http.response.status_code", response.status().as_u16());
         response
     })
+}
+
+/// By the names of OpenTelemetry's conventions for HTTP servers.
+fn traced(request: &Request<Body>, matched: Option<&MatchedPath>) -> Span {
+    if !traces::are_on() {
+        return Span::none();
+    }
+    let (method, route) = (request.method().as_str(), matched.map_or("(none)", MatchedPath::as_str));
+    let span = tracing::info_span!(
+        target: TRACES,
+        "request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = Empty,
+    );
+    traces::continues(&span, request.headers());
+    span
 }
 
 fn observed(method: &Method, matched: Option<&MatchedPath>, began: Instant, status: StatusCode) {

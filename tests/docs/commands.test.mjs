@@ -1,7 +1,7 @@
 // What the documents tell people to type is there: every command of ours with its options, every target of make.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ROOT } from '../harness/paths.mjs';
@@ -78,8 +78,8 @@ test('every setting that a document names is there', () => {
   }
   const sections = [...new Set([...keys].map((key) => key.split('.')[0]))].filter((name) => name !== 'texts');
   const named = new RegExp(`^(${sections.join('|')})\\.([a-z_]+)( = .*)?$`);
-  // A name that is reserved; files; and the words of MAX are not ours.
-  for (const other of ['login.drivers', 'store.redb', 'session.key']) keys.add(other);
+  // A name that is reserved; files; a name of OpenTelemetry; and the words of MAX are not ours.
+  for (const other of ['login.drivers', 'store.redb', 'session.key', 'server.address', ...audited()]) keys.add(other);
   const others = ['CHANGELOG.md', 'docs/max-protocol.md'];
   const wrong = [];
   for (const page of PAGES.filter((file) => !others.includes(file) && !file.startsWith('tests/')))
@@ -88,6 +88,25 @@ test('every setting that a document names is there', () => {
       if (found && !keys.has(`${found[1]}.${found[2]}`)) wrong.push(`${page}: ${found[1]}.${found[2]}`);
     }
   assert.deepEqual([...new Set(wrong)], []);
+});
+
+/** The events of the audit log, as the program tells them. */
+function audited() {
+  const files = readdirSync(join(ROOT, 'src'), { recursive: true }).filter((name) => name.endsWith('.rs'));
+  const told = files.flatMap((name) => [...read(`src/${name}`).matchAll(/target: AUDIT,\s*event = "([a-z.]+)"/g)]);
+  return [...new Set(told.map(([, event]) => event))].sort();
+}
+
+test('every event of the audit log is in docs/http.md, and no other', () => {
+  const rows = read('docs/http.md')
+    .split('## The audit log')[1]
+    .split('\n## ')[0]
+    .matchAll(/^\| (`[^|]*`) \|/gm);
+  const documented = [...rows].flatMap(([, cell]) =>
+    [...cell.matchAll(/`([a-z]+\.[a-z]+)`/g)].map(([, event]) => event),
+  );
+  assert.ok(documented.length > 5);
+  assert.deepEqual(documented.sort(), audited());
 });
 
 test('every address of the server is in docs/http.md, and every one of the operator in docs/contract.md', () => {

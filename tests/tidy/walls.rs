@@ -52,8 +52,8 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "app", "base", "config", "doctor", "drivers", "emulator", "observe", "probe", "proxies", "server",
-            "session", "setup", "signin", "upstream",
+            "app", "base", "config", "doctor", "drivers", "emulator", "observe", "outbound", "probe", "proxies",
+            "server", "session", "setup", "signin", "upstream",
         ],
     ),
 ];

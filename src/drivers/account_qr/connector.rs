@@ -5,6 +5,7 @@ use crate::base::clock::Clock;
 use crate::base::repeat::OncePerMinuteEach;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
+use crate::base::traces::TRACES;
 use crate::config;
 use crate::max::frame::Dialect;
 use crate::max::message::{Hello, UserAgent};
@@ -15,6 +16,7 @@ use metrics::counter;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 /// LOGOUT with its fallback. Where too many are being ended visitors wait for it, so shorter than people's patience.
 const LOGOUT_TIME: Duration = Duration::from_secs(5);
@@ -79,7 +81,13 @@ impl Connector {
     pub async fn connect(&self, hello: &Hello) -> Option<(usize, UpstreamSocket)> {
         for index in self.endpoints.order(self.clock.monotonic()) {
             let endpoint = self.endpoints.get(index);
-            match self.dial.dial(endpoint, &hello.user_agent.header_user_agent).await {
+            let span = tracing::info_span!(
+                target: TRACES,
+                "connect to MAX",
+                otel.kind = "client",
+                server.address = endpoint.url.host_str().unwrap_or_default(),
+            );
+            match self.dial.dial(endpoint, &hello.user_agent.header_user_agent).instrument(span).await {
                 Ok(socket) => {
                     count_connect("ok", "at-once");
                     return Some((index, socket));

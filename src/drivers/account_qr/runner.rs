@@ -3,8 +3,10 @@
 
 use super::connector::Connector;
 use super::open_logins::OpenLogin;
+use crate::base::traces::TRACES;
 use crate::max::frame::{Dialect, Received, Wire};
 use crate::max::message::Hello;
+use crate::max::opcode::Opcode;
 use crate::max::session::{End, Logout, Lost, Output, ProtocolSession, SessionEvent};
 use crate::max::token::MaxToken;
 use crate::signin::{Command, CommandSlot, DriverEvent, EventSink};
@@ -19,6 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+use tracing::Span;
 
 /// One write to MAX. Its frames are small: if the socket takes none for so long, the connection is dead.
 const WRITE_TIME: Duration = Duration::from_secs(5);
@@ -51,6 +54,8 @@ struct Parts {
     deaf: bool,
     /// Among those that may end after their visitors were told.
     place: Option<OwnedSemaphorePermit>,
+    /// Of the question that MAX has not answered yet, where somebody collects spans.
+    asked: Option<Box<(Opcode, Span)>>,
 }
 
 impl SessionRunner {
@@ -61,7 +66,7 @@ impl SessionRunner {
         (index, socket): (usize, UpstreamSocket),
     ) -> Box<Self> {
         let session = ProtocolSession::begin(connector.settings, hello, connector.now());
-        let parts = Parts { session, socket, open: None, deaf: false, place: None };
+        let parts = Parts { session, socket, open: None, deaf: false, place: None, asked: None };
         let (connector, hello) = (Arc::clone(connector), Arc::clone(hello));
         Box::new(Self { parts: Some(parts), connector, hello, index, is_ending: false })
     }
@@ -183,14 +188,17 @@ impl Parts {
             match output {
                 Output::End(end) => return Step::Over(Box::new(end)),
                 Output::Event(event) => sink.emit(translate(event)),
-                Output::Send(frame) => match dialect.encode(&frame) {
-                    Ok(Wire::Text(text)) => return Step::Write(Message::text(text)),
-                    Ok(Wire::Binary(bytes)) => return Step::Write(Message::binary(bytes)),
-                    Err(error) => {
-                        tracing::error!(opcode = %frame.opcode, "a frame for MAX cannot be written: {error}");
-                        self.session.on_closed(connector.now());
+                Output::Send(frame) => {
+                    self.asked = asking(frame.opcode);
+                    match dialect.encode(&frame) {
+                        Ok(Wire::Text(text)) => return Step::Write(Message::text(text)),
+                        Ok(Wire::Binary(bytes)) => return Step::Write(Message::binary(bytes)),
+                        Err(error) => {
+                            tracing::error!(opcode = %frame.opcode, "a frame for MAX cannot be written: {error}");
+                            self.session.on_closed(connector.now());
+                        }
                     }
-                },
+                }
             }
         }
         Step::Wait
@@ -256,6 +264,8 @@ impl Parts {
         match dialect.decode(received) {
             Ok(frame) => {
                 tracing::trace!(opcode = %frame.opcode, "MAX sent a frame");
+                // It ends with its span.
+                drop(self.asked.take_if(|asked| asked.0 == frame.opcode));
                 self.session.on_frame(frame, connector.now());
             }
             Err(error) => {
@@ -267,6 +277,18 @@ impl Parts {
             }
         }
     }
+}
+
+/// A span from a question to its answer.
+fn asking(opcode: Opcode) -> Option<Box<(Opcode, Span)>> {
+    let span = tracing::info_span!(
+        target: TRACES,
+        "max",
+        otel.name = format!("MAX {}", opcode.name().unwrap_or("(unnamed)")),
+        otel.kind = "client",
+        max.opcode = opcode.0,
+    );
+    (!span.is_disabled()).then(|| Box::new((opcode, span)))
 }
 
 /// Never, where nobody has anything to say any more.
@@ -334,7 +356,7 @@ async fn end_login(connector: &Arc<Connector>, hello: Arc<Hello>, token: MaxToke
         let Some(held) = token.take() else { return };
         let dialect = connector.dialect(index);
         let session = ProtocolSession::end_login(connector.settings, &hello, held, connector.now());
-        let mut parts = Parts { session, socket, open: open.take(), deaf: false, place: None };
+        let mut parts = Parts { session, socket, open: open.take(), deaf: false, place: None, asked: None };
         let end = parts.run(connector, dialect, &NullSink, None).await;
         parts.close().await;
         if end.logout() == Some(Logout::Confirmed) {
