@@ -36,8 +36,9 @@ pub const FAST: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 /// Start to first code: 5 ms beside the emulator, a second over a bad line to MAX.
 const CODE: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// How long people take for the phone; a code lives for two minutes, a login for ten.
-const PEOPLE: &[f64] = &[1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 600.0];
+/// How long people take for the phone; a code lives for two minutes, a login for ten. MAX is asked each five seconds, so that answers
+/// come just behind multiples of that: these bounds are a second behind them.
+const PEOPLE: &[f64] = &[1.0, 3.0, 6.0, 8.0, 11.0, 16.0, 21.0, 31.0, 46.0, 61.0, 121.0, 600.0];
 
 /// What follows by itself; a grant lives for a minute.
 const FOLLOWS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
