@@ -13,7 +13,7 @@ import { HERE } from './here.js';
 
 const KEPT = 'max-auth:'; // and the state
 const LOOK_MS = 500; // whether the window is still there
-const SEVERED_MS = 3000; // nobody signs in so quickly: the browser has parted the two
+const SEVERED_MS = 10_000; // a window that is gone so soon may have been parted from this page by the browser
 
 /** @param {Uint8Array} bytes base64url (RFC 4648 §5) */
 const encoded = (bytes) =>
@@ -22,6 +22,15 @@ const random = () => encoded(crypto.getRandomValues(new Uint8Array(32)));
 
 /** @param {string} hint what the developer of the page can do */
 const hint = (hint) => console.error(`max-auth: ${hint} See docs/how-to/another-site.md`);
+
+/** Only the page's own headers tell a window that was closed from one that a policy has parted. */
+async function isSevered() {
+  const page = await fetch(location.href, { method: 'HEAD' }).catch(() => null);
+  if (!/^same-origin($|;)/.test(page?.headers.get('cross-origin-opener-policy') ?? '')) return;
+  hint(
+    'this page sends Cross-Origin-Opener-Policy: same-origin, which parts it from its windows. Make it same-origin-allow-popups, or give the button mode="redirect".',
+  );
+}
 
 export class Dialog {
   #button;
@@ -119,11 +128,7 @@ export class Dialog {
       // What the window said at its end may come after it: browsers run the two sites in two processes.
       if (!opened.closed || looks++ === 0) return;
       this.close();
-      if (Date.now() - began < SEVERED_MS) {
-        hint(
-          'the window was gone at once. If this page sends Cross-Origin-Opener-Policy: same-origin, make it same-origin-allow-popups, or give the button mode="redirect".',
-        );
-      }
+      if (Date.now() - began < SEVERED_MS) void isSevered();
       this.#tell('max-auth-close', null);
     }, LOOK_MS);
     signal.addEventListener('abort', () => clearInterval(looking));
