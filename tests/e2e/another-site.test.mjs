@@ -133,94 +133,75 @@ async function startBackend(port) {
   return { stop: () => new Promise((resolve) => (http.closeAllConnections(), http.close(resolve))) };
 }
 
-/** The two browsers, by the few things that a visitor does. Each blocks the cookies of other sites. */
+/** What a visitor does, by the words that both drivers share. `press` is theirs: it must count as a click of a person. */
+const visitor = ({ newPage, pages, press, forget, stop, picture = () => {} }) => ({
+  async open(url) {
+    const page = await newPage();
+    const console = [];
+    page.on('console', (message) => console.push(message.text()));
+    await page.goto(url);
+    return {
+      console,
+      read: (script) => page.evaluate(script),
+      press: () => press(page),
+      async window() {
+        const ours = async () => (await pages()).find((each) => each !== page && each.url().startsWith(login));
+        const popup = await eventually(ours, 'a window');
+        return {
+          popup,
+          text: () => popup.evaluate('document.body.innerText'),
+          has: (selector) => popup.waitForSelector(selector),
+          click: (selector) => popup.click(selector),
+          isOpen: async () => (await pages()).includes(popup),
+          close: () => popup.close(),
+          picture: (name) => picture(popup, name),
+        };
+      },
+      close: () => page.close(),
+    };
+  },
+  forget,
+  stop,
+});
+
+/** Each blocks the cookies of other sites. */
 const BROWSERS = {
   async Chromium() {
-    const folder = tempFolder('chromium');
-    const context = await chromium.launchPersistentContext(folder, {
+    const context = await chromium.launchPersistentContext(tempFolder('chromium'), {
       executablePath: CHROMIUM,
       args: [...CHROMIUM_ARGS, '--ignore-certificate-errors', '--test-third-party-cookie-phaseout'],
       ignoreHTTPSErrors: true,
       locale: 'ru-RU',
       viewport: { width: 900, height: 700 },
     });
-    return {
-      async open(url) {
-        const page = await context.newPage();
-        const console = [];
-        page.on('console', (message) => console.push(message.text()));
-        await page.goto(url);
-        return {
-          page,
-          console,
-          read: (script) => page.evaluate(script),
-          press: () => page.locator('max-auth-button').locator('button').click(),
-          async window() {
-            const popup = await eventually(
-              async () => context.pages().find((each) => each !== page && each.url().startsWith(login)),
-              'a window',
-            );
-            return {
-              popup,
-              text: () => popup.evaluate('document.body.innerText'),
-              has: (selector) => popup.waitForSelector(selector),
-              click: (selector) => popup.click(selector),
-              isOpen: () => !popup.isClosed(),
-              close: () => popup.close(),
-              picture: (name) => screenshot(popup, name),
-            };
-          },
-          close: () => page.close(),
-        };
-      },
+    return visitor({
+      newPage: () => context.newPage(),
+      pages: () => context.pages(),
+      press: (page) => page.locator('max-auth-button').locator('button').click(),
       forget: () => context.clearCookies(),
       stop: () => context.close(),
-    };
+      picture: screenshot,
+    });
   },
   async Firefox() {
     // 1: no cookie of another site, whatsoever.
     const { browser, stop } = await startFirefox({ preferences: { 'network.cookie.cookieBehavior': 1 } });
-    return {
-      async open(url) {
-        const page = await browser.newPage();
-        const console = [];
-        page.on('console', (message) => console.push(message.text()));
-        await page.goto(url);
-        return {
-          page,
-          console,
-          read: (script) => page.evaluate(script),
-          async press() {
-            await page.waitForFunction(() => document.querySelector('max-auth-button').shadowRoot);
-            const { x, y } = await page.evaluate(() => {
-              const { left, top, width, height } = document.querySelector('max-auth-button').getBoundingClientRect();
-              return { x: left + width / 2, y: top + height / 2 };
-            });
-            await page.mouse.click(x, y);
-          },
-          async window() {
-            const popup = await eventually(
-              async () => (await browser.pages()).find((each) => each !== page && each.url().startsWith(login)),
-              'a window',
-            );
-            return {
-              popup,
-              text: () => popup.evaluate('document.body.innerText'),
-              has: (selector) => popup.waitForSelector(selector),
-              click: (selector) => popup.click(selector),
-              isOpen: async () => (await browser.pages()).includes(popup),
-              close: () => popup.close(),
-              picture: () => {},
-            };
-          },
-          close: () => page.close(),
-        };
+    return visitor({
+      newPage: () => browser.newPage(),
+      pages: () => browser.pages(),
+      async press(page) {
+        await page.waitForFunction(() => document.querySelector('max-auth-button').shadowRoot);
+        const { x, y } = await page.evaluate(() => {
+          const { left, top, width, height } = document.querySelector('max-auth-button').getBoundingClientRect();
+          return { x: left + width / 2, y: top + height / 2 };
+        });
+        await page.mouse.click(x, y);
       },
       async forget() {
         for (const cookie of await browser.cookies()) await browser.deleteCookie(cookie);
       },
       stop,
-    };
+    });
   },
 };
 
