@@ -8,7 +8,7 @@ use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Upstream};
 use crate::drivers::{AccountQr, OpenLogins};
 use crate::proxies::{APP, FindingCode, Severity};
-use crate::signin::{BrowserInfo, CommandSlot, Driver as _, DriverEvent, EventSink, Outcome};
+use crate::signin::{Asked, CommandSlot, Driver as _, DriverEvent, EventSink, Outcome};
 use crate::upstream::{Roots, connect};
 use futures_util::future::join_all;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +67,7 @@ async fn one(
         answer_timeout: config.upstream.answer_timeout,
         give_up_after: Duration::ZERO,
     };
+    let asked = Asked::by_nobody(&rng);
     let driver = AccountQr::new(
         &upstream,
         &config.login,
@@ -78,7 +79,7 @@ async fn one(
     );
     let commands = CommandSlot::default();
     let sink = RecordingSink { commands: &commands, code: AtomicBool::new(false), greeted: AtomicBool::new(false) };
-    let outcome = driver.run(BrowserInfo::default(), &sink, &commands).await;
+    let outcome = driver.run(asked, &sink, &commands).await;
     let (greeted, code) = (sink.greeted.load(Ordering::Relaxed), sink.code.load(Ordering::Relaxed));
     let dialect = match endpoint.dialect {
         Dialect::Json => "json",

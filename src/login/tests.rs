@@ -5,7 +5,9 @@ use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::observe::Counted;
-use crate::signin::{BrowserInfo, Command, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run};
+use crate::signin::{
+    Asked, BrowserInfo, Command, Driver, DriverEvent, DriverName, Drivers, EventSink, Identity, Outcome, Run,
+};
 use std::sync::Mutex;
 use tokio::time::sleep;
 
@@ -34,11 +36,16 @@ impl Driver for Scripted {
         "a test"
     }
 
-    fn run<'a>(&'a self, _: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
+    fn run<'a>(&'a self, _: Asked, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
         Box::pin(async move {
             sink.emit(DriverEvent::Connected);
             let link = "https://max.ru/:auth/x".to_owned();
-            sink.emit(DriverEvent::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 120_000 });
+            sink.emit(DriverEvent::Code {
+                link,
+                ttl: Duration::from_secs(120),
+                expires_unix_ms: 120_000,
+                text_code: None,
+            });
             match self.plan {
                 Plan::Panic => panic!("a defect"),
                 Plan::AskPassword => sink.emit(DriverEvent::Password { hint: Some("кот".into()), wrong: false }),
@@ -72,6 +79,8 @@ impl Driver for Scripted {
                 last_name: None,
                 phone: None,
                 photo_url: None,
+                driver: DriverName::AccountQr,
+                apart: None,
             })
         })
     }
@@ -119,6 +128,8 @@ impl World {
             key: None,
             phone,
             network: None,
+            driver: None,
+            address: None,
         });
         start.await
     }

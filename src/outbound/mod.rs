@@ -4,7 +4,7 @@
 
 use crate::upstream::{ByteStream, ConnectError, Roots, connected};
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
@@ -100,6 +100,33 @@ pub async fn get(url: &Url, most: usize, time: Duration, networks: &[IpNet], roo
     }
 }
 
+/// What an address that the configuration names answered, whatever its status.
+#[derive(Debug)]
+pub struct Answered {
+    pub status: u16,
+    /// `Retry-After` in seconds, where it is a number.
+    pub retry_after: Option<Duration>,
+    pub body: Vec<u8>,
+}
+
+/// A request to an address that a configuration names; `most` bytes of an answer, in `time` after the connection.
+pub async fn ask(
+    (method, url): (Method, &Url),
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: String,
+    (most, time): (usize, Duration),
+    roots: &Roots,
+) -> Result<Answered, NotSent> {
+    let stream = connected(url, roots, |address| !is_forbidden(address)).await?;
+    let Some(stream) = stream else { return Err(NotSent::Forbidden(IpAddr::from([169, 254, 0, 0]))) };
+    match timeout(time, exchange(stream, url, Asked { method, headers, body, most })).await {
+        Ok(Ok(answer)) if answer.is_more => Err(NotSent::Http(format!("its body is longer than {most} bytes"))),
+        Ok(Ok(Answer { status, retry_after, body, .. })) => Ok(Answered { status, retry_after, body }),
+        Ok(Err(error)) => Err(NotSent::Http(error)),
+        Err(_) => Err(NotSent::Http(format!("no answer in {time:?}"))),
+    }
+}
+
 struct Asked {
     method: Method,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -114,6 +141,7 @@ struct Answer {
     /// There was more of it than asked for.
     is_more: bool,
     max_age: Option<u64>,
+    retry_after: Option<Duration>,
 }
 
 async fn exchange(stream: Box<dyn ByteStream>, url: &Url, asked: Asked) -> Result<Answer, String> {
@@ -135,6 +163,8 @@ async fn exchange(stream: Box<dyn ByteStream>, url: &Url, asked: Asked) -> Resul
     let answer = async move {
         let answer = sender.send_request(request).await.map_err(told)?;
         let (status, max_age) = (answer.status().as_u16(), max_age(answer.headers()));
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let retry_after = retry_after.map(Duration::from_secs);
         let (mut rest, mut body) = (answer.into_body(), Vec::new());
         while body.len() <= most
             && let Some(frame) = rest.frame().await
@@ -143,7 +173,7 @@ async fn exchange(stream: Box<dyn ByteStream>, url: &Url, asked: Asked) -> Resul
         }
         let is_more = body.len() > most;
         body.truncate(most);
-        Ok(Answer { status, body, is_more, max_age })
+        Ok(Answer { status, body, is_more, max_age, retry_after })
     };
     let (answer, _) = tokio::join!(answer, connection);
     answer

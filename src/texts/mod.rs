@@ -67,6 +67,7 @@ pub struct Words {
     pub shared: Shared,
     pub client: Client,
     pub events: Events,
+    pub bot: Bot,
     pub pages: Pages,
 }
 
@@ -113,6 +114,29 @@ pub struct Events {
     pub approved: String,
     /// By the code of the event `error`.
     pub errors: BTreeMap<String, String>,
+}
+
+/// What the site's bot says in MAX; `{site}`, `{browser}` and `{minutes}` are put in.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bot {
+    pub question: String,
+    pub browser: String,
+    pub pick: String,
+    pub just_ask: String,
+    pub yes: String,
+    pub not_me: String,
+    pub done: String,
+    pub wrong: String,
+    pub stopped: String,
+    pub expired: String,
+    pub used: String,
+    pub locked: String,
+    pub contact: String,
+    pub send_contact: String,
+    pub without_contact: String,
+    pub contact_wrong: String,
+    pub hello: String,
 }
 
 /// What is served without JavaScript.

@@ -19,7 +19,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("session", &["base", "signin", "store"]),
     ("outbound", &["base", "upstream"]),
     ("emulator", &["base", "max"]),
-    ("drivers", &["base", "config", "max", "signin", "upstream"]),
+    ("drivers", &["base", "config", "max", "signin", "store", "texts", "upstream"]),
     ("login", &["base", "signin", "store", "texts"]),
     ("transport", &["base", "login", "probe", "signin", "store", "texts"]),
     ("oidc", &["base", "config", "login", "session", "store"]),
@@ -28,6 +28,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
         &[
             "base",
             "config",
+            "drivers",
             "login",
             "observe",
             "oidc",
