@@ -11,6 +11,8 @@ pub enum Kind {
     Status,
     Qr,
     Password,
+    /// Somebody opened the code on a phone, and is to pick the number that the page shows.
+    Confirm,
     Success,
     Error,
 }
@@ -21,6 +23,7 @@ impl Kind {
             Self::Status => "status",
             Self::Qr => "qr",
             Self::Password => "password",
+            Self::Confirm => "confirm",
             Self::Success => "success",
             Self::Error => "error",
         }
@@ -28,7 +31,7 @@ impl Kind {
 
     /// Back from [`Self::name`].
     pub fn parse(name: &str) -> Option<Self> {
-        let kinds = [Self::Status, Self::Qr, Self::Password, Self::Success, Self::Error];
+        let kinds = [Self::Status, Self::Qr, Self::Password, Self::Confirm, Self::Success, Self::Error];
         kinds.into_iter().find(|kind| kind.name() == name)
     }
 
