@@ -67,11 +67,11 @@ export class Panel {
 
   /** @param {Driver | undefined} driver */
   #begin(driver) {
-    const drivers = this.#ways?.all;
+    const before = this.#ways;
     if (this.#stop) this.stop();
     this.#render();
     this.#wanted = driver;
-    this.#ways?.know({ driver, drivers });
+    this.#ways?.know({ driver: driver ?? before?.driver, drivers: before?.all });
     this.#show('connecting');
     const returnTo = this.#host.getAttribute('return-to');
     const request = this.#host.getAttribute('request');

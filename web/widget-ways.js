@@ -19,7 +19,7 @@ export function buildWays(text) {
   const happens = h('span', {});
   const way = h('p', { class: 'way', part: 'way', hidden: '' }, h('span', { class: 'scan' }, `${text.scan} `), happens);
   const letters = h('b', {});
-  const copy = h('button', { class: 'quiet', type: 'button' }, text.copy);
+  const copy = h('button', { class: 'quiet', type: 'button', 'aria-live': 'polite' }, text.copy);
   const textCode = h(
     'details',
     { part: 'textcode', hidden: '' },
@@ -46,7 +46,9 @@ export class Ways {
    * @param {(driver: Driver) => void} take somebody wants that one
    */
   constructor(text, view, take) {
-    [this.#text, this.#view, this.#take] = [text, view, take];
+    this.#text = text;
+    this.#view = view;
+    this.#take = take;
     view.copy.hidden = !navigator.clipboard;
     view.copy.addEventListener('click', () => void this.#copy());
   }

@@ -56,6 +56,11 @@ impl StartRequest {
     pub fn of_page(browser: BrowserInfo, return_to: Option<String>, request: Option<String>, locale: Locale) -> Self {
         Self { browser, return_to, request, locale }
     }
+
+    /// The visitor chose.
+    pub fn by_driver(self, _driver: Option<String>) -> Self {
+        self
+    }
 }
 
 /// Why a first message is not one.
