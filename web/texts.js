@@ -22,6 +22,16 @@ export const TEXTS = {
       "warning": "Сканируйте, только если вы сами открыли эту страницу. Сотрудники сайта никогда не присылают QR-коды.",
       "open": "Открыть в MAX",
       "openHere": "MAX установлен на этом устройстве?",
+      "scan": "Наведите на код камеру телефона.",
+      "textCode": "Уже писали боту?",
+      "sendIt": "Отправьте ему:",
+      "pick": "Выберите это число на телефоне",
+      "otherWay": "Другой способ",
+      "ways": {
+        "mini_app": ["мини-приложение MAX", "Откроется мини-приложение сайта. Оно спросит, вы ли входите."],
+        "bot": ["бот в MAX", "Откроется чат с ботом сайта. Бот спросит число с этого экрана."],
+        "account_qr": ["код веб-входа MAX", "MAX спросит, подтвердить ли вход на новом устройстве."]
+      },
       "passwordTitle": "Облачный пароль MAX",
       "passwordText": "Ваш аккаунт защищён паролем. Мы передадим его в MAX один раз и нигде не сохраним.",
       "passwordSend": "Продолжить",
@@ -36,13 +46,16 @@ export const TEXTS = {
       "qrLabel": "QR-код для входа через MAX",
       "howto": "Как войти",
       "orScan": "или отсканируйте код другим телефоном",
+      "copy": "Скопировать",
+      "copied": "Скопировано",
       "approved": "Подтверждено",
       "approvedText": "Телефон подтвердил вход, осталось мгновение.",
       "finishingText": "Закрываем временный сеанс MAX.",
       "success": "Готово!",
       "successText": "Возвращаем вас на сайт…",
       "successStay": "Вы вошли.",
-      "successNote": "Сайт получил только ваш профиль. Временный сеанс MAX завершён.",
+      "successNote": "Сайт получил только ваш профиль.",
+      "sessionEnded": "Временный сеанс MAX завершён.",
       "retryIn": "Повторить через",
       "second": "с",
       "passwordLabel": "Пароль",
@@ -58,8 +71,11 @@ export const TEXTS = {
         "visitor-left": ["Вход остановлен", "Страница была закрыта слишком долго. Начните ещё раз."],
         "declined": [
           "Вход отклонён",
-          "На телефоне отказались его подтвердить. Если это были вы по ошибке, начните ещё раз."
+          "На телефоне отказались его подтвердить или выбрали другое число. Если это вышло по ошибке, начните ещё раз."
         ],
+        "expired": ["Время вышло", "Код открыли на телефоне, но не ответили вовремя. Начните ещё раз."],
+        "locked": ["Вход приостановлен", "Трижды выбрано не то число. Подождите и попробуйте снова."],
+        "driver-down": ["Этот способ сейчас не работает", "Выберите другой или попробуйте через минуту."],
         "cancelled": ["Вход отменён", "Если это были не вы, ничего делать не нужно: вход не состоялся."],
         "upstream-unreachable": ["MAX сейчас недоступен", "Такое бывает. Попробуйте через минуту."],
         "max-trouble": ["MAX не отвечает как надо", "Это временно. Попробуйте ещё раз."],
@@ -89,6 +105,11 @@ export const TEXTS = {
       "errors": {
         "visitor-left": "Страница была закрыта, вход остановлен. Начните ещё раз.",
         "cancelled": "Вход отменён.",
+        "declined":
+          "На телефоне отказались подтвердить вход или выбрали другое число. Если это вышло по ошибке, начните ещё раз.",
+        "expired": "Код открыли на телефоне, но не ответили вовремя. Начните ещё раз.",
+        "locked": "Трижды выбрано не то число. Подождите и попробуйте снова.",
+        "driver-down": "Этот способ входа сейчас не работает. Выберите другой или попробуйте через минуту.",
         "upstream-unreachable": "MAX сейчас недоступен. Попробуйте через минуту.",
         "qr-login-disabled": "MAX не выдаёт код этому сайту. Сообщите администратору сайта.",
         "password-not-supported":
@@ -218,6 +239,16 @@ export const TEXTS = {
       "warning": "Scan only if you opened this page yourself. Staff of this site never send QR codes.",
       "open": "Open in MAX",
       "openHere": "Is MAX on this device?",
+      "scan": "Point your phone's camera at the code.",
+      "textCode": "Written to the bot before?",
+      "sendIt": "Send it:",
+      "pick": "Pick this number on the phone",
+      "otherWay": "Another way",
+      "ways": {
+        "mini_app": ["MAX mini-app", "The site's mini-app opens. It asks whether it is you."],
+        "bot": ["bot in MAX", "A chat with the site's bot opens. The bot asks for the number on this screen."],
+        "account_qr": ["MAX web sign-in code", "MAX asks whether to confirm a sign-in on a new device."]
+      },
       "passwordTitle": "MAX cloud password",
       "passwordText": "Your account is protected by a password. It is passed to MAX once and is not kept anywhere.",
       "passwordSend": "Continue",
@@ -232,13 +263,16 @@ export const TEXTS = {
       "qrLabel": "QR code to sign in with MAX",
       "howto": "How to sign in",
       "orScan": "or scan the code with another phone",
+      "copy": "Copy",
+      "copied": "Copied",
       "approved": "Approved",
       "approvedText": "Your phone has confirmed, just a moment.",
       "finishingText": "Closing the temporary MAX session.",
       "success": "Done!",
       "successText": "Taking you back to the site…",
       "successStay": "You are signed in.",
-      "successNote": "The site received your profile only. The temporary MAX session has ended.",
+      "successNote": "The site received your profile only.",
+      "sessionEnded": "The temporary MAX session has ended.",
       "retryIn": "Try again in",
       "second": "s",
       "passwordLabel": "Password",
@@ -254,8 +288,11 @@ export const TEXTS = {
         "visitor-left": ["The sign-in stopped", "This page was closed for too long. Please start again."],
         "declined": [
           "The sign-in was declined",
-          "It was refused on the phone. If that was a mistake, please start again."
+          "It was refused on the phone, or another number was picked. If that was a mistake, please start again."
         ],
+        "expired": ["Time is up", "The code was opened on the phone, but nobody answered in time. Please start again."],
+        "locked": ["Paused for a while", "The wrong number was picked three times. Wait, then try again."],
+        "driver-down": ["This way does not work right now", "Choose another one, or try again in a minute."],
         "cancelled": ["The sign-in was cancelled", "If that was not you, nothing needs to be done: nobody signed in."],
         "upstream-unreachable": ["MAX cannot be reached", "This happens. Please try again in a minute."],
         "max-trouble": ["MAX is having trouble", "It will pass. Please try again."],
@@ -285,6 +322,11 @@ export const TEXTS = {
       "errors": {
         "visitor-left": "The page was closed and the sign-in stopped. Please start again.",
         "cancelled": "The sign-in was cancelled.",
+        "declined":
+          "The sign-in was refused on the phone, or another number was picked. If that was a mistake, please start again.",
+        "expired": "The code was opened on the phone, but nobody answered in time. Please start again.",
+        "locked": "The wrong number was picked three times. Wait, then try again.",
+        "driver-down": "This way to sign in does not work right now. Choose another one, or try again in a minute.",
         "upstream-unreachable": "MAX cannot be reached right now. Please try again in a minute.",
         "qr-login-disabled": "MAX gives this site no code. Please tell the site's administrator.",
         "password-not-supported":

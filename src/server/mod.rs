@@ -46,6 +46,7 @@ mod timeouts;
 mod upgrade;
 mod visitor_network;
 mod waiting;
+mod ways;
 
 pub use crate::transport::stream_stats::StreamStats;
 pub use checklist::{Checklist, Inspection, Inspector, Verdict};

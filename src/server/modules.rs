@@ -44,6 +44,7 @@ pub const DIALOG: &[Module] = modules![
     "widget-look.js",
     "widget-elements.js",
     "widget-drawing.js",
+    "widget-ways.js",
     "widget-panel-view.js",
     "widget-panel.js",
     "widget-dialog.js",

@@ -89,6 +89,13 @@ pub struct Shared {
     pub warning: String,
     pub open: String,
     pub open_here: String,
+    pub scan: String,
+    pub text_code: String,
+    pub send_it: String,
+    pub pick: String,
+    pub other_way: String,
+    /// By driver: its name, and what will happen on the phone.
+    pub ways: BTreeMap<String, [String; 2]>,
     pub password_title: String,
     pub password_text: String,
     pub password_send: String,
