@@ -7,14 +7,6 @@ pub enum Failure {
     Expired,
     VisitorLeft,
     Cancelled,
-    /// Another number than that on the page was picked, or somebody said that it was not them.
-    Declined,
-    /// The code was opened on the phone, and nobody answered within `driver.*.code_ttl`.
-    CodeExpired,
-    /// This person picked wrong three times within an hour.
-    Locked,
-    /// The driver that was asked for does not work now.
-    DriverDown,
     /// MAX was out of reach for `upstream.give_up_after`.
     UpstreamUnreachable,
     /// MAX gives this client no code: `upstream.app_version` is too old for it.
@@ -48,10 +40,6 @@ impl Failure {
         Self::Expired,
         Self::VisitorLeft,
         Self::Cancelled,
-        Self::Declined,
-        Self::CodeExpired,
-        Self::Locked,
-        Self::DriverDown,
         Self::UpstreamUnreachable,
         Self::QrDisabled,
         Self::PasswordRefused,
@@ -73,10 +61,6 @@ impl Failure {
             Self::Expired => "login-expired",
             Self::VisitorLeft => "visitor-left",
             Self::Cancelled => "cancelled",
-            Self::Declined => "declined",
-            Self::CodeExpired => "expired",
-            Self::Locked => "locked",
-            Self::DriverDown => "driver-down",
             Self::UpstreamUnreachable => "upstream-unreachable",
             Self::QrDisabled => "qr-login-disabled",
             Self::PasswordRefused => "password-not-supported",
@@ -99,10 +83,6 @@ impl Failure {
             Self::Expired
             | Self::VisitorLeft
             | Self::Cancelled
-            | Self::Declined
-            | Self::CodeExpired
-            | Self::Locked
-            | Self::DriverDown
             | Self::UpstreamUnreachable
             | Self::PasswordExhausted
             | Self::TooMany

@@ -63,11 +63,6 @@ impl StartRequest {
     pub fn by_driver(self, driver: Option<String>) -> Self {
         Self { driver, ..self }
     }
-
-    /// The visitor chose.
-    pub fn by_driver(self, _driver: Option<String>) -> Self {
-        self
-    }
 }
 
 /// Why a first message is not one.
