@@ -618,6 +618,11 @@ class Api:
         entry = {"t": now_ms(), "method": request.method, "path": path, "query": dict(request.query), "odd": []}
         entry["headers"] = [[name, value] for name, value in request.headers.items() if name.lower() != "authorization"]
         entry["tokenInUrl"] = self.token in request.raw_path or self.token in quote(request.raw_path)
+        try:
+            self.authorize(given, request.query, path)
+            entry["auth"] = "good"
+        except Answer as answer:
+            entry["auth"] = answer.body["message"]
         raw = await request.read()
         entry["tokenInBody"] = self.token.encode() in raw
         entry["body"] = raw.decode("utf-8", "replace")
@@ -636,7 +641,6 @@ class Api:
     async def respond(self, request, path, given, raw, entry):
         try:
             by_query = self.authorize(given, request.query, path)
-            entry["auth"] = "good"
             if by_query:
                 return 200, {}, {}
             if not self.all.admits(self.platform.settings["requests_per_second"]):
@@ -656,7 +660,6 @@ class Api:
                     entry["odd"].append(f"content type {request.content_type}")
             return 200, await methods[request.method](request.query, body, entry["odd"]), {}
         except Answer as answer:
-            entry.setdefault("auth", "good" if answer.status != 401 else answer.body["message"])
             return answer.status, answer.body, answer.headers or {}
 
     def authorize(self, given, query, path):
