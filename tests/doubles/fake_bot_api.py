@@ -413,6 +413,7 @@ class Webhooks:
     def __init__(self, platform):
         self.platform, self.subscriptions, self.deliveries = platform, {}, []
         self.held, self.duplicates, self.tasks, self.session = None, 0, set(), None
+        self.in_flight = 0
 
     def subscribe(self, url, types, secret):
         self.subscriptions[url] = {"time": now_ms(), "update_types": types, "secret": secret, "failing_since": None}
@@ -475,6 +476,7 @@ class Webhooks:
             headers["X-Max-Bot-Api-Secret"] = subscription["secret"]
         seconds = 30 * self.platform.settings["clock_scale"]
         begun, status, error = time.monotonic(), None, None
+        self.in_flight += 1
         try:
             async with asyncio.timeout(seconds):
                 body = compact(update).encode()
@@ -483,6 +485,8 @@ class Webhooks:
                     status = answer.status
         except Exception as failure:  # whatever it was, it was not a 200
             error = repr(failure)
+        finally:
+            self.in_flight -= 1
         delivery = {"url": url, "update_type": update["update_type"], "attempt": attempt, "status": status}
         delivery |= {"ms": round((time.monotonic() - begun) * 1000), "error": error, "update": update}
         self.deliveries.append(delivery)
@@ -824,7 +828,10 @@ class Control:
             if "person" in request.query:
                 arguments["person"] = int(request.query["person"])
             self.platform.log(ev="control", command=name, arguments=arguments)
-            return web.json_response(command(**arguments), dumps=compact)
+            answer = command(**arguments)
+            if asyncio.iscoroutine(answer):
+                answer = await answer
+            return web.json_response(answer, dumps=compact)
         except (Refused, TypeError, ValueError, KeyError) as error:
             return web.json_response({"error": f"{name}: {error}"}, status=409, dumps=compact)
 
@@ -950,8 +957,11 @@ class Control:
             each.clear()
         return {}
 
-    def do_check(self, webhook_ms=1000):
-        """What no client may ever do, and what MAX refused it, answers broken on command apart."""
+    async def do_check(self, webhook_ms=1000):
+        """What no client may ever do, and what MAX refused it, answers broken on command apart. Deliveries under way are
+        waited for: their answers count."""
+        while self.webhooks.in_flight:
+            await asyncio.sleep(0.01)
         problems = []
         for each in self.api.requests:
             what = f"{each['method']} {each['path']}"

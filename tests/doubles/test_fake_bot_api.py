@@ -5,6 +5,7 @@ import json
 import os
 import queue
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -25,15 +26,16 @@ def keyboard(*rows):
 
 
 class Receiver:
-    """A bot's webhook; `answers` gives the status of the next requests, then 200."""
+    """A bot's webhook; `answers` gives the status of the next requests, then 200. Over TLS with a (certificate, key)."""
 
-    def __init__(self):
-        self.got, self.answers, received = queue.Queue(), [], self
+    def __init__(self, pair=None):
+        self.got, self.answers, self.delays, received = queue.Queue(), [], [], self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 received.got.put((self.headers.get("X-Max-Bot-Api-Secret"), body))
+                time.sleep(received.delays.pop(0) if received.delays else 0)
                 self.send_response(received.answers.pop(0) if received.answers else 200)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -42,7 +44,11 @@ class Receiver:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        self.url = f"{'https' if pair else 'http'}://127.0.0.1:{self.server.server_port}/hook"
+        if pair:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*pair)
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def next(self):
@@ -60,6 +66,8 @@ class Receiver:
 class Running(unittest.TestCase):
     """One process of the double a test: they do not share people or subscriptions."""
 
+    args = []
+
     def setUp(self):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -67,7 +75,7 @@ class Running(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.log = os.path.join(folder.name, "log.jsonl")
-        command = [sys.executable, double.__file__, "--port", str(self.port), "--log", self.log]
+        command = [sys.executable, double.__file__, "--port", str(self.port), "--log", self.log, *self.args]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.addCleanup(self.end)
         self.assertRegex(self.process.stdout.readline(), r"^fake Bot API on http://127\.0\.0\.1:\d+/platform/v2 bot=")
@@ -103,7 +111,8 @@ class Running(unittest.TestCase):
     def receiver(self, **subscription):
         receiver = Receiver()
         self.addCleanup(receiver.close)
-        self.assertEqual(self.ask("POST", "/subscriptions", {"url": receiver.url, **subscription}), (200, {"success": True}))
+        answer = self.ask("POST", "/subscriptions", {"url": receiver.url, **subscription})
+        self.assertEqual(answer, (200, {"success": True}))
         return receiver
 
     def send(self, person=400, **message):
@@ -434,6 +443,13 @@ class Subscriptions(Running):
         self.control("update", update={"update_type": "message_created", "message": None}, again=1)
         self.assertEqual([receiver.next()["message"] for _ in range(2)], [None, None])
 
+    def test_a_slow_answer_is_a_problem(self):
+        receiver = self.receiver()
+        receiver.delays = [0.2]
+        self.control("tap")
+        (problem,) = self.control("check", webhook_ms=100)["problems"]
+        self.assertRegex(problem, r"^webhook bot_started: answered after \d+ ms")
+
     def test_two_subscriptions(self):
         one, other = self.receiver(), self.receiver()
         self.control("tap")
@@ -452,6 +468,17 @@ class Subscriptions(Running):
         self.assertTrue(receiver.quiet())
         statuses = [each["status"] for each in self.control("deliveries")["deliveries"]]
         self.assertEqual(statuses, [500, 302, 204, 200])
+
+    def test_a_200_that_is_late_is_none(self):
+        self.control("settings", clock_scale=0.005)
+        receiver = self.receiver()
+        receiver.delays = [0.4]
+        self.control("tap")
+        self.assertEqual(receiver.next(), receiver.next())
+        until = time.monotonic() + 5
+        while len(deliveries := self.control("deliveries")["deliveries"]) < 2:
+            self.assertLess(time.monotonic(), until)
+        self.assertEqual([(each["status"], each["attempt"]) for each in deliveries], [(None, 0), (200, 1)])
 
     def test_who_never_answers_is_unsubscribed(self):
         self.control("settings", clock_scale=0.0001, drop_after=3600)
@@ -476,9 +503,37 @@ class Subscriptions(Running):
         self.assertEqual(kinds, ["bot_started"] * 2 + ["message_created"] * 2)
 
 
+class Trust(Running):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        pair = {}
+        for name in ("trusted", "other"):
+            pair[name] = [os.path.join(folder.name, f"{name}.{kind}") for kind in ("pem", "key")]
+            subject = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-nodes"]
+            command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", *subject]
+            command += ["-out", pair[name][0], "-keyout", pair[name][1]]
+            subprocess.run(command, check=True, capture_output=True)
+        self.args = ["--ca", pair["trusted"][0]]
+        super().setUp()
+        self.pair = pair
+
+    def test_only_certificates_of_the_ca(self):
+        hooks = {name: Receiver(pair) for name, pair in self.pair.items()}
+        for hook in hooks.values():
+            self.addCleanup(hook.close)
+            self.ask("POST", "/subscriptions", {"url": hook.url})
+        self.control("tap")
+        self.assertEqual(hooks["trusted"].next()["update_type"], "bot_started")
+        self.assertTrue(hooks["other"].quiet())
+        (problem,) = self.control("check")["problems"]
+        self.assertIn("Certificate", problem)
+
+
 class Broken(Running):
     def test_answers(self):
-        self.control("fault", on="GET /me", status=429, json={"code": "too.many.requests", "message": "x"}, headers={"Retry-After": 7})
+        busy = {"code": "too.many.requests", "message": "x"}
+        self.control("fault", on="GET /me", status=429, json=busy, headers={"Retry-After": 7})
         self.assertEqual((self.ask("GET", "/me")[0], self.headers["Retry-After"]), (429, "7"))
         self.control("fault", on="* *", status=502, text="<html>Bad gateway</html>")
         self.assertEqual(self.ask("GET", "/me", raw="text"), (502, "<html>Bad gateway</html>"))
@@ -502,9 +557,9 @@ class Broken(Running):
         self.assertEqual(len(self.control("dialog")["messages"]), 1)
 
     def test_commands_that_make_no_sense(self):
-        for command, arguments in [("nothing", {}), ("tap", {"x": 1}), ("settings", {"x": 1}), ("fault", {"on": "* *", "x": 1})]:
+        for command in ("nothing", "tap", "settings", "fault"):
             with self.assertRaises(double.Refused):
-                self.control(command, **arguments)
+                self.control(command, on="* *", x=1)
 
 
 if __name__ == "__main__":

@@ -348,6 +348,7 @@ describe('the mini-app', () => {
     const page = await inApp().request('/app');
     assert.equal(page.status, 200);
     assert.match(page.headers['content-type'], /^text\/html/);
+    assert.match(page.headers['cache-control'], /no-store/);
     assert.match(page.text, /st\.max\.ru\/js\/max-web-app\.js/);
     assert.match(page.headers['content-security-policy'], /https:\/\/st\.max\.ru/);
   });
