@@ -161,6 +161,7 @@ pub struct Pages {
     pub signed_out_text: String,
     pub signed_in: String,
     pub signed_in_to: String,
+    pub signed_in_by: String,
     pub go_to_site: String,
     pub sign_out: String,
     pub sign_out_everywhere: String,

@@ -126,6 +126,7 @@ for (const receive of ['webhook', 'poll']) {
     test('a person who stopped the bot and starts it again by the link', async () => {
       const phone = someone();
       await phone.tap();
+      await phone.told(/./);
       await phone.stop();
       const login = await begin(server);
       await phone.open(login.link);

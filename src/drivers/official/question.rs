@@ -45,7 +45,7 @@ pub struct Question {
     pub browser: Option<String>,
     pub address: Option<IpAddr>,
     /// Unix milliseconds: until then it may be opened.
-    pub until: i64,
+    pub over_at: i64,
 }
 
 impl Question {
@@ -158,14 +158,14 @@ impl Questions {
     ) -> Result<Question, Unavailable> {
         let life = self.life();
         let (choices, right) = if picks { self.choices() } else { (Vec::new(), 0) };
-        let until = self.unix_ms().saturating_add(i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX));
+        let over_at = self.unix_ms().saturating_add(i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX));
         let code = id::encode(&self.vault.bytes::<16>());
         let mut text_code = self.text_code();
         while !self.vault.put_new(Self::key(&["text", &text_code]), &CodeOf { code: code.clone() }, life).await? {
             text_code = self.text_code();
         }
         let login = login.text();
-        let question = Question { code, text_code, login, driver, choices, right, browser, address, until };
+        let question = Question { code, text_code, login, driver, choices, right, browser, address, over_at };
         self.vault.put(Self::key(&["code", &question.code]), &question, life).await?;
         let current = CodeOf { code: question.code.clone() };
         self.vault.put(Self::key(&["login", &question.login]), &current, life).await?;
@@ -223,7 +223,7 @@ impl Questions {
         let key = Self::key(&["claim", &question.code]);
         let claim = match self.vault.get::<Claim>(key).await? {
             Some(claim) => claim,
-            None if now > question.until => return Ok(Opened::Gone),
+            None if now > question.over_at => return Ok(Opened::Gone),
             None => {
                 let claim = Claim { user, at: now };
                 match self.vault.put_new(key, &claim, self.life()).await? {

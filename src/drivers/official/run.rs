@@ -114,7 +114,7 @@ async fn sign_in(
         sink.emit(DriverEvent::Code {
             link: official.link(&question),
             ttl: left(questions, &question),
-            expires_unix_ms: question.until,
+            expires_unix_ms: question.over_at,
             text_code: (driver == DriverName::Bot).then(|| question.text_code.clone()),
         });
         if let Some(outcome) = wait(official, &question, sink, commands).await {
@@ -124,7 +124,7 @@ async fn sign_in(
 }
 
 fn left(questions: &Questions, question: &Question) -> Duration {
-    Duration::from_millis(u64::try_from(question.until.saturating_sub(questions.unix_ms())).unwrap_or_default())
+    Duration::from_millis(u64::try_from(question.over_at.saturating_sub(questions.unix_ms())).unwrap_or_default())
 }
 
 /// Until the code's time is over and nobody has opened it (`None`: another code), or something has come of it.
