@@ -1,5 +1,6 @@
 //! The whole URL table.
 
+use super::app_page::{self, AppPage, BRIDGE};
 use super::caching::says_itself;
 use super::cookie::Cookies;
 use super::extract::prefers_html;
@@ -168,6 +169,8 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     // What caches do to a probe is its subject.
     let probe_routes = probes.router(base).layer(map_response(says_itself));
     let files = files::router(base, &parts.texts);
+    let app = AppPage::new(base, BRIDGE, &parts.texts);
+    let app = Router::new().route(&format!("{base}/app"), get(app_page::page)).with_state(Arc::new(app));
     let mut routes = people
         .merge(login_routes)
         .merge(session_routes)
@@ -175,6 +178,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         .merge(oauth2_routes)
         .merge(redeem)
         .merge(probe_routes)
+        .merge(app)
         .merge(files);
     if server.public_health {
         let path = format!("{base}/health-of-sign-in");

@@ -49,6 +49,7 @@ pub enum Section {
     Shared,
     Widget,
     Client,
+    App,
 }
 
 impl Section {
@@ -57,6 +58,7 @@ impl Section {
             Self::Shared => "shared",
             Self::Widget => "widget",
             Self::Client => "client",
+            Self::App => "app",
         }
     }
 }
@@ -67,6 +69,7 @@ pub struct Words {
     pub shared: Shared,
     pub client: Client,
     pub events: Events,
+    pub app: App,
     pub pages: Pages,
 }
 
@@ -120,6 +123,12 @@ pub struct Events {
     pub approved: String,
     /// By the code of the event `error`.
     pub errors: BTreeMap<String, String>,
+}
+
+/// What the mini-app says before its script does.
+#[derive(Debug, Deserialize)]
+pub struct App {
+    pub checking: String,
 }
 
 /// What is served without JavaScript.
