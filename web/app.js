@@ -130,6 +130,7 @@ function show(title, ...inside) {
   const [first] = inside;
   const isBadge = first instanceof HTMLElement && first.classList.contains('badge');
   page.replaceChildren(...(isBadge ? [first, heading, ...inside.slice(1)] : [heading, ...inside]));
+  page.ariaBusy = 'false';
   document.title = heading.textContent ?? '';
   heading.focus({ preventScroll: true });
 }
@@ -144,7 +145,6 @@ const closing = () => (bridge()?.close ? [button('primary', text.close, () => br
 
 /** @param {'good' | 'bad'} kind @param {[string, string] | string[]} words @param {...Node} more */
 function end(kind, [title, advice], ...more) {
-  page.dataset.kind = kind;
   const draw = () => show(title, badge(kind), h('p.say', advice), ...more, ...closing());
   draw();
   // It may come later than the end.
@@ -162,7 +162,6 @@ async function ask(question, body, then) {
     body: JSON.stringify(body),
   }).catch(() => null);
   const answer = await response?.json().catch(() => null);
-  page.ariaBusy = 'false';
   if (response?.ok && answer) return then(answer);
   const code = answer?.code ?? 'network';
   if (code === 'contact-invalid') return askContact(text.contactInvalid);
@@ -195,7 +194,7 @@ function askWho({ ticket, browser, choices, warning, locale }) {
   numbers.setAttribute('role', 'group');
   numbers.ariaLabel = text.pick;
   const answers =
-    choices.length > 0 ? [h('p.pick', text.pick), numbers] : [button('primary', text.yes, () => choose('yes'))];
+    choices.length > 0 ? [h('p.question', text.pick), numbers] : [button('primary', text.yes, () => choose('yes'))];
   show(
     text.title,
     ...about,
