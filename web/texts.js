@@ -130,7 +130,7 @@ export const TEXTS = {
         "Браузер, который просит войти, не в той сети, где этот телефон. Продолжайте, только если он перед вами.",
       "pick": "Выберите число, которое он показывает",
       "note":
-        "Число видно только в вашем браузере. Если его назвали по телефону или прислали, это обман: нажмите «Это не я».",
+        "Число должно быть на экране перед вами. Если его назвали по телефону или прислали, это обман: нажмите «Это не я».",
       "yes": "Да, войти",
       "noteYes": "Входите, только если вы сами открыли этот сайт в браузере. Если вас попросили, нажмите «Это не я».",
       "notMe": "Это не я",
@@ -169,7 +169,7 @@ export const TEXTS = {
         "busy": ["Сейчас много входов", "Подождите немного и попробуйте ещё раз."],
         "network": ["Нет связи с сайтом", "Проверьте интернет и попробуйте ещё раз."],
         "outside": ["Откройте в MAX", "Эта страница работает внутри MAX. Отсканируйте код на сайте."],
-        "other": ["Не получилось войти", "Обновите страницу сайта и отсканируйте новый код."]
+        "other": ["Не получилось войти", "Закройте это окно и начните на сайте ещё раз."]
       }
     },
     "pages": {
@@ -378,7 +378,7 @@ export const TEXTS = {
         "The browser that asks is not on the network that this phone is on. Go on only if it is in front of you.",
       "pick": "Pick the number that it shows",
       "note":
-        "Only your own browser shows the number. If somebody told or sent it to you, it is a fraud: press “It is not me”.",
+        "The number must be on the screen in front of you. If somebody told or sent it to you, it is a fraud: press “It is not me”.",
       "yes": "Yes, sign in",
       "noteYes":
         "Go on only if you opened this site in a browser yourself. If somebody asked you to, press “It is not me”.",
@@ -418,7 +418,7 @@ export const TEXTS = {
         "busy": ["Many people are signing in", "Wait a little and try again."],
         "network": ["The site cannot be reached", "Check your connection and try again."],
         "outside": ["Open this in MAX", "This page works inside MAX. Scan the code on the site."],
-        "other": ["Could not sign in", "Reload the site's page and scan the fresh code."]
+        "other": ["Could not sign in", "Close this window and start again on the site."]
       }
     },
     "pages": {
