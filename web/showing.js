@@ -4,7 +4,7 @@
 const TICK_MS = 1000;
 
 /**
- * @param {(id: string) => any} part of the sheet: code, rest, state, left, sent, show, end, badge, title, body, again
+ * @param {(id: string) => any} part of the sheet: code, rest, state, left, sent, others, show, end, badge, title, body, again
  * @param {() => Iterable<Element>} links into MAX
  * @param {Record<string, string>} words
  */
@@ -68,6 +68,7 @@ export function showing(part, links, words) {
   const end = (kind, title, body = '', again = false) => {
     stop();
     part('show').hidden = true;
+    if (part('others')) part('others').hidden = kind !== 'bad';
     part('end').hidden = false;
     part('badge').className = `badge ${kind}`;
     part('badge').textContent = kind === 'bad' ? '!' : '✓';

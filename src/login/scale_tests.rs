@@ -58,7 +58,7 @@ impl Driver for Phone {
     fn run<'a>(&'a self, _: Asked, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
         Box::pin(async move {
             sink.emit(DriverEvent::Connected);
-            let link = "https://max.ru/:auth/0123456789abcdef0123456789abcdef".to_owned();
+            let link = super::tests::fresh_link();
             sink.emit(DriverEvent::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 0, text_code: None });
             let scanned = sleep(self.stays.mul_f64(0.5 + self.rng.unit()));
             tokio::pin!(scanned);

@@ -9,6 +9,7 @@ use crate::signin::{
     Asked, BrowserInfo, Command, Driver, DriverEvent, DriverName, Drivers, EventSink, Identity, Outcome, Run,
 };
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
 use tokio::time::sleep;
 
 /// Shows a code, then does `plan` until it is told to stop.
@@ -27,6 +28,12 @@ pub(super) enum Plan {
     Panic,
 }
 
+/// As MAX: no code twice.
+pub(super) fn fresh_link() -> String {
+    static CODES: AtomicU32 = AtomicU32::new(0);
+    format!("https://max.ru/:auth/{:032x}", CODES.fetch_add(1, Ordering::Relaxed))
+}
+
 impl Driver for Scripted {
     fn name(&self) -> &'static str {
         "test"
@@ -39,7 +46,7 @@ impl Driver for Scripted {
     fn run<'a>(&'a self, _: Asked, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
         Box::pin(async move {
             sink.emit(DriverEvent::Connected);
-            let link = "https://max.ru/:auth/x".to_owned();
+            let link = fresh_link();
             sink.emit(DriverEvent::Code {
                 link,
                 ttl: Duration::from_secs(120),

@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+mod app_page;
 mod caching;
 mod checklist;
 mod connection;

@@ -94,6 +94,11 @@ pub fn sheet() -> String {
     tight(&without_comments(include_str!("../../web/sheet.css")))
 }
 
+/// How the mini-app looks.
+pub fn sheet_of_app() -> String {
+    sheet() + &tight(&without_comments(include_str!("../../web/app.css")))
+}
+
 /// Colours of the sheet that a page may set, and the names that it knows them by (docs/widget.md).
 const COLORS: [(&str, &str); 8] = [
     ("--surface", "surface"),

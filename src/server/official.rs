@@ -1,15 +1,17 @@
 //! What MAX asks of us: a bot's updates, and what the mini-app's page asks.
 
 use super::answer::json;
+use super::app_page::{self, AppPage};
 use super::extract::{body_up_to, json_body};
 use super::refusals::store_unavailable;
 use crate::base::problem::{Problem, ProblemCode};
 use crate::drivers::{AppError, Official, OwnContact, Refused};
+use crate::texts::Texts;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -33,12 +35,15 @@ pub struct OfficialPages {
     pub keeps_addresses: bool,
 }
 
-pub fn router(base: &str, official: &Arc<Official>) -> Router {
+pub fn router(base: &str, pages: &OfficialPages, texts: &Texts) -> Router {
+    let page = Arc::new(AppPage::new(base, pages.bridge.as_str(), texts));
+    let page = Router::new().route(&format!("{base}/app"), get(app_page::page)).with_state(page);
     Router::new()
         .route(&format!("{base}/app/open"), post(open))
         .route(&format!("{base}/app/confirm"), post(confirm))
         .route(&format!("{base}/app/contact"), post(contact))
-        .with_state(Arc::clone(official))
+        .with_state(Arc::clone(&pages.official))
+        .merge(page)
 }
 
 /// Takes what is brought to the webhook's path, which is the operator's choice; everything else passes.

@@ -37,6 +37,8 @@ struct Rest<'a> {
     code: Option<Code>,
     message: &'a str,
     way: Ways<'a>,
+    /// Which was asked for.
+    driver: Option<&'a str>,
     /// Where to begin again.
     again: &'a str,
     /// The same login, without a script.
@@ -92,6 +94,7 @@ pub async fn login(
         code: None,
         message: &page.words.shared.connecting,
         way: Ways::default(),
+        driver: query.driver.as_deref(),
         again: &again,
         wait: None,
         begun: "{}",
@@ -202,6 +205,7 @@ mod tests {
             code: None,
             message: "",
             way: Ways::default(),
+            driver: None,
             again: "/b/login",
             wait: None,
             begun: "{}",
@@ -240,6 +244,7 @@ mod tests {
         let all = Rest {
             return_to: Some(EVIL),
             request: Some(EVIL),
+            driver: Some(EVIL),
             client: Some(EVIL),
             message: EVIL,
             ..rest(&texts, Locale::En)

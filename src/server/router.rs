@@ -183,8 +183,8 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         let path = format!("{base}/health-of-sign-in");
         routes = routes.merge(Router::new().route(&path, get(health_of_sign_in)).with_state(parts.status));
     }
-    if let Some(OfficialPages { official, .. }) = &parts.official {
-        routes = routes.merge(official::router(base, official));
+    if let Some(pages) = &parts.official {
+        routes = routes.merge(official::router(base, pages, &parts.texts));
     }
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);

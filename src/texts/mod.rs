@@ -49,6 +49,7 @@ pub enum Section {
     Shared,
     Widget,
     Client,
+    App,
 }
 
 impl Section {
@@ -57,6 +58,7 @@ impl Section {
             Self::Shared => "shared",
             Self::Widget => "widget",
             Self::Client => "client",
+            Self::App => "app",
         }
     }
 }
@@ -68,6 +70,7 @@ pub struct Words {
     pub client: Client,
     pub events: Events,
     pub bot: Bot,
+    pub app: App,
     pub pages: Pages,
 }
 
@@ -144,6 +147,12 @@ pub struct Bot {
     pub without_contact: String,
     pub contact_wrong: String,
     pub hello: String,
+}
+
+/// What the mini-app says before its script does.
+#[derive(Debug, Deserialize)]
+pub struct App {
+    pub checking: String,
 }
 
 /// What is served without JavaScript.
