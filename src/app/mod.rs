@@ -1,7 +1,6 @@
 //! The composition root: what a server is made of, out of its configuration. Each part is made here once and handed to
 //! whoever needs it; `serve` and the tests build the same.
 
-mod bot_carrier;
 mod delivery;
 mod documents;
 mod kept;
@@ -12,7 +11,7 @@ use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{AllowList, Config, Proximity};
-use crate::drivers::{AccountQr, Bot, MiniApp, Official, OpenLogins};
+use crate::drivers::{AccountQr, Bot, MiniApp, Official, OpenLogins, OverHttp};
 use crate::login::{Grants, Registry, Settings, Sharing};
 use crate::oidc::{Documents, Keys, Provider};
 use crate::server::{self, Extra, NodeStatus, OfficialPages, Parts, StatusSettings, StreamStats};
@@ -21,7 +20,6 @@ use crate::signin::{Driver, DriverName, Drivers};
 use crate::store::{NodeName, Vault};
 use crate::upstream::Roots;
 use axum::Router;
-use bot_carrier::BotCarrier;
 use delivery::Delivery;
 use documents::Asker;
 pub use kept::{Kept, KeptError};
@@ -85,7 +83,7 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     let issuer = config.oidc.issuer.clone().unwrap_or_else(|| site.to_owned());
     let vault = Vault::new(Arc::clone(&store), seals.store.clone(), clock.clone(), rng.clone());
     let official = config.official.as_ref().map(|official| {
-        let carrier = Box::new(BotCarrier(bot_roots));
+        let carrier = Box::new(OverHttp(bot_roots));
         let wants_phone = self::phone(config) != Phone::Dropped;
         let known = (&config.server, config.login.drivers.as_slice());
         let surroundings = (rng.clone(), tasks.clone());

@@ -4,6 +4,4 @@ mod account_qr;
 mod official;
 
 pub use account_qr::{AccountQr, OpenLogins};
-pub use official::{
-    AppError, AppOpened, AppOutcome, Bot, Call, Carrier, Examined, MiniApp, Official, OwnContact, Refused, Said, Saying,
-};
+pub use official::{AppError, Bot, Examined, MiniApp, Official, OverHttp, OwnContact, Refused, Subject, examine};

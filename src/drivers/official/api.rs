@@ -44,6 +44,8 @@ pub struct Call {
 pub struct Said {
     pub status: u16,
     pub retry_after: Option<Duration>,
+    /// Unix milliseconds, as its header `Date` has them.
+    pub date: Option<i64>,
     pub body: Vec<u8>,
 }
 
@@ -148,6 +150,20 @@ impl Api {
                 answer => return answer,
             }
         }
+    }
+
+    /// What MAX's clock said; `None` where it did not.
+    pub async fn date(&self) -> Option<i64> {
+        let token = Secret::new(self.token.expose().to_owned());
+        let call = Call {
+            method: Method::GET,
+            url: self.url("/me", &[]),
+            token,
+            body: None,
+            most: ANSWER_BYTES,
+            time: ANSWER_TIME,
+        };
+        self.carrier.carry(call).await.ok()?.date
     }
 
     /// Who the bot is. MAX was seen to answer an empty object where it should have refused a token.
