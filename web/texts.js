@@ -3,7 +3,8 @@
  * Every word that a visitor reads, Russian and English. The one place: the server reads this object, too, as JSON, lays
  * `[texts]` of the configuration over it, and puts into the other modules the sections that they use.
  * shared: the widget and the pages · widget: the widget alone · client: what only the browser can say, by code ·
- * events: what the server says over the stream · app: the mini-app inside MAX · pages: what is served without JavaScript.
+ * events: what the server says over the stream · bot: what the site's bot says in MAX · app: the mini-app inside MAX ·
+ * pages: what is served without JavaScript.
  */
 export const TEXTS = {
   "ru": {
@@ -122,6 +123,25 @@ export const TEXTS = {
         "internal": "Что-то пошло не так. Попробуйте ещё раз."
       }
     },
+    "bot": {
+      "question": "Вход на {site}",
+      "browser": "Браузер: {browser}",
+      "pick": "Выберите число, которое видите на странице входа. Если вы её не открывали, нажмите «Это не я».",
+      "justAsk": "Это вы открыли страницу входа?",
+      "yes": "Да, войти",
+      "notMe": "Это не я",
+      "done": "Готово: вы входите на {site}. Вернитесь к браузеру.",
+      "wrong": "Это не то число, вход остановлен. Обновите страницу входа и отсканируйте новый код.",
+      "stopped": "Хорошо, вход остановлен. Никто не вошёл.",
+      "expired": "Этот код больше не действует. Обновите страницу входа и отсканируйте новый.",
+      "used": "Этот код уже открыл другой человек. Обновите страницу входа и отсканируйте новый.",
+      "locked": "Слишком много неверных ответов. Попробуйте через {minutes} мин.",
+      "contact": "Сайт {site} просит номер телефона. Отправьте его кнопкой ниже.",
+      "sendContact": "Отправить номер",
+      "withoutContact": "Без номера",
+      "contactWrong": "Это не ваш номер. Нажмите «Отправить номер»: карточка другого человека не подойдёт.",
+      "hello": "Здесь входят на сайт {site}. Откройте на нём вход через MAX и отсканируйте код, или пришлите сюда код из восьми знаков с той страницы."
+    },
     "app": {
       "checking": "Проверяем…",
       "title": "Войти на {site}?",
@@ -184,6 +204,7 @@ export const TEXTS = {
       "signedOutText": "Здесь показывают, кто вошёл на",
       "signedIn": "Вы вошли",
       "signedInTo": "Вход через MAX на",
+      "signedInBy": "Способ",
       "goToSite": "Перейти на сайт",
       "signOut": "Выйти",
       "signOutEverywhere": "Выйти на всех устройствах",
@@ -370,6 +391,25 @@ export const TEXTS = {
         "internal": "Something went wrong. Please try again."
       }
     },
+    "bot": {
+      "question": "Sign in to {site}",
+      "browser": "Browser: {browser}",
+      "pick": "Pick the number that you see on the sign-in page. If you did not open it, press \"Not me\".",
+      "justAsk": "Did you open the sign-in page?",
+      "yes": "Yes, sign in",
+      "notMe": "Not me",
+      "done": "Done: you are signing in to {site}. Go back to the browser.",
+      "wrong": "That is not the number; the sign-in is stopped. Refresh the sign-in page and scan the new code.",
+      "stopped": "All right, the sign-in is stopped. Nobody was signed in.",
+      "expired": "This code is over. Refresh the sign-in page and scan the new one.",
+      "used": "Somebody else has opened this code. Refresh the sign-in page and scan the new one.",
+      "locked": "Too many wrong answers. Try again in {minutes} min.",
+      "contact": "{site} asks for your phone number. Send it by the button below.",
+      "sendContact": "Send my number",
+      "withoutContact": "Without a number",
+      "contactWrong": "That is not your own number. Press \"Send my number\": somebody else's card will not do.",
+      "hello": "This is where you sign in to {site}. Open its sign-in with MAX and scan the code, or send me the code of eight characters from that page."
+    },
     "app": {
       "checking": "Checking…",
       "title": "Sign in to {site}?",
@@ -433,6 +473,7 @@ export const TEXTS = {
       "signedOutText": "This page shows who is signed in to",
       "signedIn": "You are signed in",
       "signedInTo": "Signed in with MAX to",
+      "signedInBy": "By",
       "goToSite": "Go to the site",
       "signOut": "Sign out",
       "signOutEverywhere": "Sign out everywhere",

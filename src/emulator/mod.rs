@@ -6,6 +6,7 @@
 
 mod account;
 mod answers;
+mod bot;
 mod connection;
 mod fault;
 #[cfg(any(fuzzing, test))]
@@ -25,6 +26,7 @@ use std::time::Duration;
 use axum::Router;
 
 pub use self::account::Account;
+pub use self::bot::{BotOptions, NAME as BOT_NAME, TOKEN as BOT_TOKEN, Trust};
 pub use self::serve::listen;
 use self::world::World;
 use crate::base::clock::Clock;
@@ -57,6 +59,8 @@ pub struct Options {
     pub account: Account,
     /// So many take turns at the phone: their ids and numbers follow that of the account.
     pub people: NonZeroU32,
+    /// The Bot API and the phones of those who talk to the bot.
+    pub bot: Option<BotOptions>,
 }
 
 impl Default for Options {
@@ -71,6 +75,7 @@ impl Default for Options {
             wrap_all_ints: false,
             account: Account::default(),
             people: NonZeroU32::MIN,
+            bot: None,
         }
     }
 }
@@ -81,22 +86,31 @@ pub struct Emulator {
     rng: Rng,
     tasks: Tasks,
     world: Mutex<World>,
+    bot: Option<bot::Served>,
 }
 
 impl Emulator {
     pub fn new(mut options: Options, clock: Clock, rng: Rng, tasks: Tasks) -> Arc<Self> {
         options.server_ping = options.server_ping.map(|every| every.max(SHORTEST_PING));
-        Arc::new(Self { options, clock, rng, tasks, world: Mutex::new(World::default()) })
+        let bot = options.bot.take();
+        let bot = bot.map(|bot| bot::Served::new(bot, &options.account, (clock.clone(), rng.clone(), tasks.clone())));
+        Arc::new(Self { options, clock, rng, tasks, world: Mutex::new(World::default()), bot })
     }
 
     /// MAX and the phone: what `max-auth emulate` serves.
     pub fn router(self: &Arc<Self>) -> Router {
-        self.phone_router().merge(connection::router(Arc::clone(self)))
+        self.phone_router().merge(self.bot_router()).merge(connection::router(Arc::clone(self)))
+    }
+
+    /// The Bot API, if there is a bot.
+    pub fn bot_router(&self) -> Router {
+        self.bot.as_ref().map(bot::Served::api).unwrap_or_default()
     }
 
     /// The phone alone, for a demo that shows it on the address of the site.
     pub fn phone_router(self: &Arc<Self>) -> Router {
-        phone::router(Arc::clone(self))
+        let phone = phone::router(Arc::clone(self), self.bot.as_ref());
+        self.bot.iter().fold(phone, |phone, bot| phone.merge(bot.phone()))
     }
 
     /// Never held across an await. A panic of somebody else who held it leaves a world that is still consistent enough

@@ -12,6 +12,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderN
 use serde_json::{Value, json};
 
 use super::Emulator;
+use super::bot;
 use super::fault::Faults;
 use super::world;
 use crate::base::problem::{Problem, ProblemCode};
@@ -22,16 +23,20 @@ const MAX_SCRIPT_BYTES: usize = 64 * 1024;
 
 const PAGE: &str = include_str!("../../web/phone.html");
 const SCRIPT: &str = include_str!("../../web/phone.js");
+const BOT_SCRIPT: &str = include_str!("../../web/phone-bot.js");
 const STYLE: &str = include_str!("../../web/phone.css");
 
 /// The page loads its own script and style and talks to its own address; its icon is written inside it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-pub(super) fn router(emulator: Arc<Emulator>) -> Router {
+/// `bot` gets a place on the page, and its mini-app a frame.
+pub(super) fn router(emulator: Arc<Emulator>, bot: Option<&bot::Served>) -> Router {
+    let (page, policy) = page(bot);
     Router::new()
-        .route("/phone", get(|| asset("text/html; charset=utf-8", PAGE)))
+        .route("/phone", get(move || whole_page(policy.clone(), page.clone())))
         .route("/phone/phone.js", get(|| asset("text/javascript; charset=utf-8", SCRIPT)))
+        .route("/phone/phone-bot.js", get(|| asset("text/javascript; charset=utf-8", BOT_SCRIPT)))
         .route("/phone/phone.css", get(|| asset("text/css; charset=utf-8", STYLE)))
         .route("/phone/codes", get(codes))
         .route("/phone/stats", get(stats))
@@ -40,6 +45,18 @@ pub(super) fn router(emulator: Arc<Emulator>) -> Router {
         .route("/phone/expire/{track}", post(expire))
         .route("/phone/fault", post(fault).layer(DefaultBodyLimit::max(MAX_SCRIPT_BYTES)))
         .with_state(emulator)
+}
+
+fn page(bot: Option<&bot::Served>) -> (String, String) {
+    let Some(bot) = bot else { return (PAGE.to_owned(), POLICY.to_owned()) };
+    let page = PAGE.replacen("<body>", &format!("<body data-bot=\"{}\">", bot.name()), 1);
+    let frames = bot.mini_app().map_or_else(|| "'self'".to_owned(), |url| url.origin().ascii_serialization());
+    (page, format!("{POLICY}; frame-src {frames}"))
+}
+
+async fn whole_page(policy: String, page: String) -> Response {
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8".to_owned()), (CONTENT_SECURITY_POLICY, policy)];
+    ([(CACHE_CONTROL, "no-store")], headers, page).into_response()
 }
 
 async fn asset(content_type: &'static str, text: &'static str) -> Response {

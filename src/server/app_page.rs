@@ -20,9 +20,6 @@ use std::io::Write as _;
 use std::sync::Arc;
 use url::Url;
 
-/// MAX's script for mini-apps. It comes from there and is never copied.
-pub const BRIDGE: &str = "https://st.max.ru/js/max-web-app.js";
-
 /// Who shows mini-apps in a frame: MAX in a browser.
 const FRAMES: &str = "'self' https://web.max.ru https://max.ru";
 
@@ -117,6 +114,8 @@ pub async fn page(State(app): State<Arc<AppPage>>, headers: HeaderMap) -> Respon
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BRIDGE: &str = "https://st.max.ru/js/max-web-app.js";
     use serde_json::json;
 
     fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {

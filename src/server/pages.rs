@@ -83,6 +83,8 @@ pub struct Account<'a> {
     pub initial: &'a str,
     pub name: &'a str,
     pub phone: Option<&'a str>,
+    /// How they signed in.
+    pub by: Option<&'a str>,
     /// Where else this person is signed in, this browser among them.
     pub places: &'a [Row],
     /// What they signed in to from here.
@@ -322,6 +324,7 @@ mod tests {
             initial: "<",
             name: EVIL,
             phone: Some(EVIL),
+            by: None,
             places: &rows,
             apps: &rows,
             emails: &emails,
@@ -374,6 +377,7 @@ mod tests {
             initial: "",
             name: "n",
             phone: None,
+            by: None,
             places: &[],
             apps: &[],
             emails: &[],

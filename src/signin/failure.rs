@@ -7,14 +7,6 @@ pub enum Failure {
     Expired,
     VisitorLeft,
     Cancelled,
-    /// Another number than that on the page was picked, or somebody said that it was not them.
-    Declined,
-    /// The code was opened on the phone, and nobody answered within `driver.*.code_ttl`.
-    CodeExpired,
-    /// This person picked wrong three times within an hour.
-    Locked,
-    /// The driver that was asked for does not work now.
-    DriverDown,
     /// MAX was out of reach for `upstream.give_up_after`.
     UpstreamUnreachable,
     /// MAX gives this client no code: `upstream.app_version` is too old for it.
@@ -29,6 +21,14 @@ pub enum Failure {
     TooMany,
     /// MAX has trouble of its own.
     MaxTrouble,
+    /// The phone said that it was not them, or picked what the page does not show.
+    Declined,
+    /// The phone opened the code and never answered.
+    CodeExpired,
+    /// Whoever opened the code picked wrongly too often.
+    Locked,
+    /// MAX, or what it tells us by, does not work for this driver now.
+    DriverDown,
     /// A defect of ours.
     Internal,
 }
@@ -40,10 +40,6 @@ impl Failure {
         Self::Expired,
         Self::VisitorLeft,
         Self::Cancelled,
-        Self::Declined,
-        Self::CodeExpired,
-        Self::Locked,
-        Self::DriverDown,
         Self::UpstreamUnreachable,
         Self::QrDisabled,
         Self::PasswordRefused,
@@ -52,6 +48,10 @@ impl Failure {
         Self::Blocked,
         Self::TooMany,
         Self::MaxTrouble,
+        Self::Declined,
+        Self::CodeExpired,
+        Self::Locked,
+        Self::DriverDown,
         Self::Internal,
     ];
 
@@ -61,10 +61,6 @@ impl Failure {
             Self::Expired => "login-expired",
             Self::VisitorLeft => "visitor-left",
             Self::Cancelled => "cancelled",
-            Self::Declined => "declined",
-            Self::CodeExpired => "expired",
-            Self::Locked => "locked",
-            Self::DriverDown => "driver-down",
             Self::UpstreamUnreachable => "upstream-unreachable",
             Self::QrDisabled => "qr-login-disabled",
             Self::PasswordRefused => "password-not-supported",
@@ -73,6 +69,10 @@ impl Failure {
             Self::Blocked => "account-blocked",
             Self::TooMany => "max-rate-limited",
             Self::MaxTrouble => "max-trouble",
+            Self::Declined => "declined",
+            Self::CodeExpired => "expired",
+            Self::Locked => "locked",
+            Self::DriverDown => "driver-down",
             Self::Internal => "internal",
         }
     }
@@ -83,14 +83,14 @@ impl Failure {
             Self::Expired
             | Self::VisitorLeft
             | Self::Cancelled
-            | Self::Declined
-            | Self::CodeExpired
-            | Self::Locked
-            | Self::DriverDown
             | Self::UpstreamUnreachable
             | Self::PasswordExhausted
             | Self::TooMany
             | Self::MaxTrouble
+            | Self::Declined
+            | Self::CodeExpired
+            | Self::Locked
+            | Self::DriverDown
             | Self::Internal => true,
             Self::QrDisabled | Self::PasswordRefused | Self::NeedsTwoFactor | Self::Blocked => false,
         }

@@ -69,6 +69,7 @@ pub struct Words {
     pub shared: Shared,
     pub client: Client,
     pub events: Events,
+    pub bot: Bot,
     pub app: App,
     pub pages: Pages,
 }
@@ -125,6 +126,29 @@ pub struct Events {
     pub errors: BTreeMap<String, String>,
 }
 
+/// What the site's bot says in MAX; `{site}`, `{browser}` and `{minutes}` are put in.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bot {
+    pub question: String,
+    pub browser: String,
+    pub pick: String,
+    pub just_ask: String,
+    pub yes: String,
+    pub not_me: String,
+    pub done: String,
+    pub wrong: String,
+    pub stopped: String,
+    pub expired: String,
+    pub used: String,
+    pub locked: String,
+    pub contact: String,
+    pub send_contact: String,
+    pub without_contact: String,
+    pub contact_wrong: String,
+    pub hello: String,
+}
+
 /// What the mini-app says before its script does.
 #[derive(Debug, Deserialize)]
 pub struct App {
@@ -146,6 +170,7 @@ pub struct Pages {
     pub signed_out_text: String,
     pub signed_in: String,
     pub signed_in_to: String,
+    pub signed_in_by: String,
     pub go_to_site: String,
     pub sign_out: String,
     pub sign_out_everywhere: String,
