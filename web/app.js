@@ -4,7 +4,7 @@
  * that the browser shows. This file and its styles are inside the page (src/server/app_page.rs). MAX's own script, the bridge,
  * is asked for beside it; where it does not come, only what it alone can do is missing: the phone number, and closing.
  */
-import { TEXTS } from './texts.js';
+import { TEXTS } from './texts-phone.js';
 
 /** @typedef {{ ticket: string, site: string, browser: string | null, choices: string[], contact: boolean, warning: string | null, locale: string }} Opened */
 /** @typedef {{ outcome: 'approved' | 'contact' | 'declined' }} Answered */

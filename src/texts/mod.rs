@@ -1,5 +1,5 @@
-//! Every word that a visitor reads, in Russian and English: the table is `web/texts.js`, which browsers read as a module
-//! and this module as JSON. `[texts]` of the configuration is laid over it.
+//! Every word that a visitor reads, in Russian and English: the table is `web/texts.js` and, for what is read on the phone,
+//! `web/texts-phone.js`, which browsers read as modules and this module as JSON. `[texts]` of the configuration is laid over it.
 
 pub mod checklist;
 
@@ -7,8 +7,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// A module whose one object is JSON.
-const TABLE: &str = include_str!("../../web/texts.js");
+/// Modules whose one object is JSON.
+const TABLES: [(&str, &str); 2] = [
+    ("web/texts.js", include_str!("../../web/texts.js")),
+    ("web/texts-phone.js", include_str!("../../web/texts-phone.js")),
+];
 
 /// Before the object.
 const EXPORT: &str = "export const TEXTS = ";
@@ -256,7 +259,7 @@ impl Texts {
         }
         let words = |locale: Locale| {
             let words = table.get(locale.tag()).cloned().unwrap_or_default();
-            serde_json::from_value(words).map_err(|error| format!("web/texts.js, {}: {error}", locale.tag()))
+            serde_json::from_value(words).map_err(|error| format!("web/texts*.js, {}: {error}", locale.tag()))
         };
         Ok(Self { ru: words(Locale::Ru)?, en: words(Locale::En)?, table })
     }
@@ -298,9 +301,20 @@ impl Texts {
     }
 }
 
+/// All of them as one.
 fn table() -> Result<Map<String, Value>, String> {
-    let json = TABLE.split_once(EXPORT).map(|(_, rest)| rest.trim_end().trim_end_matches(';')).unwrap_or_default();
-    serde_json::from_str(json).map_err(|error| format!("web/texts.js: {error}"))
+    let mut table = Map::new();
+    for (name, module) in TABLES {
+        let json = module.split_once(EXPORT).map(|(_, rest)| rest.trim_end().trim_end_matches(';')).unwrap_or_default();
+        let part: BTreeMap<String, Map<String, Value>> =
+            serde_json::from_str(json).map_err(|error| format!("{name}: {error}"))?;
+        for (language, sections) in part {
+            if let Value::Object(all) = table.entry(language).or_insert_with(|| Value::Object(Map::new())) {
+                all.extend(sections);
+            }
+        }
+    }
+    Ok(table)
 }
 
 /// Every key that holds a text or a pair of them: `widget.errors.busy`.

@@ -158,6 +158,8 @@ test('texts, as they are', () => {
     if (key !== 'button' && typeof text === 'string') are[key] = [text, theirs[key]];
   }
   const joined = (/** @type {string[]} */ pair) => pair.filter(Boolean).join('. ');
+  for (const [driver, way] of Object.entries(en.shared.ways))
+    are[driver] = [way.join('. '), theirs.ways[driver].join('. ')];
   for (const [code, pair] of Object.entries(en.widget.errors)) are[code] = [joined(pair), joined(theirs.errors[code])];
   assert.deepEqual(said, are);
 });
