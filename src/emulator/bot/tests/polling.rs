@@ -78,7 +78,7 @@ async fn an_update_is_lost_doubled_held_or_overtaken_on_command() {
         act(&emulator, "say", &format!("first {}", fault["do"].as_str().unwrap())).await;
         act(&emulator, "say", "next").await;
     }
-    script(&emulator, json!({ "faults": [{ "on": "update", "do": "hold", "ms": 2000 }] })).await;
+    script(&emulator, json!({ "faults": [{ "on": "update", "do": "hold", "ms": 1900 }] })).await;
     act(&emulator, "say", "late").await;
     act(&emulator, "say", "in time").await;
     let expected = ["next", "first duplicate", "first duplicate", "next", "next", "first reorder", "in time"];
