@@ -1,6 +1,7 @@
 // Real SDKs of MAX's Bot API in a conversation with our double of it: what they send and what they read is by other hands.
 
 import assert from 'node:assert/strict';
+import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { TOKEN, startBotEmulator } from '../harness/bot.mjs';
@@ -137,6 +138,24 @@ test('a webhook that is down gets the update a minute later, on a clock that is 
       [3, 200],
     ],
   );
+});
+
+test('a webhook with a certificate of nobody that is known gets nothing', async () => {
+  const { key, cert } = authority();
+  const emulator = cleanup.add(await startBotEmulator());
+  let asked = 0;
+  const server = createServer({ key, cert }, (_request, response) => (asked++, response.end()));
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanup.add({ stop: () => server.close() });
+  const url = `https://localhost:${server.address().port}/hook`;
+  assert.equal((await emulator.ask('POST', '/subscriptions', { url })).json.success, true);
+  await emulator.person().start();
+  const { webhook } = await eventually(async () => {
+    const stats = await emulator.botStats();
+    return stats.webhook.failed === 1 && stats;
+  }, 'the delivery to fail');
+  assert.match(webhook.recent[0].error, /^TLS: .*UnknownIssuer/);
+  assert.equal(asked, 0);
 });
 
 describe("initData, by maxoxide's own check", () => {

@@ -101,6 +101,12 @@ async fn an_update_has_another_shape_on_command() {
     assert_eq!(shaped("null-payload", "start").await[0].get("payload"), Some(&Value::Null));
     assert_eq!(shaped("user-id-moved", "stop").await[0]["user_id"], ID);
     assert!(shaped("user-id-moved", "start").await[0].get("user_id").is_none());
+    shaped("drop", "stop").await;
+    assert_eq!(shaped("empty-payload", "start").await[0]["payload"], "");
+    let body = json!({ "text": "?", "attachments": keyboard("yes") });
+    asked(&emulator, "POST", &format!("/messages?user_id={ID}"), body).await;
+    let pressed = &shaped("no-message", "press/yes").await[0];
+    assert_eq!((&pressed["callback"]["payload"], pressed.get("message")), (&json!("yes"), Some(&Value::Null)));
     let bare = &shaped("bare", "say").await[0];
     assert!(bare.get("user_locale").is_none() && bare["message"]["sender"].get("last_name").is_none(), "{bare}");
     let more = &shaped("unknown-fields", "say").await[0];
