@@ -113,7 +113,7 @@ async function follow(link) {
 
 /** @param {Message} message */
 function rowOf(message) {
-  const row = make('li', message.from);
+  const row = make('div', `message ${message.from}`);
   if (message.text) row.append(make('p', '', message.text));
   if (message.contact) {
     const [, phone = ''] = message.contact.match(/^TEL[^:]*:(.*)$/m) ?? [];
