@@ -22,13 +22,15 @@ import { Nap, SECOND, backoff } from './waits.js';
 /** @typedef {import('./browser.js').Clock} Clock */
 /** @typedef {import('./questions.js').PasswordAnswer} PasswordAnswer */
 /** @typedef {import('./wire.js').Wire} Wire */
-/** @typedef {{ stage: 'connecting' | 'code' | 'waiting' | 'approved' | 'finishing', message: string, login?: string, ttl?: number }} StatusData */
-/** @typedef {{ qrLink: string, svg: string, expiresAt: number, ttl: number }} QrData times in ms, `expiresAt` since 1970 */
+/** @typedef {{ stage: 'connecting' | 'code' | 'waiting' | 'approved' | 'finishing', message: string, login?: string, ttl?: number, driver?: Driver, drivers?: Driver[] }} StatusData */
+/** @typedef {'mini_app' | 'bot' | 'account_qr'} Driver who asks MAX, and so what happens on the phone */
+/** @typedef {{ qrLink: string, svg: string, expiresAt: number, ttl: number, textCode?: string }} QrData times in ms, `expiresAt` since 1970 */
+/** @typedef {{ matchCode: string }} ConfirmData somebody opened the code on a phone, and is to pick this there; a later `qr` takes it back */
 /** @typedef {{ hint?: string | null, wrong?: boolean }} PasswordData */
 /** @typedef {{ sub: string, name: string, first_name?: string, last_name?: string, picture?: string, phone?: string, authTime: number, expiresAt: number }} Session */
 /** @typedef {{ token: string, redirect: string, session?: Session }} SuccessData `session` where the visitor stays on the page */
 /** @typedef {{ code: string, message: string, retry: boolean, retryAfter?: number }} ErrorData `retryAfter` in ms */
-/** @typedef {{ status: StatusData, qr: QrData, password: PasswordData, success: SuccessData, error: ErrorData }} Events */
+/** @typedef {{ status: StatusData, qr: QrData, password: PasswordData, confirm: ConfirmData, success: SuccessData, error: ErrorData }} Events */
 /** @typedef {keyof Events} EventName */
 /** @typedef {(...told: { [E in EventName]: [event: E, data: Events[E]] }[EventName]) => void} OnEvent */
 /**
@@ -37,6 +39,7 @@ import { Nap, SECOND, backoff } from './waits.js';
  * @property {string} [returnTo] where the visitor goes afterwards
  * @property {string} [request] of an app that waits for the sign-in
  * @property {'ru' | 'en' | string} [locale] default: the browser's language
+ * @property {Driver} [driver] who is to ask MAX; default: the server's first that works
  * @property {boolean} [redeem] sign in without leaving the page: `success` is told when the session is there, and carries it
  * @property {object} [userAgent] what MAX is told of this browser; default: collected here
  * @property {typeof fetch} [fetch] this and the rest: for tests
@@ -168,8 +171,8 @@ class LoginClient {
   }
 
   #startRequest() {
-    const { returnTo, request, userAgent } = this.#options;
-    return { userAgent: userAgent ?? describeBrowser(), returnTo, request, locale: this.#locale };
+    const { returnTo, request, userAgent, driver } = this.#options;
+    return { userAgent: userAgent ?? describeBrowser(), returnTo, request, driver, locale: this.#locale };
   }
 
   /** True when there is an outcome: a login, or the server's word that there will be none. @returns {Promise<boolean>} */

@@ -1,5 +1,5 @@
 /** What the elements are to TypeScript: their names, their events, and the properties that no code declares. */
-import type { ErrorData, PasswordData, QrData, StatusData, SuccessData } from './client.js';
+import type { ConfirmData, ErrorData, PasswordData, QrData, StatusData, SuccessData } from './client.js';
 import type { CodeData } from './elsewhere.js';
 import type { Texts } from './widget-look.js';
 import type { MaxAuthButton, MaxAuthPanel } from './widget.js';
@@ -28,7 +28,8 @@ declare global {
   // They bubble, so that a page can listen anywhere.
   interface GlobalEventHandlersEventMap {
     'max-auth-status': CustomEvent<StatusData>;
-    'max-auth-qr': CustomEvent<Pick<QrData, 'expiresAt' | 'ttl' | 'qrLink'>>;
+    'max-auth-qr': CustomEvent<Pick<QrData, 'expiresAt' | 'ttl' | 'qrLink' | 'textCode'>>;
+    'max-auth-confirm': CustomEvent<ConfirmData>;
     'max-auth-password': CustomEvent<PasswordData>;
     // With `client-id` what CodeData has, and nothing else.
     'max-auth-success': CustomEvent<SuccessData & Partial<CodeData>>;

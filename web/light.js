@@ -96,6 +96,8 @@ export class Panel {
     const again = h('button.primary#again', text.retry);
     again.addEventListener('click', () => this.start());
     const rest = Object.assign(h('progress#rest'), { value: 1 });
+    const sent = h('details#sent', h('summary', text.textCode), `${text.sendIt} `, h('i'), h('i'));
+    sent.hidden = true;
     const show = h(
       'div.stack#show',
       h('p.app', link('a.primary.link')),
@@ -103,7 +105,9 @@ export class Panel {
       rest,
       h('p.state#state', text.connecting),
       h('p.left#left'),
-      h('ol.steps', ...steps),
+      h('ol.steps#steps', ...steps),
+      h('p.way#way'),
+      sent,
       h('p.note', text.warning),
       h('p.here', `${text.openHere} `, link('a.link')),
     );
@@ -113,9 +117,10 @@ export class Panel {
     for (const part of [show.querySelector('.state'), end]) part.role = 'status';
     const title = Object.assign(h('h1', text.title), { tabIndex: -1 });
     this.#shadow.replaceChildren(logo(''), h('div.plain', title, site, show, end));
-    const part = (/** @type {string} */ id) => this.#shadow.getElementById(id);
-    this.#sheet = showing(part, () => this.#shadow.querySelectorAll('.link'), text);
+    this.#sheet = showing(this.#part, () => this.#shadow.querySelectorAll('.link'), text);
   }
+
+  #part = (/** @type {string} */ id) => /** @type {any} */ (this.#shadow.getElementById(id));
 
   focus() {
     this.#shadow.querySelector('h1')?.focus({ preventScroll: true });
@@ -136,6 +141,7 @@ export class Panel {
       locale: languageOf(this.#host),
       returnTo: attribute('return-to'),
       request: attribute('request'),
+      driver: attribute('driver'),
     };
     const sheet = /** @type {ReturnType<typeof showing>} */ (this.#sheet);
     const text = wordsOf(this.#host);
@@ -152,10 +158,19 @@ export class Panel {
         if (data.login) {
           this.#id = data.login;
           leaveFrozen(base, data, 0);
+          // Of an account's code nothing is said: the steps do. A site may bring the name with it.
+          const line = [].concat(text.ways[data.driver] ?? []).at(-1);
+          this.#part('steps').hidden = line;
+          this.#part('way').textContent = line;
         }
-        this.state = data.stage;
+        if (this.state !== 'confirm' || data.stage !== 'waiting') this.state = data.stage;
         sheet.status({ ...data, message: text[data.stage] ?? data.message });
         this.#emit('status', data);
+      },
+      confirm: (data) => {
+        this.state = 'confirm';
+        sheet.confirm(data);
+        this.#emit('confirm', data);
       },
       qr: (data) => {
         this.state = 'waiting';
@@ -238,7 +253,7 @@ export class Dialog {
   }
 
   open() {
-    for (const name of ['return-to', 'locale', 'base', 'redirect', 'client', 'theme', 'texts']) {
+    for (const name of ['return-to', 'locale', 'base', 'redirect', 'client', 'theme', 'driver', 'texts']) {
       const value = this.#button.getAttribute(name);
       if (value === null) this.#panel.removeAttribute(name);
       else this.#panel.setAttribute(name, value);

@@ -16,7 +16,7 @@ const base = new URL('.', location.href).href.slice(0, -1);
 const part = (id) => document.getElementById(id);
 // Before the page is whole, whose last bytes some networks do not let through: with the sheet there is enough of it.
 while (!part('left')) await new Promise((looked) => setTimeout(looked, 20));
-/** @type {{ login?: string, key?: string, after?: string, expiresAt?: number, ttl?: number }} */
+/** @type {{ login?: string, key?: string, after?: string, expiresAt?: number, ttl?: number, textCode?: string }} */
 const begun = JSON.parse(part('login').textContent);
 let [hiddenAt, isOver, isPlain] = [0, false, false];
 const sheet = showing(part, () => document.querySelectorAll('.link'), WORDS);
@@ -25,16 +25,22 @@ const sheet = showing(part, () => document.querySelectorAll('.link'), WORDS);
 const told = {
   status: (data) => {
     begun.login ??= data.login;
+    // Of a page that was made before its login: those steps are of an account's code.
+    if ((data.driver ?? 'account_qr') !== 'account_qr') part('steps')?.remove();
     sheet.status(data);
   },
   qr: sheet.show,
+  confirm: sheet.confirm,
   password: () => location.assign(`${base}/${begun.login}/wait`),
   success: ({ redirect }) => {
     isOver = true;
     sheet.success();
     location.assign(new URL(redirect, `${base}/`));
   },
-  error: sheet.error,
+  error: (data) => {
+    sheet.error(data);
+    if (data.code === 'driver-down' && part('others')) part('others').open = true;
+  },
   line: sheet.line,
   // The form without a script says why, and is a way in.
   refused: () => {
@@ -70,13 +76,14 @@ const probe = async () => {
 };
 
 const query = new URLSearchParams(location.search);
-const [returnTo, request] = ['return_to', 'request'].map((name) => query.get(name) ?? undefined);
+const [returnTo, request, driver] = ['return_to', 'request', 'driver'].map((name) => query.get(name) ?? undefined);
 // For where the server did not begin with the page: over plain HTTP it is not told that somebody looks at it.
 const message = {
   userAgent: { headerUserAgent: navigator.userAgent.slice(0, 512) },
   locale: document.documentElement.lang,
   returnTo,
   request,
+  driver,
 };
 const plain = () => part('plain') && (part('plain').hidden = !isPlain);
 plain();

@@ -4,7 +4,7 @@
 const TICK_MS = 1000;
 
 /**
- * @param {(id: string) => any} part of the sheet: code, rest, state, left, show, end, badge, title, body, again
+ * @param {(id: string) => any} part of the sheet: code, rest, state, left, sent, others, show, end, badge, title, body, again
  * @param {() => Iterable<Element>} links into MAX
  * @param {Record<string, string>} words
  */
@@ -30,8 +30,24 @@ export function showing(part, links, words) {
     say('state', left ? words.waiting : words.refreshing);
   };
 
-  /** @param {{ png?: string, qrLink?: string, expiresAt?: number, ttl?: number }} code */
-  const show = ({ png, qrLink, expiresAt = 0, ttl = 0 }) => {
+  /** Instead of all else a number, read out together with what to do. @param {string} [number] */
+  const pick = (number) => {
+    part('show').classList.toggle('pick', !!number);
+    if (!number) return;
+    stop();
+    const digits = Object.assign(document.createElement('b'), { textContent: number });
+    part('state').replaceChildren(digits, words.pick);
+  };
+
+  /** @param {{ png?: string, qrLink?: string, expiresAt?: number, ttl?: number, textCode?: string }} code */
+  const show = ({ png, qrLink, expiresAt = 0, ttl = 0, textCode }) => {
+    pick();
+    const sent = part('sent');
+    // Two groups, and one word to who copies them.
+    sent?.querySelectorAll('i').forEach((/** @type {Element} */ group, /** @type {number} */ at) => {
+      group.textContent = (textCode ?? '').slice(4 * at, 4 * at + 4);
+    });
+    if (sent) sent.hidden = !textCode;
     if (png) {
       const image = new Image();
       [image.src, image.alt] = [png, words.qrLabel];
@@ -52,6 +68,7 @@ export function showing(part, links, words) {
   const end = (kind, title, body = '', again = false) => {
     stop();
     part('show').hidden = true;
+    if (part('others')) part('others').hidden = kind !== 'bad';
     part('end').hidden = false;
     part('badge').className = `badge ${kind}`;
     part('badge').textContent = kind === 'bad' ? '!' : '✓';
@@ -67,6 +84,7 @@ export function showing(part, links, words) {
     else if (stage === 'finishing') end('busy', words.finishing);
     else if (stage !== 'waiting') {
       stop();
+      pick();
       say('state', message);
       say('left', '');
     }
@@ -79,6 +97,9 @@ export function showing(part, links, words) {
     stop,
     success: () => end('good', words.success, words.successText),
     error: (/** @type {any} */ { message, retry }) => end('bad', words.errorTitle, message, retry !== false),
-    line: (/** @type {{ reached: boolean }} */ { reached }) => (reached ? tick() : say('state', words.network)),
+    confirm: (/** @type {{ matchCode: string }} */ { matchCode }) => pick(matchCode),
+    // A number stands: it needs no line.
+    line: (/** @type {{ reached: boolean }} */ { reached }) =>
+      part('show').classList.contains('pick') || (reached ? tick() : say('state', words.network)),
   };
 }

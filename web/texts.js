@@ -3,7 +3,8 @@
  * Every word that a visitor reads, Russian and English. The one place: the server reads this object, too, as JSON, lays
  * `[texts]` of the configuration over it, and puts into the other modules the sections that they use.
  * shared: the widget and the pages · widget: the widget alone · client: what only the browser can say, by code ·
- * events: what the server says over the stream · pages: what is served without JavaScript.
+ * events: what the server says over the stream · bot: what the site's bot says in MAX · app: the mini-app inside MAX ·
+ * pages: what is served without JavaScript.
  */
 export const TEXTS = {
   "ru": {
@@ -22,6 +23,16 @@ export const TEXTS = {
       "warning": "Сканируйте, только если вы сами открыли эту страницу. Сотрудники сайта никогда не присылают QR-коды.",
       "open": "Открыть в MAX",
       "openHere": "MAX установлен на этом устройстве?",
+      "scan": "Наведите на код камеру телефона.",
+      "textCode": "Уже писали боту?",
+      "sendIt": "Отправьте ему:",
+      "pick": "Выберите это число на телефоне",
+      "otherWay": "Другой способ",
+      "ways": {
+        "mini_app": ["мини-приложение MAX", "Откроется мини-приложение сайта. Оно спросит, вы ли входите."],
+        "bot": ["бот в MAX", "Откроется чат с ботом сайта. Бот спросит число с этого экрана."],
+        "account_qr": ["код веб-входа MAX", "MAX спросит, подтвердить ли вход на новом устройстве."]
+      },
       "passwordTitle": "Облачный пароль MAX",
       "passwordText": "Ваш аккаунт защищён паролем. Мы передадим его в MAX один раз и нигде не сохраним.",
       "passwordSend": "Продолжить",
@@ -36,13 +47,16 @@ export const TEXTS = {
       "qrLabel": "QR-код для входа через MAX",
       "howto": "Как войти",
       "orScan": "или отсканируйте код другим телефоном",
+      "copy": "Скопировать",
+      "copied": "Скопировано",
       "approved": "Подтверждено",
       "approvedText": "Телефон подтвердил вход, осталось мгновение.",
       "finishingText": "Закрываем временный сеанс MAX.",
       "success": "Готово!",
       "successText": "Возвращаем вас на сайт…",
       "successStay": "Вы вошли.",
-      "successNote": "Сайт получил только ваш профиль. Временный сеанс MAX завершён.",
+      "successNote": "Сайт получил только ваш профиль.",
+      "sessionEnded": "Временный сеанс MAX завершён.",
       "retryIn": "Повторить через",
       "second": "с",
       "passwordLabel": "Пароль",
@@ -58,8 +72,11 @@ export const TEXTS = {
         "visitor-left": ["Вход остановлен", "Страница была закрыта слишком долго. Начните ещё раз."],
         "declined": [
           "Вход отклонён",
-          "На телефоне отказались его подтвердить. Если это были вы по ошибке, начните ещё раз."
+          "На телефоне отказались его подтвердить или выбрали другое число. Если это вышло по ошибке, начните ещё раз."
         ],
+        "expired": ["Время вышло", "Код открыли на телефоне, но не ответили вовремя. Начните ещё раз."],
+        "locked": ["Вход приостановлен", "Трижды выбрано не то число. Подождите и попробуйте снова."],
+        "driver-down": ["Этот способ сейчас не работает", "Выберите другой или попробуйте через минуту."],
         "cancelled": ["Вход отменён", "Если это были не вы, ничего делать не нужно: вход не состоялся."],
         "upstream-unreachable": ["MAX сейчас недоступен", "Такое бывает. Попробуйте через минуту."],
         "max-trouble": ["MAX не отвечает как надо", "Это временно. Попробуйте ещё раз."],
@@ -89,6 +106,11 @@ export const TEXTS = {
       "errors": {
         "visitor-left": "Страница была закрыта, вход остановлен. Начните ещё раз.",
         "cancelled": "Вход отменён.",
+        "declined":
+          "На телефоне отказались подтвердить вход или выбрали другое число. Если это вышло по ошибке, начните ещё раз.",
+        "expired": "Код открыли на телефоне, но не ответили вовремя. Начните ещё раз.",
+        "locked": "Трижды выбрано не то число. Подождите и попробуйте снова.",
+        "driver-down": "Этот способ входа сейчас не работает. Выберите другой или попробуйте через минуту.",
         "upstream-unreachable": "MAX сейчас недоступен. Попробуйте через минуту.",
         "qr-login-disabled": "MAX не выдаёт код этому сайту. Сообщите администратору сайта.",
         "password-not-supported":
@@ -99,6 +121,75 @@ export const TEXTS = {
         "max-rate-limited": "Слишком много попыток входа. Подождите немного и начните ещё раз.",
         "max-trouble": "У MAX временные неполадки. Попробуйте ещё раз.",
         "internal": "Что-то пошло не так. Попробуйте ещё раз."
+      }
+    },
+    "bot": {
+      "question": "Вход на {site}",
+      "browser": "Браузер: {browser}",
+      "pick": "Выберите число, которое видите на странице входа. Если вы её не открывали, нажмите «Это не я».",
+      "justAsk": "Это вы открыли страницу входа?",
+      "yes": "Да, войти",
+      "notMe": "Это не я",
+      "done": "Готово: вы входите на {site}. Вернитесь к браузеру.",
+      "wrong": "Это не то число, вход остановлен. Обновите страницу входа и отсканируйте новый код.",
+      "stopped": "Хорошо, вход остановлен. Никто не вошёл.",
+      "expired": "Этот код больше не действует. Обновите страницу входа и отсканируйте новый.",
+      "used": "Этот код уже открыл другой человек. Обновите страницу входа и отсканируйте новый.",
+      "locked": "Слишком много неверных ответов. Попробуйте через {minutes} мин.",
+      "contact": "Сайт {site} просит номер телефона. Отправьте его кнопкой ниже.",
+      "sendContact": "Отправить номер",
+      "withoutContact": "Без номера",
+      "contactWrong": "Это не ваш номер. Нажмите «Отправить номер»: карточка другого человека не подойдёт.",
+      "hello": "Здесь входят на сайт {site}. Откройте на нём вход через MAX и отсканируйте код, или пришлите сюда код из восьми знаков с той страницы."
+    },
+    "app": {
+      "checking": "Проверяем…",
+      "title": "Войти на {site}?",
+      "browser": "Вход запрошен в браузере",
+      "elsewhere":
+        "Браузер, который просит войти, не в той сети, где этот телефон. Продолжайте, только если он перед вами.",
+      "pick": "Выберите число, которое он показывает",
+      "note":
+        "Число должно быть на экране перед вами. Если его назвали по телефону или прислали, это обман: нажмите «Это не я».",
+      "yes": "Да, войти",
+      "noteYes": "Входите, только если вы сами открыли этот сайт в браузере. Если вас попросили, нажмите «Это не я».",
+      "notMe": "Это не я",
+      "contactTitle": "Номер телефона",
+      "contactText": "{site} просит ваш номер из MAX. MAX спросит вас ещё раз.",
+      "contactShare": "Передать номер",
+      "contactWithout": "Без номера",
+      "contactKept": "Номер не передан. Попробуйте ещё раз или продолжите без него.",
+      "contactAway": "Сейчас номер передать нельзя. Продолжите без него.",
+      "contactInvalid": "Этот номер не подтвердился. Попробуйте ещё раз или продолжите без него.",
+      "done": "Готово",
+      "doneText": "Вернитесь к браузеру.",
+      "declined": "Никто не вошёл",
+      "declinedText": "Вход отклонён. Если это были вы, начните на сайте ещё раз.",
+      "mismatchText": "Число не то. Обновите страницу сайта и начните ещё раз.",
+      "close": "Закрыть",
+      "retry": "Попробовать ещё раз",
+      "minutes": "Попробуйте через {n} мин.",
+      "problems": {
+        "init-data-invalid": [
+          "Не получилось открыть",
+          "Закройте это окно и откройте его снова: из чата с ботом или по коду на сайте."
+        ],
+        "init-data-used": ["Это окно уже было открыто", "Закройте его и отсканируйте код на сайте ещё раз."],
+        "code-used": [
+          "Этот код уже открыт",
+          "Его открыл кто-то другой. Обновите страницу сайта и отсканируйте новый код."
+        ],
+        "code-expired": ["Код устарел", "Обновите страницу сайта и отсканируйте новый код."],
+        "code-missing": ["Начните на сайте", "Откройте сайт, нажмите «Войти через MAX» и отсканируйте код."],
+        "person-locked": ["Вход приостановлен", "Трижды выбрано не то число."],
+        "other-network": [
+          "Разные сети",
+          "Этот сайт пускает, только когда телефон и браузер в одной сети. Подключите телефон к тому же Wi-Fi и отсканируйте код ещё раз."
+        ],
+        "busy": ["Сейчас много входов", "Подождите немного и попробуйте ещё раз."],
+        "network": ["Нет связи с сайтом", "Проверьте интернет и попробуйте ещё раз."],
+        "outside": ["Откройте в MAX", "Эта страница работает внутри MAX. Отсканируйте код на сайте."],
+        "other": ["Не получилось войти", "Закройте это окно и начните на сайте ещё раз."]
       }
     },
     "pages": {
@@ -113,6 +204,7 @@ export const TEXTS = {
       "signedOutText": "Здесь показывают, кто вошёл на",
       "signedIn": "Вы вошли",
       "signedInTo": "Вход через MAX на",
+      "signedInBy": "Способ",
       "goToSite": "Перейти на сайт",
       "signOut": "Выйти",
       "signOutEverywhere": "Выйти на всех устройствах",
@@ -199,6 +291,16 @@ export const TEXTS = {
       "warning": "Scan only if you opened this page yourself. Staff of this site never send QR codes.",
       "open": "Open in MAX",
       "openHere": "Is MAX on this device?",
+      "scan": "Point your phone's camera at the code.",
+      "textCode": "Written to the bot before?",
+      "sendIt": "Send it:",
+      "pick": "Pick this number on the phone",
+      "otherWay": "Another way",
+      "ways": {
+        "mini_app": ["MAX mini-app", "The site's mini-app opens. It asks whether it is you."],
+        "bot": ["bot in MAX", "A chat with the site's bot opens. The bot asks for the number on this screen."],
+        "account_qr": ["MAX web sign-in code", "MAX asks whether to confirm a sign-in on a new device."]
+      },
       "passwordTitle": "MAX cloud password",
       "passwordText": "Your account is protected by a password. It is passed to MAX once and is not kept anywhere.",
       "passwordSend": "Continue",
@@ -213,13 +315,16 @@ export const TEXTS = {
       "qrLabel": "QR code to sign in with MAX",
       "howto": "How to sign in",
       "orScan": "or scan the code with another phone",
+      "copy": "Copy",
+      "copied": "Copied",
       "approved": "Approved",
       "approvedText": "Your phone has confirmed, just a moment.",
       "finishingText": "Closing the temporary MAX session.",
       "success": "Done!",
       "successText": "Taking you back to the site…",
       "successStay": "You are signed in.",
-      "successNote": "The site received your profile only. The temporary MAX session has ended.",
+      "successNote": "The site received your profile only.",
+      "sessionEnded": "The temporary MAX session has ended.",
       "retryIn": "Try again in",
       "second": "s",
       "passwordLabel": "Password",
@@ -235,8 +340,11 @@ export const TEXTS = {
         "visitor-left": ["The sign-in stopped", "This page was closed for too long. Please start again."],
         "declined": [
           "The sign-in was declined",
-          "It was refused on the phone. If that was a mistake, please start again."
+          "It was refused on the phone, or another number was picked. If that was a mistake, please start again."
         ],
+        "expired": ["Time is up", "The code was opened on the phone, but nobody answered in time. Please start again."],
+        "locked": ["Paused for a while", "The wrong number was picked three times. Wait, then try again."],
+        "driver-down": ["This way does not work right now", "Choose another one, or try again in a minute."],
         "cancelled": ["The sign-in was cancelled", "If that was not you, nothing needs to be done: nobody signed in."],
         "upstream-unreachable": ["MAX cannot be reached", "This happens. Please try again in a minute."],
         "max-trouble": ["MAX is having trouble", "It will pass. Please try again."],
@@ -266,6 +374,11 @@ export const TEXTS = {
       "errors": {
         "visitor-left": "The page was closed and the sign-in stopped. Please start again.",
         "cancelled": "The sign-in was cancelled.",
+        "declined":
+          "The sign-in was refused on the phone, or another number was picked. If that was a mistake, please start again.",
+        "expired": "The code was opened on the phone, but nobody answered in time. Please start again.",
+        "locked": "The wrong number was picked three times. Wait, then try again.",
+        "driver-down": "This way to sign in does not work right now. Choose another one, or try again in a minute.",
         "upstream-unreachable": "MAX cannot be reached right now. Please try again in a minute.",
         "qr-login-disabled": "MAX gives this site no code. Please tell the site's administrator.",
         "password-not-supported":
@@ -276,6 +389,76 @@ export const TEXTS = {
         "max-rate-limited": "Too many sign-ins. Please wait a little and start again.",
         "max-trouble": "MAX has trouble at the moment. Please try again.",
         "internal": "Something went wrong. Please try again."
+      }
+    },
+    "bot": {
+      "question": "Sign in to {site}",
+      "browser": "Browser: {browser}",
+      "pick": "Pick the number that you see on the sign-in page. If you did not open it, press \"Not me\".",
+      "justAsk": "Did you open the sign-in page?",
+      "yes": "Yes, sign in",
+      "notMe": "Not me",
+      "done": "Done: you are signing in to {site}. Go back to the browser.",
+      "wrong": "That is not the number; the sign-in is stopped. Refresh the sign-in page and scan the new code.",
+      "stopped": "All right, the sign-in is stopped. Nobody was signed in.",
+      "expired": "This code is over. Refresh the sign-in page and scan the new one.",
+      "used": "Somebody else has opened this code. Refresh the sign-in page and scan the new one.",
+      "locked": "Too many wrong answers. Try again in {minutes} min.",
+      "contact": "{site} asks for your phone number. Send it by the button below.",
+      "sendContact": "Send my number",
+      "withoutContact": "Without a number",
+      "contactWrong": "That is not your own number. Press \"Send my number\": somebody else's card will not do.",
+      "hello": "This is where you sign in to {site}. Open its sign-in with MAX and scan the code, or send me the code of eight characters from that page."
+    },
+    "app": {
+      "checking": "Checking…",
+      "title": "Sign in to {site}?",
+      "browser": "Asked for by the browser",
+      "elsewhere":
+        "The browser that asks is not on the network that this phone is on. Go on only if it is in front of you.",
+      "pick": "Pick the number that it shows",
+      "note":
+        "The number must be on the screen in front of you. If somebody told or sent it to you, it is a fraud: press “It is not me”.",
+      "yes": "Yes, sign in",
+      "noteYes":
+        "Go on only if you opened this site in a browser yourself. If somebody asked you to, press “It is not me”.",
+      "notMe": "It is not me",
+      "contactTitle": "Phone number",
+      "contactText": "{site} asks for your number in MAX. MAX will ask you once more.",
+      "contactShare": "Share the number",
+      "contactWithout": "Without a number",
+      "contactKept": "No number was shared. Try again, or go on without one.",
+      "contactAway": "A number cannot be shared right now. Go on without one.",
+      "contactInvalid": "That number could not be confirmed. Try again, or go on without one.",
+      "done": "Done",
+      "doneText": "Go back to the browser.",
+      "declined": "Nobody signed in",
+      "declinedText": "The sign-in was declined. If it was you, start again on the site.",
+      "mismatchText": "That was another number. Reload the site's page and start again.",
+      "close": "Close",
+      "retry": "Try again",
+      "minutes": "Try again in {n} min.",
+      "problems": {
+        "init-data-invalid": [
+          "This could not be opened",
+          "Close this window and open it again: from the chat with the bot, or by the code on the site."
+        ],
+        "init-data-used": ["This window was opened before", "Close it and scan the code on the site once more."],
+        "code-used": [
+          "This code is open already",
+          "Somebody else opened it. Reload the site's page and scan the fresh code."
+        ],
+        "code-expired": ["The code is too old", "Reload the site's page and scan the fresh code."],
+        "code-missing": ["Start on the site", "Open the site, press “Sign in with MAX” and scan the code."],
+        "person-locked": ["Paused for a while", "The wrong number was picked three times."],
+        "other-network": [
+          "Two networks",
+          "This site lets you in only while phone and browser are on one network. Join the phone to the same Wi-Fi and scan the code again."
+        ],
+        "busy": ["Many people are signing in", "Wait a little and try again."],
+        "network": ["The site cannot be reached", "Check your connection and try again."],
+        "outside": ["Open this in MAX", "This page works inside MAX. Scan the code on the site."],
+        "other": ["Could not sign in", "Close this window and start again on the site."]
       }
     },
     "pages": {
@@ -290,6 +473,7 @@ export const TEXTS = {
       "signedOutText": "This page shows who is signed in to",
       "signedIn": "You are signed in",
       "signedInTo": "Signed in with MAX to",
+      "signedInBy": "By",
       "goToSite": "Go to the site",
       "signOut": "Sign out",
       "signOutEverywhere": "Sign out everywhere",

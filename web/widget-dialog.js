@@ -7,7 +7,7 @@ import { DIALOG_CSS, PANEL_PARTS, words } from './widget-look.js';
 
 /** @typedef {import('./widget.js').MaxAuthButton} MaxAuthButton */
 
-const PASSED_ON = ['return-to', 'locale', 'base', 'theme', 'redirect', 'client'];
+const PASSED_ON = ['return-to', 'locale', 'base', 'theme', 'redirect', 'client', 'driver'];
 
 export class Dialog {
   #button;

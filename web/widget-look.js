@@ -3,18 +3,19 @@
 
 import { TEXTS } from './texts.js';
 
-/** @typedef {typeof TEXTS.ru.shared & Omit<typeof TEXTS.ru.widget, 'errors'> & { errors: Record<string, string[]> }} Words */
-/** @typedef {Partial<Omit<Words, 'button' | 'errors'> & { errors: Record<string, string[]> }>} Texts by key; of `errors` a title and an advice */
+/** @typedef {Omit<typeof TEXTS.ru.shared, 'ways'> & Omit<typeof TEXTS.ru.widget, 'errors'> & Record<'errors' | 'ways', Record<string, string[]>>} Words */
+/** @typedef {Partial<Omit<Words, 'button'>>} Texts by key; of `errors` a title and an advice, of `ways` a name and what happens on the phone */
 
 /** @param {'ru' | 'en'} locale @param {Texts} [instead] @returns {Words} */
 export function words(locale, instead = {}) {
   const { shared, widget } = TEXTS[locale];
-  return { ...shared, ...widget, ...instead, errors: { ...widget.errors, ...instead.errors } };
+  const ways = { ...shared.ways, ...instead.ways };
+  return { ...shared, ...widget, ...instead, ways, errors: { ...widget.errors, ...instead.errors } };
 }
 
 /** What a page can style by `::part()`: of the dialog, and of the panel in it, which hands its own on. */
 export const PANEL_PARTS =
-  'panel, logo, title, site, code, ring, status, left, steps, note, link, stage, badge, heading, text, input, submit, retry';
+  'panel, logo, title, site, code, ring, status, left, steps, way, textcode, note, link, other, choice, stage, match, badge, heading, text, input, submit, retry';
 
 /** Icons as path data on a 24 × 24 grid, drawn by strokes. */
 export const ICONS = {
@@ -139,6 +140,20 @@ export const PANEL_CSS = `${BASE}
     content: counter(step); flex: none; width: 1.5rem; height: 1.5rem; border-radius: 50%; display: inline-grid; place-items: center;
     font-size: .8125rem; font-weight: 700; color: var(--accent); background: var(--soft);
   }
+  .way, .code details { width: 100%; margin: 0; font-size: .9375rem; text-align: center; text-wrap: pretty; }
+  summary { cursor: pointer; font-size: .8125rem; color: var(--muted); border-radius: 6px; }
+  summary:hover { color: var(--text); }
+  details p { margin: .5rem 0 0; display: flex; flex-wrap: wrap; align-items: center; justify-content: center; gap: .4rem .7rem; }
+  details b { font: 700 1.25rem ui-monospace, "Cascadia Mono", Menlo, monospace; letter-spacing: .08em; white-space: nowrap; }
+  details b span + span { margin-inline-start: .4em; }
+  .ways { display: grid; gap: .5rem; width: 100%; }
+  details .ways { margin-top: .6rem; }
+  .quiet {
+    font: inherit; font-size: .9375rem; font-weight: 600; min-height: 2.75rem; padding: .5em 1em; cursor: pointer;
+    border: 1px solid var(--line); border-radius: var(--radius); color: var(--text); background: transparent;
+  }
+  .quiet:hover { border-color: var(--accent); color: var(--accent); }
+  .quiet::first-letter { text-transform: uppercase; }
   .note {
     display: flex; gap: .65rem; align-items: flex-start; width: 100%; margin: 0; padding: .75rem .9rem; border-radius: var(--radius);
     font-size: .8125rem; line-height: 1.4; color: var(--muted); background: var(--soft);
@@ -165,6 +180,9 @@ export const PANEL_CSS = `${BASE}
   .badge.good { color: var(--good); background: color-mix(in srgb, var(--good) 14%, var(--surface)); }
   .badge.good .icon path { stroke-dasharray: 24; animation: draw .35s .08s backwards ease-out; }
   .badge.bad { color: var(--bad); background: color-mix(in srgb, var(--bad) 12%, var(--surface)); }
+  .stage .match { color: var(--text); font-size: 6.5rem; font-weight: 700; line-height: 1; letter-spacing: .06em; margin-inline-end: -.06em;
+    font-variant-numeric: tabular-nums; user-select: none; }
+  .stage .ways { margin-top: .5rem; max-width: 21rem; }
   h3 { margin: 0; font-size: 1.25rem; font-weight: 700; letter-spacing: -.01em; line-height: 1.3; text-wrap: balance; }
   h3:focus { outline: none; }
   .stage p { margin: 0; color: var(--muted); max-width: 21rem; text-wrap: pretty; }
@@ -196,7 +214,7 @@ export const PANEL_CSS = `${BASE}
     .app { display: flex; }
     .here { display: none; }
     .frame { width: 12.5rem; }
-    .steps { display: none; }
+    .steps, .scan { display: none; }
   }
   @media (max-width: 480px) and (max-height: 700px) { .frame { width: 10rem; } .code { gap: .7rem; padding-top: 1rem; } }
   @media (pointer: fine) and (max-height: 760px) { .frame { width: 13rem; } .code { gap: .75rem; } }

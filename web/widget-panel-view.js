@@ -3,6 +3,7 @@
 
 import { ghost } from './widget-drawing.js';
 import { h, icon, s } from './widget-elements.js';
+import { buildWays } from './widget-ways.js';
 
 /**
  * The panel's elements, once, in one place; the panel only fills them.
@@ -31,18 +32,25 @@ export function build(text, client) {
   const small = h('a', { class: 'text', part: 'link', ...waits, ...away }, text.open);
   const app = h('div', { class: 'app' }, big, h('p', {}, text.orScan));
   const here = h('p', { class: 'here off' }, `${text.openHere} `, small);
-  const steps = h(
-    'ol',
-    { class: 'steps', part: 'steps', 'aria-label': text.howto },
-    h('li', {}, text.step1),
-    h('li', {}, text.step2),
-    h('li', {}, text.step3),
-  );
+  const to = buildWays(text);
   const warning = h('p', { class: 'note', part: 'note' }, icon('shield'), h('span', {}, text.warning));
-  const code = h('div', { class: 'code' }, app, frame, h('div', { class: 'line' }, status, left), steps, warning, here);
+  const code = h(
+    'div',
+    { class: 'code' },
+    app,
+    frame,
+    h('div', { class: 'line' }, status, left),
+    to.steps,
+    to.way,
+    to.textCode,
+    warning,
+    here,
+    to.other,
+  );
 
   const badgeIcon = icon('check');
   const badge = h('div', { class: 'badge', part: 'badge' }, badgeIcon);
+  const match = h('p', { class: 'match', part: 'match', hidden: '' });
   const title = h('h3', { part: 'heading', tabindex: '-1' });
   const body = h('p', { part: 'text' });
   const fine = h('p', { class: 'small', hidden: '' });
@@ -60,7 +68,8 @@ export function build(text, client) {
   const wrong = h('p', { id: 'wrong', class: 'wrong', role: 'alert' });
   const send = h('button', { class: 'primary', part: 'submit', type: 'submit' }, text.passwordSend);
   const form = h('form', { hidden: '' }, h('label', { for: 'secret' }, text.passwordLabel), input, hint, wrong, send);
-  const stage = h('div', { class: 'stage off', part: 'stage' }, badge, title, body, form, again, fine);
+  const others = h('div', { class: 'ways', hidden: '' });
+  const stage = h('div', { class: 'stage off', part: 'stage' }, badge, match, title, body, form, again, others, fine);
   const srStatus = h('p', { class: 'sr-status', role: 'status' });
 
   const site = client
@@ -87,14 +96,17 @@ export function build(text, client) {
     frame,
     app,
     here,
+    to,
     links: [big, small],
     code,
+    match,
     badge,
     badgeIcon,
     title,
     body,
     fine,
     again,
+    others,
     form,
     input,
     hint,

@@ -7,9 +7,11 @@ import { adoptDrawing, ghost } from './widget-drawing.js';
 import { applyStyles, draw, localeOf, textsOf } from './widget-elements.js';
 import { PANEL_CSS, words } from './widget-look.js';
 import { build } from './widget-panel-view.js';
+import { Ways } from './widget-ways.js';
 
 /** @typedef {import('./widget.js').MaxAuthPanel} MaxAuthPanel */
-/** @typedef {'idle' | 'connecting' | 'code' | 'waiting' | 'approved' | 'finishing' | 'success' | 'password' | 'error'} State */
+/** @typedef {'idle' | 'connecting' | 'code' | 'waiting' | 'approved' | 'finishing' | 'success' | 'password' | 'confirm' | 'error'} State */
+/** @typedef {import('./client.js').Driver} Driver */
 
 export class Panel {
   /** @type {MaxAuthPanel} */
@@ -20,6 +22,10 @@ export class Panel {
   #stop = null;
   /** @type {ReturnType<typeof build> | null} */
   #view = null;
+  /** @type {Ways | null} */
+  #ways = null;
+  /** @type {Driver | undefined} the way that was asked for */
+  #wanted;
   #ticker = 0;
   #ttl = 1;
   #expiresAt = 0;
@@ -56,8 +62,16 @@ export class Panel {
 
   /** Begins a login, or begins anew after one has ended. */
   start() {
+    this.#begin(/** @type {Driver | null} */ (this.#host.getAttribute('driver')) ?? undefined);
+  }
+
+  /** @param {Driver | undefined} driver */
+  #begin(driver) {
+    const before = this.#ways;
     if (this.#stop) this.stop();
     this.#render();
+    this.#wanted = driver;
+    this.#ways?.know({ driver: driver ?? before?.driver, drivers: before?.all });
     this.#show('connecting');
     const returnTo = this.#host.getAttribute('return-to');
     const request = this.#host.getAttribute('request');
@@ -69,6 +83,7 @@ export class Panel {
       ...(returnTo !== null && { returnTo }),
       ...(request !== null && { request }),
       ...(base !== null && { base }),
+      ...(driver && { driver }),
     });
   }
 
@@ -93,14 +108,21 @@ export class Panel {
   /** @param {import('./client.js').EventName} event @param {any} data */
   #on(event, data) {
     if (event === 'success') return this.#succeed(data);
-    this.#emit(
-      `max-auth-${event}`,
-      event === 'qr' ? { expiresAt: data.expiresAt, ttl: data.ttl, qrLink: data.qrLink } : data,
-    );
-    if (event === 'status') this.#show(stageOf(data.stage) ?? this.#state, data);
+    const { svg: _, ...withoutPicture } = data;
+    this.#emit(`max-auth-${event}`, event === 'qr' ? withoutPicture : data);
+    if (event === 'status') this.#showStatus(data);
     else if (event === 'qr') this.#showCode(data);
+    else if (event === 'confirm') this.#show('confirm', data);
     else if (event === 'password') this.#show('password', data);
     else if (event === 'error') this.#show('error', data);
+  }
+
+  /** @param {any} data */
+  #showStatus(data) {
+    if (data.driver) this.#ways?.know(data);
+    const stage = stageOf(data.stage) ?? this.#state;
+    // A number stands until there is a fresh code, or an answer.
+    if (stage !== 'waiting' || this.#state !== 'confirm') this.#show(stage, data);
   }
 
   /** @param {{ token: string, redirect: string, session?: object }} data `session` where the visitor stays: there is one now */
@@ -121,13 +143,11 @@ export class Panel {
 
   #render() {
     this.#view = build(words(localeOf(this.#host), textsOf(this.#host)), this.#host.getAttribute('client'));
-    const { root, again, form, logo } = this.#view;
+    const { root, again, form, logo, text, to } = this.#view;
+    this.#ways = new Ways(text, to, (driver) => this.#anew(driver));
     // Without one there is no room for it, either.
     logo.hidden = !getComputedStyle(this.#host).getPropertyValue('--max-auth-logo').trim();
-    again.addEventListener('click', () => {
-      this.start();
-      this.focus();
-    });
+    again.addEventListener('click', () => this.#anew(this.#wanted));
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       void this.#sendPassword();
@@ -135,6 +155,12 @@ export class Panel {
     const shadow = this.#host.shadowRoot ?? this.#host.attachShadow({ mode: 'open' });
     applyStyles(shadow, PANEL_CSS);
     shadow.replaceChildren(root);
+  }
+
+  /** @param {Driver | undefined} driver */
+  #anew(driver) {
+    this.#begin(driver);
+    this.focus();
   }
 
   /** @param {State} state @param {any} [data] */
@@ -165,12 +191,21 @@ export class Panel {
     view.body.textContent = body;
     view.body.hidden = !body;
     view.fine.hidden = state !== 'success';
-    view.fine.textContent = text.successNote;
+    view.fine.textContent = [text.successNote, this.#isAccount && text.sessionEnded].filter(Boolean).join(' ');
+    view.match.hidden = state !== 'confirm';
+    view.match.textContent = state === 'confirm' ? String(data.matchCode ?? '') : '';
+    view.badge.hidden = state === 'confirm';
     view.form.hidden = state !== 'password';
     view.again.hidden = state !== 'error' || data.retry === false;
+    view.others.hidden = true;
     if (state === 'password') this.#showPassword(data, before === 'password');
     if (state === 'error') this.#showError(data);
-    setText(view.srStatus, [title, body].filter(Boolean).join('. '));
+    setText(view.srStatus, [title, body, view.match.textContent].filter(Boolean).join('. '));
+  }
+
+  /** Its code opens a session of MAX, which is ended again. */
+  get #isAccount() {
+    return (this.#ways?.driver ?? 'account_qr') === 'account_qr';
   }
 
   /** @param {State} state @param {any} data @returns {[string, string]} */
@@ -181,6 +216,8 @@ export class Panel {
       return [title, advice || String(data.message ?? '')];
     }
     if (state === 'password') return [text.passwordTitle, text.passwordText];
+    if (state === 'confirm') return [text.pick, ''];
+    if (state === 'finishing' && !this.#isAccount) return [text.finishing, ''];
     if (state === 'success') return [text.success, data.stays ? text.successStay : text.successText];
     return [text[state], text[`${state}Text`]];
   }
@@ -223,11 +260,22 @@ export class Panel {
   #showError(data) {
     const view = this.#view;
     if (!view) return;
+    const isDown = data.code === 'driver-down';
+    // The same again would be refused again: let the server choose.
+    if (isDown) this.#wanted = undefined;
+    if (isDown || view.again.hidden) this.#offerOthers();
     this.#retryAt = Date.now() + (Number(data.retryAfter) || 0);
     this.#ticker = window.setInterval(() => this.#tickRetry(), 500);
     this.#tickRetry();
     if (view.again.hidden || view.again.disabled) view.title.focus();
     else view.again.focus({ preventScroll: true });
+  }
+
+  #offerOthers() {
+    const view = this.#view;
+    const others = this.#ways?.others(`${view?.text.otherWay}: `) ?? [];
+    view?.others.replaceChildren(...others);
+    if (view) view.others.hidden = others.length === 0;
   }
 
   #tickRetry() {
@@ -254,6 +302,7 @@ export class Panel {
     this.#ttl = byClock > 0 && byClock < ttl ? byClock : ttl;
     this.#expiresAt = Date.now() + this.#ttl;
     view.card.replaceChildren(drawing);
+    this.#ways?.showText(data.textCode);
     const link = linkOf(data.qrLink);
     this.#link(link);
     view.app.classList.toggle('off', !link);
@@ -280,6 +329,7 @@ export class Panel {
     if (!view) return;
     this.#expiresAt = 0;
     view.card.replaceChildren(ghost());
+    this.#ways?.showText('');
     view.frame.classList.remove('stale', 'low');
     view.rest.style.strokeDashoffset = '0';
     view.left.textContent = '';

@@ -10,13 +10,13 @@ mod tests;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config::{AllowList, Config};
-use crate::drivers::{AccountQr, OpenLogins};
+use crate::config::{AllowList, Config, Proximity};
+use crate::drivers::{AccountQr, Bot, MiniApp, Official, OpenLogins, OverHttp};
 use crate::login::{Grants, Registry, Settings, Sharing};
 use crate::oidc::{Documents, Keys, Provider};
-use crate::server::{self, Extra, NodeStatus, Parts, StatusSettings, StreamStats};
+use crate::server::{self, Extra, NodeStatus, OfficialPages, Parts, StatusSettings, StreamStats};
 use crate::session::{Phone, Sessions};
-use crate::signin::{Driver, Drivers};
+use crate::signin::{Driver, DriverName, Drivers};
 use crate::store::{NodeName, Vault};
 use crate::upstream::Roots;
 use axum::Router;
@@ -31,6 +31,8 @@ pub struct Surroundings {
     pub rng: Rng,
     pub tasks: Tasks,
     pub roots: Roots,
+    /// For the Bot API of `driver.bot.api_url`.
+    pub bot_roots: Roots,
     pub kept: Kept,
     pub open_logins: OpenLogins,
     /// Served beside our own addresses: the demo.
@@ -47,13 +49,14 @@ impl Surroundings {
         let (clock, rng) = (Clock::system(), Rng::system());
         let kept = Kept::in_memory(&clock, &Rng::seeded(1)).unwrap();
         let (roots, open_logins) = (Roots::load(None).unwrap(), OpenLogins::default());
-        Self { clock, rng, tasks: tasks.clone(), roots, kept, open_logins, extra: None, warnings: Vec::new() }
+        let (tasks, bot_roots, warnings) = (tasks.clone(), roots.clone(), Vec::new());
+        Self { clock, rng, tasks, roots, bot_roots, kept, open_logins, extra: None, warnings }
     }
 }
 
 /// A server that is put together and does not listen yet.
 pub struct App {
-    pub driver: Arc<dyn Driver>,
+    pub drivers: Drivers,
     pub registry: Arc<Registry>,
     pub ends: Arc<StreamStats>,
     pub keys: Arc<Keys>,
@@ -64,7 +67,7 @@ pub struct App {
 
 /// `config.server` says where it listens by now.
 pub fn build(config: &Config, surroundings: Surroundings) -> App {
-    let Surroundings { clock, rng, tasks, roots, kept, open_logins, extra, warnings } = surroundings;
+    let Surroundings { clock, rng, tasks, roots, bot_roots, kept, open_logins, extra, warnings } = surroundings;
     let delivery = Arc::new(Delivery::new(roots.clone(), tasks.clone()));
     let documents = config
         .oidc
@@ -73,15 +76,26 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         .map(|settings| Documents { fetch: Arc::new(Asker::new(roots.clone(), settings.networks.clone())), settings });
     let Kept { store, seals, nodes } = kept;
     let texts = Arc::clone(&config.texts);
-    let account_qr =
-        AccountQr::new(&config.upstream, &config.login, roots, clock.clone(), rng.clone(), tasks.clone(), open_logins);
-    let driver: Arc<dyn Driver> = Arc::new(account_qr.with_spares());
     let (ttl, phone) = (config.session.ttl, phone(config));
     let sessions = Sessions::new(seals.session, Arc::clone(&store), clock.clone(), rng.clone(), ttl, phone);
     sessions.spawn_write_again(&tasks);
     let site = config.server.public_url.as_str().trim_end_matches('/');
     let issuer = config.oidc.issuer.clone().unwrap_or_else(|| site.to_owned());
     let vault = Vault::new(Arc::clone(&store), seals.store.clone(), clock.clone(), rng.clone());
+    let official = config.official.as_ref().map(|official| {
+        let carrier = Box::new(OverHttp(bot_roots));
+        let wants_phone = self::phone(config) != Phone::Dropped;
+        let known = (&config.server, config.login.drivers.as_slice());
+        let surroundings = (rng.clone(), tasks.clone());
+        Official::new(official, known, wants_phone, carrier, vault.clone(), Arc::clone(&texts), surroundings)
+    });
+    let account_qr = || {
+        let (clock, rng, tasks) = (clock.clone(), rng.clone(), tasks.clone());
+        let account_qr =
+            AccountQr::new(&config.upstream, &config.login, roots.clone(), clock, rng, tasks, open_logins.clone());
+        Arc::new(account_qr.with_spares())
+    };
+    let drivers = drivers(config, official.as_ref(), account_qr);
     let grants = Arc::new(Grants::new(vault.clone()));
     let sessions = Arc::new(sessions.with_people(vault.clone()));
     let provider = Provider::new(
@@ -97,7 +111,7 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     provider.keys.spawn_watch(&tasks, provider.has_clients());
     let sharing = nodes.map(|nodes| {
         let node = NodeName::new(&config.server.node, &rng);
-        let (ours, clock) = (Drivers::only(Arc::clone(&driver)), clock.clone());
+        let (ours, clock) = (drivers.clone(), clock.clone());
         Arc::new(Sharing::new(Arc::clone(&store), seals.store.clone(), node, nodes, ours, clock))
     });
     let settings = Settings {
@@ -111,11 +125,15 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
     };
     let registry = Arc::new(Registry::new(
         settings,
-        Drivers::only(Arc::clone(&driver)),
+        drivers.clone(),
         Arc::clone(&grants),
         sharing,
         (clock.clone(), rng.clone(), tasks.clone()),
     ));
+    if let Some(official) = &official {
+        official.wakes(&registry);
+        official.spawn_keeper();
+    }
     let ends = Arc::<StreamStats>::default();
     let keys = Arc::clone(&provider.keys);
     let status = NodeStatus::new(
@@ -144,10 +162,34 @@ pub fn build(config: &Config, surroundings: Surroundings) -> App {
         texts,
         ends: Arc::clone(&ends),
         status: Arc::clone(&status),
+        official: official.zip(config.official.as_ref()).map(|(official, settings)| OfficialPages {
+            official,
+            bridge: settings.mini_app.bridge_url.clone(),
+            keeps_addresses: settings.mini_app.proximity != Proximity::Off,
+        }),
         extra,
     };
     let routes = server::router(&config.server, &config.login, parts);
-    App { driver, registry, ends, keys, status, routes }
+    App { drivers, registry, ends, keys, status, routes }
+}
+
+/// In the order of `login.drivers`, which is never empty.
+fn drivers(config: &Config, official: Option<&Arc<Official>>, account_qr: impl Fn() -> Arc<AccountQr>) -> Drivers {
+    let made = config.login.drivers.iter().filter_map(|name| -> Option<Arc<dyn Driver>> {
+        Some(match name {
+            DriverName::AccountQr => account_qr(),
+            DriverName::Bot => Arc::new(Bot(Arc::clone(official?))),
+            DriverName::MiniApp => Arc::new(MiniApp(Arc::clone(official?))),
+        })
+    });
+    let mut made: Vec<Arc<dyn Driver>> = made.collect();
+    match made.is_empty() {
+        true => Drivers::only(account_qr()),
+        false => {
+            let first = made.remove(0);
+            Drivers::new(first, made)
+        }
+    }
 }
 
 /// Only whoever needs a phone number makes us keep it.

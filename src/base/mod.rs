@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backoff;
 pub mod client_address;
 pub mod clock;
+pub mod driver_name;
 pub mod id;
 pub mod jwk;
 pub mod limits;

@@ -15,7 +15,7 @@ use crate::observe::traces::{Batch, Traces};
 use crate::observe::{self, Watched};
 use crate::outbound;
 use crate::server::{self, Bound, Checklist, Descriptors, Extra, Ops};
-use crate::signin::Driver;
+use crate::signin::Drivers;
 use crate::upstream::Roots;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -96,6 +96,13 @@ async fn serve(
     };
 
     let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| cannot_run(&error))?;
+    let bot_roots = match &config.official {
+        Some(official) => {
+            let host = official.bot.api_url.host_str().unwrap_or_default();
+            Roots::of_bot_api(host, official.bot.ca_file.as_deref()).map_err(|error| cannot_run(&error))?
+        }
+        None => roots.clone(),
+    };
     if demo && !config.store.kind_given {
         config.store.kind = StoreKind::Memory;
     }
@@ -119,13 +126,13 @@ async fn serve(
     warnings.extend(few_files.as_ref().map(|_| "few-descriptors"));
     let warnings = if demo { Vec::new() } else { warnings };
     let surroundings =
-        Surroundings { clock, rng, tasks: tasks_of_app, roots, kept, open_logins: held, extra, warnings };
-    let App { driver, registry, ends, keys, status, routes } = app::build(&config, surroundings);
+        Surroundings { clock, rng, tasks: tasks_of_app, roots, bot_roots, kept, open_logins: held, extra, warnings };
+    let App { drivers, registry, ends, keys, status, routes } = app::build(&config, surroundings);
     let max_active = config.login.max_active;
     let checklist = Checklist::new(Arc::clone(&config), Arc::clone(&registry), inspector, now);
     let operator = Ops { metrics, registry, tasks: tasks.clone(), max_active, ends, keys, status, checklist };
 
-    greet(&config, (&public, &ops), demo, &*driver);
+    greet(&config, (&public, &ops), demo, &drivers);
     if let Some(few_files) = few_files.filter(|_| !demo) {
         tracing::warn!("{few_files}");
     }
@@ -217,7 +224,7 @@ async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks
 }
 
 /// Says where it is, and what it is.
-fn greet(config: &Config, (public, ops): (&Bound, &Bound), demo: bool, driver: &dyn Driver) {
+fn greet(config: &Config, (public, ops): (&Bound, &Bound), demo: bool, drivers: &Drivers) {
     let address = public.address().map_or_else(|_| config.server.listen.to_string(), |address| address.to_string());
     let site = config.server.public_url.as_str().trim_end_matches('/');
     if demo {
@@ -225,7 +232,9 @@ fn greet(config: &Config, (public, ops): (&Bound, &Bound), demo: bool, driver: &
         return;
     }
     tracing::info!(listen = address, public_url = site, base_path = config.server.base_path, "max-auth is ready");
-    tracing::info!(name = driver.name(), "driver: {}", driver.assurance());
+    for driver in drivers.all() {
+        tracing::info!(name = driver.name(), "driver: {}", driver.assurance());
+    }
     if let Ok(ops) = ops.address() {
         tracing::info!("what is left to do, and whether it works: http://{ops}/checklist");
     }
@@ -259,7 +268,7 @@ fn address_warnings(config: &Config) -> Vec<&'static str> {
 mod tests {
     use super::*;
     use crate::observe::Heard;
-    use crate::signin::{BrowserInfo, CommandSlot, EventSink, Outcome, Run};
+    use crate::signin::{Asked, CommandSlot, Driver, EventSink, Outcome, Run};
 
     struct Nobody;
 
@@ -272,7 +281,7 @@ mod tests {
             "nothing is sure"
         }
 
-        fn run<'a>(&'a self, _: BrowserInfo, _: &'a dyn EventSink, _: &'a CommandSlot) -> Run<'a> {
+        fn run<'a>(&'a self, _: Asked, _: &'a dyn EventSink, _: &'a CommandSlot) -> Run<'a> {
             Box::pin(std::future::ready(Outcome::Stopped))
         }
     }
@@ -309,14 +318,14 @@ mod tests {
             let config = Config::of(file);
             let bound = bind("127.0.0.1:0".parse().unwrap(), "server.listen", false).await.ok().unwrap();
             let ops = bind("127.0.0.1:0".parse().unwrap(), "server.ops_listen", false).await.ok().unwrap();
-            greet(&config, (&bound, &ops), false, &Nobody);
+            greet(&config, (&bound, &ops), false, &Drivers::only(Arc::new(Nobody)));
             assert_eq!(heard.lines("max-auth is ready"), 1, "{file}");
             assert_eq!(heard.lines("driver: nothing is sure"), 1, "{file}");
             assert_eq!(heard.lines("server.public_url is not set"), only_here, "{file}");
             assert_eq!(heard.lines("server.public_url is not https"), readable, "{file}");
             let checklist = format!("http://{}/checklist", ops.address().unwrap());
             assert_eq!(heard.lines(&checklist), 1, "{file}");
-            greet(&config, (&bound, &ops), true, &Nobody);
+            greet(&config, (&bound, &ops), true, &Drivers::only(Arc::new(Nobody)));
             assert_eq!(heard.lines("max-auth is ready"), 1, "a demo says it to the person");
         }
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod client_auth;
 mod documents;
+mod driver;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod oidc;
@@ -16,11 +17,13 @@ mod traces;
 mod value;
 mod weakness;
 
+use crate::base::driver_name::DriverName;
 use crate::base::origin::Origin;
 use crate::texts::{Locale, Texts};
 pub use audit::{Audit, AuditPeople, AuditTo};
 pub use client_auth::{ClientAuth, secret_hash};
 pub use documents::ClientDocuments;
+pub use driver::{Merge, Official, Proximity, Receive};
 use ipnet::IpNet;
 #[cfg(test)]
 pub use oidc::preset_names;
@@ -29,6 +32,7 @@ pub use people::{AllowList, Groups, Person};
 pub use reader::DEFAULTS;
 use reader::{ConfigMerger, Source};
 pub use session::Session;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,6 +50,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[login]`
     pub login: Login,
+    /// `[driver.bot]`, `[driver.mini_app]`, `[identity]`; only where a driver needs them.
+    pub official: Option<Official>,
     /// `[session]`
     pub session: Session,
     /// `[store]`
@@ -147,6 +153,8 @@ pub struct Login {
     pub starts_per_minute: u32,
     /// Accounts with a cloud password.
     pub password: PasswordPolicy,
+    /// Who asks MAX, the preferred first; never empty, none twice.
+    pub drivers: Vec<DriverName>,
 }
 
 /// `log.format`: lines for people, or JSON lines for programs.
@@ -232,6 +240,7 @@ impl Config {
 fn build(settings: &mut ConfigMerger) -> Option<Config> {
     // Each section is read even when another failed: all errors are told at once.
     let (server, upstream, login) = (server(settings), upstream(settings), login(settings));
+    let official = driver::read(settings, server.as_ref(), login.as_ref());
     let groups = Groups::read(settings);
     let known = groups.clone().unwrap_or_default();
     let (session, oidc) = (session::read(settings, &known), oidc::read(settings, &known));
@@ -242,6 +251,7 @@ fn build(settings: &mut ConfigMerger) -> Option<Config> {
         server: server?,
         upstream: upstream?,
         login: login?,
+        official: official?,
         session: session?,
         store: store?,
         oidc: oidc?,
@@ -393,6 +403,16 @@ fn login(settings: &mut ConfigMerger) -> Option<Login> {
     let password = settings.read("login.password", |value| {
         value::choice(value, &[("refuse", PasswordPolicy::Refuse), ("ask", PasswordPolicy::Ask)])
     });
+    let drivers = settings.read("login.drivers", |value| {
+        let words = DriverName::ALL.map(|driver| (driver.name(), driver));
+        let drivers = value::list(value, |value| value::choice(value, &words))?;
+        let known: BTreeSet<DriverName> = drivers.iter().copied().collect();
+        match (drivers.len(), known.len()) {
+            (0, _) => Err("needs one driver at least".to_owned()),
+            (all, known) if all != known => Err("names a driver twice".to_owned()),
+            _ => Ok(drivers),
+        }
+    });
     Some(Login {
         first_message_timeout: first_message_timeout?,
         poll_interval: poll_interval?,
@@ -403,6 +423,7 @@ fn login(settings: &mut ConfigMerger) -> Option<Login> {
         max_active_total: max_active_total?,
         starts_per_minute: starts_per_minute?,
         password: password?,
+        drivers: drivers?,
     })
 }
 

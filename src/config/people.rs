@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// One person, or a group of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Who {
-    /// MAX's number of the account.
+    /// MAX's number of the account; where a driver's people are kept apart, with its name before it: `bot:7`.
     Max(String),
     /// E.164 with `+`.
     Phone(String),
@@ -18,12 +18,19 @@ pub enum Who {
 
 impl Who {
     fn parse(text: &str) -> Result<Self, String> {
-        let expected = || format!("{text:?} is none of \"max:401041669\", \"phone:+79990000000\" and \"group:admins\"");
+        let expected = || {
+            format!(
+                "{text:?} is none of \"max:401041669\", \"bot:401041669\", \"mini_app:401041669\", \"phone:+79990000000\" and \"group:admins\""
+            )
+        };
         let digits = |text: &str, most: usize| {
             !text.is_empty() && text.len() <= most && text.bytes().all(|byte| byte.is_ascii_digit())
         };
         match text.split_once(':') {
             Some(("max", id)) if digits(id, 19) && !id.starts_with('0') => Ok(Self::Max(id.to_owned())),
+            Some((driver @ ("bot" | "mini_app"), id)) if digits(id, 19) && !id.starts_with('0') => {
+                Ok(Self::Max(format!("{driver}:{id}")))
+            }
             Some(("phone", phone)) if phone.strip_prefix('+').is_some_and(|rest| digits(rest, 15)) => {
                 Ok(Self::Phone(phone.to_owned()))
             }
@@ -85,7 +92,7 @@ impl Groups {
 /// What is known of somebody who signed in.
 #[derive(Clone, Copy)]
 pub struct Person<'a> {
-    /// MAX's number of the account.
+    /// MAX's number of the account, as in `sub`.
     pub id: &'a str,
     /// E.164 with `+`, where it is known.
     pub phone: Option<&'a str>,

@@ -35,6 +35,12 @@ impl fmt::Display for Source {
 /// Sections whose keys are names that the file makes up.
 const FREE_SECTIONS: [&str; 1] = ["groups"];
 
+/// Sections that are in parts, each with keys: `[driver.bot]`.
+const PARTED_SECTIONS: [&str; 1] = ["driver"];
+
+/// Keys that are secrets in clear: they are not shown.
+const SECRETS: [&str; 1] = ["driver.bot.token"];
+
 /// A value and where it came from.
 pub struct Entry {
     /// As written, not yet checked.
@@ -75,7 +81,7 @@ impl ConfigMerger {
             Ok(table) => {
                 for (section, keys) in table {
                     let Value::Table(keys) = keys else { continue };
-                    for (key, value) in keys {
+                    for (key, value) in parts(&section, keys) {
                         merged.entries.insert(format!("{section}.{key}"), Entry { value, source: Source::Default });
                     }
                 }
@@ -107,11 +113,23 @@ impl ConfigMerger {
                 self.unknown(&section_name, &source(section.span().start));
                 continue;
             };
-            for key in keys.keys() {
+            let is_parted = PARTED_SECTIONS.contains(&section_name.as_str());
+            for (key, below) in keys {
                 let path = format!("{section_name}.{}", key.get_ref());
-                let value = whole.get(&section_name).and_then(|section| section.get(key.get_ref().as_ref()));
-                if let Some(value) = value {
-                    self.set(&path, value.clone(), source(key.span().start));
+                let Some(value) = whole.get(&section_name).and_then(|section| section.get(key.get_ref().as_ref()))
+                else {
+                    continue;
+                };
+                match (is_parted, below.get_ref(), value) {
+                    (true, DeValue::Table(keys), Value::Table(values)) => {
+                        for key in keys.keys() {
+                            if let Some(value) = values.get(key.get_ref().as_ref()) {
+                                let path = format!("{path}.{}", key.get_ref());
+                                self.set(&path, value.clone(), source(key.span().start));
+                            }
+                        }
+                    }
+                    _ => self.set(&path, value.clone(), source(key.span().start)),
                 }
             }
         }
@@ -123,7 +141,8 @@ impl ConfigMerger {
         for (name, text) in variables {
             let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
             let rest = rest.to_ascii_lowercase();
-            let Some(section) = sections.iter().find(|section| rest.starts_with(&format!("{section}_"))) else {
+            let named = |section: &&String| rest.starts_with(&format!("{}_", section.replace('.', "_")));
+            let Some(section) = sections.iter().find(named) else {
                 // Kubernetes sets these for a service of that name.
                 if !["port", "service_"].iter().any(|theirs| rest.starts_with(theirs)) {
                     self.unknown(&rest.replacen('_', ".", 1), &Source::Environment(name));
@@ -166,7 +185,7 @@ impl ConfigMerger {
         let mut sections: Vec<String> = self
             .entries
             .keys()
-            .filter_map(|path| path.split_once('.'))
+            .filter_map(|path| path.rsplit_once('.'))
             .map(|(section, _)| section.to_owned())
             .collect();
         sections.dedup();
@@ -176,7 +195,7 @@ impl ConfigMerger {
 
     /// The keys of a section, as `section.key`.
     pub fn section(&self, name: &str) -> Vec<String> {
-        let of = |path: &&String| path.split_once('.').is_some_and(|(section, _)| section == name);
+        let of = |path: &&String| path.rsplit_once('.').is_some_and(|(section, _)| section == name);
         self.entries.keys().filter(of).cloned().collect()
     }
 
@@ -227,16 +246,31 @@ impl ConfigMerger {
         let mut text = String::new();
         let mut current = "";
         for (path, entry) in &self.entries {
-            let Some((section, key)) = path.split_once('.') else { continue };
+            let Some((section, key)) = path.rsplit_once('.') else { continue };
             if section != current {
                 let gap = if current.is_empty() { "" } else { "\n" };
                 text += &format!("{gap}[{section}]\n");
                 current = section;
             }
-            text += &format!("{key} = {}  # {}\n", without_password(&entry.value), entry.source);
+            let is_secret =
+                SECRETS.contains(&path.as_str()) && entry.value.as_str().is_some_and(|text| !text.is_empty());
+            let shown = if is_secret { Value::String("***".to_owned()) } else { without_password(&entry.value) };
+            text += &format!("{key} = {shown}  # {}\n", entry.source);
         }
         text
     }
+}
+
+/// The keys of a section; those of its parts with the part's name before them.
+fn parts(section: &str, keys: toml::Table) -> Vec<(String, Value)> {
+    let is_parted = PARTED_SECTIONS.contains(&section);
+    let one = |(part, value): (String, Value)| match value {
+        Value::Table(keys) if is_parted => {
+            keys.into_iter().map(|(key, value)| (format!("{part}.{key}"), value)).collect()
+        }
+        value => vec![(part, value)],
+    };
+    keys.into_iter().flat_map(one).collect()
 }
 
 /// An address is shown without what stands between its scheme and its host.

@@ -250,6 +250,9 @@ fn what_is_shown_says_where_each_value_came_from() {
         sections,
         [
             "[audit]",
+            "[driver.bot]",
+            "[driver.mini_app]",
+            "[identity]",
             "[log]",
             "[login]",
             "[oidc]",

@@ -1,6 +1,7 @@
 //! What a configuration allows that a careful operator might not have meant: right, and weaker than it could be.
 
-use super::{Client, Config, Consent, Email, PasswordPolicy, StoreKind, Subject};
+use super::{Client, Config, Consent, Email, Merge, PasswordPolicy, Receive, StoreKind, Subject};
+use crate::base::driver_name::DriverName;
 use url::Url;
 
 impl Config {
@@ -45,6 +46,29 @@ impl Config {
             self.oidc.documents.as_ref().is_some_and(|documents| documents.allow.is_everybody()),
             "oidc.client_id_metadata_allow names nobody: every MAX account may sign in to apps that nobody registered"
                 .to_owned(),
+        );
+        let official = self.official.as_ref();
+        say(
+            official.is_some_and(|official| !official.mini_app.match_code),
+            "driver.mini_app.match_code = false: whoever sends a person a link is signed in as them by one \"yes\""
+                .to_owned(),
+        );
+        say(
+            official.is_some_and(|official| official.merge == Merge::All),
+            "identity.merge = true: nobody at MAX promises that an account's number is the bot's number of the same person; \
+             where it is not, somebody signs in as somebody else"
+                .to_owned(),
+        );
+        let has = |driver| self.login.drivers.contains(&driver);
+        say(
+            official.is_some_and(|official| official.merge == Merge::Off) && has(DriverName::Bot) && has(DriverName::MiniApp),
+            "identity.merge = false with both bot and mini_app: a person who uses one today and the other tomorrow is two people \
+             to the site; \"official\" makes them one"
+                .to_owned(),
+        );
+        say(
+            official.is_some_and(|official| official.bot.receive == Receive::Poll) && has(DriverName::Bot),
+            "driver.bot.receive = \"poll\": MAX means it for development, and one asker at a time".to_owned(),
         );
         found.extend(self.oidc.clients.iter().flat_map(of_client));
         found

@@ -174,7 +174,7 @@ impl Report {
         match code {
             FindingCode::Dns => format!("getent hosts {}", self.site.origin.split("://").last().unwrap_or_default()),
             FindingCode::Tls => format!("curl -sv {probe}?nonce=1 -o /dev/null"),
-            FindingCode::UpstreamUnreachable => "max-auth doctor --upstream".to_owned(),
+            FindingCode::UpstreamUnreachable | FindingCode::BotDown => "max-auth doctor --upstream".to_owned(),
             FindingCode::FrozenByNetwork => "max-auth doctor --networks, a day later".to_owned(),
             _ if code.part() == PathPart::ProtectedPage => format!("max-auth doctor --forward-auth '{}'", self.asked),
             _ if code.part() == PathPart::Streams => {

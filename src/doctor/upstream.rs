@@ -5,18 +5,26 @@ use super::finding::Finding;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config::{Config, Dialect, Endpoint, Upstream};
-use crate::drivers::{AccountQr, OpenLogins};
+use crate::config::{Config, Dialect, Endpoint, Receive, Upstream};
+use crate::drivers::{AccountQr, Examined, OpenLogins, OverHttp, Subject, examine};
+use crate::outbound;
 use crate::proxies::{APP, FindingCode, Severity};
-use crate::signin::{BrowserInfo, CommandSlot, Driver as _, DriverEvent, EventSink, Outcome};
+use crate::signin::{Asked, CommandSlot, Driver as _, DriverEvent, DriverName, EventSink, Outcome};
 use crate::upstream::{Roots, connect};
 use futures_util::future::join_all;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+use url::Url;
 
 /// One endpoint, from the name to a code: stages of 3 to 5 s each, and MAX's answers.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One answer of a webhook, and most bytes of it.
+const WEBHOOK_TIME: Duration = Duration::from_secs(10);
+const WEBHOOK_ANSWER: usize = 64 * 1024;
 
 /// What was found out, a line for each endpoint.
 pub struct UpstreamCheck {
@@ -25,9 +33,74 @@ pub struct UpstreamCheck {
 }
 
 pub async fn check(config: &Config, clock: Clock, tasks: Tasks) -> Result<UpstreamCheck, String> {
+    let account_qr = async {
+        match config.login.drivers.contains(&DriverName::AccountQr) {
+            true => endpoints(config, &clock, &tasks).await,
+            false => Ok(UpstreamCheck { lines: Vec::new(), findings: Vec::new() }),
+        }
+    };
+    let (check, bot) = tokio::join!(account_qr, bot(config, &clock));
+    let (mut check, bot) = (check?, bot?);
+    check.lines.extend(bot.lines);
+    check.findings.extend(bot.findings);
+    Ok(check)
+}
+
+/// The bot of the official drivers, where there are some.
+async fn bot(config: &Config, clock: &Clock) -> Result<UpstreamCheck, String> {
+    let mut check = UpstreamCheck { lines: Vec::new(), findings: Vec::new() };
+    let Some(official) = &config.official else { return Ok(check) };
+    let bot = &official.bot;
+    let roots = Roots::of_bot_api(bot.api_url.host_str().unwrap_or_default(), bot.ca_file.as_deref());
+    let carrier = Box::new(OverHttp(roots.map_err(|error| error.to_string())?));
+    let known = (&config.server, config.login.drivers.as_slice());
+    for Examined { what, told } in examine(official, known, carrier, || clock.unix_ms(), Rng::system()).await {
+        match told {
+            Ok(fine) => check.lines.push(format!("{}: {fine}", what.name())),
+            Err(why) => {
+                let evidence = format!("{}: {why}", what.name());
+                check.lines.push(evidence.clone());
+                // Whoever else is told costs no visitor anything.
+                let severity = if what == Subject::OtherSubscriptions { Severity::Note } else { Severity::Fault };
+                let code = if what == Subject::Clock { FindingCode::ClockSkew } else { FindingCode::BotDown };
+                check.findings.push(Finding::new(code, APP, evidence).severity(severity));
+            }
+        }
+    }
+    if bot.receive == Receive::Webhook && config.login.drivers.contains(&DriverName::Bot) {
+        let url = bot.webhook(&config.server);
+        match webhook(&url).await {
+            Ok(fine) => check.lines.push(format!("bot, webhook: {fine}")),
+            Err(why) => {
+                let evidence = format!("bot, webhook: {url}: {why}");
+                check.lines.push(evidence.clone());
+                check.findings.push(Finding::new(FindingCode::BotDown, APP, evidence));
+            }
+        }
+    }
+    Ok(check)
+}
+
+/// As MAX would bring an update, with the certificates that MAX trusts, and without the secret: whoever refuses that is ours.
+async fn webhook(url: &Url) -> Result<String, String> {
+    let roots = Roots::of_bot_api("max.ru", None).map_err(|error| error.to_string())?;
+    let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let asked = outbound::ask((Method::POST, url), vec![json], "{}".to_owned(), (WEBHOOK_ANSWER, WEBHOOK_TIME), &roots);
+    let answer = asked.await.map_err(|error| error.to_string())?;
+    let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    match said["code"] == "secret-refused" {
+        true => Ok(format!("{url} leads to max-auth, over a certificate that MAX trusts")),
+        false => Err(format!(
+            "does not lead to max-auth, which is not running, or a proxy does not pass the path ({})",
+            answer.status
+        )),
+    }
+}
+
+async fn endpoints(config: &Config, clock: &Clock, tasks: &Tasks) -> Result<UpstreamCheck, String> {
     let roots = Roots::load(config.upstream.ca_file.as_deref()).map_err(|error| error.to_string())?;
     let tried = config.upstream.endpoints.iter().map(async |endpoint| {
-        let outcome = timeout(PATIENCE, one(config, endpoint, &roots, &clock, &tasks)).await;
+        let outcome = timeout(PATIENCE, one(config, endpoint, &roots, clock, tasks)).await;
         (endpoint, outcome.unwrap_or_else(|_| Err(format!("no code within {PATIENCE:?}"))))
     });
     let tried = join_all(tried).await;
@@ -67,6 +140,7 @@ async fn one(
         answer_timeout: config.upstream.answer_timeout,
         give_up_after: Duration::ZERO,
     };
+    let asked = Asked::by_nobody(&rng);
     let driver = AccountQr::new(
         &upstream,
         &config.login,
@@ -78,7 +152,7 @@ async fn one(
     );
     let commands = CommandSlot::default();
     let sink = RecordingSink { commands: &commands, code: AtomicBool::new(false), greeted: AtomicBool::new(false) };
-    let outcome = driver.run(BrowserInfo::default(), &sink, &commands).await;
+    let outcome = driver.run(asked, &sink, &commands).await;
     let (greeted, code) = (sink.greeted.load(Ordering::Relaxed), sink.code.load(Ordering::Relaxed));
     let dialect = match endpoint.dialect {
         Dialect::Json => "json",

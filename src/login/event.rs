@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub enum Kind {
     Status,
     Qr,
+    /// Somebody opened the code and must pick this on the phone.
+    Confirm,
     Password,
     Success,
     Error,
@@ -20,6 +22,7 @@ impl Kind {
         match self {
             Self::Status => "status",
             Self::Qr => "qr",
+            Self::Confirm => "confirm",
             Self::Password => "password",
             Self::Success => "success",
             Self::Error => "error",
@@ -28,7 +31,7 @@ impl Kind {
 
     /// Back from [`Self::name`].
     pub fn parse(name: &str) -> Option<Self> {
-        let kinds = [Self::Status, Self::Qr, Self::Password, Self::Success, Self::Error];
+        let kinds = [Self::Status, Self::Qr, Self::Confirm, Self::Password, Self::Success, Self::Error];
         kinds.into_iter().find(|kind| kind.name() == name)
     }
 
@@ -55,6 +58,11 @@ impl Event {
     /// Bytes that it takes in the log.
     pub fn kept(&self) -> usize {
         self.kept.len()
+    }
+
+    /// As it was written, without a picture.
+    pub fn undrawn(&self) -> &str {
+        &self.kept
     }
 
     /// `{"id":…,"event":…,"data":{…}}`

@@ -78,7 +78,11 @@ impl Follower {
         let Some(head) = records.open_head(&page.head) else { return Ok(None) };
         let (epoch, began) = (head.epoch, head.began);
         let Some(params) = head.params() else { return Ok(None) };
-        let login = Login::new(id, epoch, began, params, &self.context.settings, self.context.clock.clone());
+        let drivers = &self.context.drivers;
+        let named = params.driver.as_deref().and_then(|name| drivers.named(name));
+        let driver = Arc::clone(named.unwrap_or_else(|| drivers.pick()));
+        let (settings, clock) = (&self.context.settings, self.context.clock.clone());
+        let login = Login::new(id, (epoch, began), params, driver, settings, clock);
         if !is_theirs(&login) {
             return Ok(None);
         }

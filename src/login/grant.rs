@@ -95,7 +95,16 @@ mod tests {
     use std::time::Duration;
 
     fn identity() -> Identity {
-        Identity { id: 1, name: "И".into(), first_name: None, last_name: None, phone: None, photo_url: None }
+        Identity {
+            id: 1,
+            name: "И".into(),
+            first_name: None,
+            last_name: None,
+            phone: None,
+            photo_url: None,
+            driver: crate::signin::DriverName::AccountQr,
+            apart: None,
+        }
     }
 
     fn site() -> Purpose {

@@ -27,7 +27,7 @@ use crate::base::clock::Clock;
 use crate::base::id::{Fingerprint, LoginId};
 use crate::base::limits::READERS;
 use crate::base::secret::Secret;
-use crate::signin::CommandSlot;
+use crate::signin::{Asked, BrowserInfo, CommandSlot, Driver, DriverName, Drivers};
 use crate::texts::Locale;
 pub use drawing::Drawing;
 pub use event::{Event, Kind};
@@ -42,6 +42,7 @@ pub use registry::{NotStarted, Registry};
 use serde_json::{Value, json};
 pub use sharing::{Nodes, Sharing};
 pub use start::{Admitted, Continuations, Purpose, Settings, StartParams};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -67,6 +68,10 @@ pub struct Login {
     locale: Locale,
     purpose: Purpose,
     network: Option<IpNet>,
+    /// Who asks MAX.
+    driver: Arc<dyn Driver>,
+    /// Of the visitor, where a driver compares it.
+    address: Option<IpAddr>,
     grace: Duration,
     /// The same for a visitor who left but may come back by the browser's Back button.
     grace_away: Duration,
@@ -122,7 +127,14 @@ pub struct PasswordNotAsked;
 
 impl Login {
     /// As it stands before its first event.
-    fn new(id: LoginId, epoch: u32, began: i64, params: StartParams, settings: &Settings, clock: Clock) -> Self {
+    fn new(
+        id: LoginId,
+        (epoch, began): (u32, i64),
+        params: StartParams,
+        driver: Arc<dyn Driver>,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Self {
         let grace = if params.phone { settings.grace_phone } else { settings.grace };
         Self {
             id,
@@ -132,6 +144,8 @@ impl Login {
             locale: params.locale,
             purpose: params.purpose,
             network: params.network,
+            driver,
+            address: params.address,
             grace,
             grace_away: grace.max(settings.grace_phone),
             away: AtomicBool::new(false),
@@ -157,10 +171,25 @@ impl Login {
 
     /// Written before anybody can read, so that the first event takes one round trip. It alone says the login's id, and how
     /// long the login lives.
-    fn first_event(&self, settings: &Settings) -> Value {
+    fn first_event(&self, settings: &Settings, drivers: &Drivers) -> Value {
         let stage = Stage::Connecting;
         let message = stage.message(settings.texts.of(self.locale));
-        json!({"stage": stage.name(), "message": message, "login": self.id.text(), "ttl": millis(settings.ttl)})
+        let mut event =
+            json!({"stage": stage.name(), "message": message, "login": self.id.text(), "ttl": millis(settings.ttl)});
+        // A page knows the account QR by itself.
+        let names: Vec<&str> = drivers.all().map(|driver| driver.name()).collect();
+        if names != [DriverName::AccountQr.name()] {
+            event["driver"] = self.driver.name().into();
+        }
+        if names.len() > 1 {
+            event["drivers"] = names.into();
+        }
+        event
+    }
+
+    /// For the driver.
+    fn asked(&self, browser: BrowserInfo) -> Asked {
+        Asked { login: self.id, browser, address: self.address }
     }
 
     /// The last one that a visitor was told.

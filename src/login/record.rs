@@ -12,6 +12,7 @@ use crate::texts::Locale;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::net::IpAddr;
 
 /// What another process needs to go on with a login.
 #[derive(Serialize, Deserialize, Clone)]
@@ -25,6 +26,10 @@ pub struct Head {
     phone: bool,
     purpose: Purpose,
     browser: BrowserInfo,
+    #[serde(default)]
+    driver: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
 }
 
 impl Head {
@@ -38,6 +43,8 @@ impl Head {
             phone: params.phone,
             purpose: params.purpose.clone(),
             browser: params.browser.clone(),
+            driver: params.driver.clone(),
+            address: params.address,
         }
     }
 
@@ -55,6 +62,8 @@ impl Head {
             key,
             phone: self.phone,
             network: None,
+            driver: self.driver,
+            address: self.address,
         })
     }
 }
@@ -142,8 +151,17 @@ mod tests {
         let (flow, key) = (Fingerprint::of(b"flow"), Fingerprint::of(b"key"));
         let browser = BrowserInfo { device_name: Some("Firefox".into()), ..BrowserInfo::default() };
         let purpose = Purpose::Site { return_to: "/a".into() };
-        let params =
-            StartParams { browser, purpose, locale: Locale::En, flow, key: Some(key), phone: true, network: None };
+        let params = StartParams {
+            browser,
+            purpose,
+            locale: Locale::En,
+            flow,
+            key: Some(key),
+            phone: true,
+            network: None,
+            driver: Some("bot".into()),
+            address: Some([10, 0, 0, 1].into()),
+        };
         let sealed = Records::new(&seal, one).seal_head(&Head::new(7, 1_000, &params)).unwrap();
         let opened = Records::new(&seal, one).open_head(&sealed).unwrap();
         assert_eq!((opened.epoch, opened.began), (7, 1_000));
@@ -151,6 +169,7 @@ mod tests {
         assert_eq!((&again.browser, &again.purpose), (&params.browser, &params.purpose));
         assert!(again.flow.matches(&flow) && again.key.unwrap().matches(&key));
         assert_eq!((again.locale, again.phone), (Locale::En, true));
+        assert_eq!((again.driver.as_deref(), again.address), (Some("bot"), params.address));
         assert!(Records::new(&seal, other).open_head(&sealed).is_none());
     }
 

@@ -4,7 +4,7 @@ use super::failures::{Failed, Failures};
 use super::follow::{self, Follower};
 use super::grant::Grants;
 use super::journal::Journal;
-use super::record::Head;
+use super::record::{Head, RemoteCommand};
 use super::sharing::{Nodes, STORE_DEADLINE, Sharing};
 use super::table::Table;
 use super::task::{self, TaskContext};
@@ -15,7 +15,7 @@ use crate::base::limits::SEALED_LIFE;
 use crate::base::repeat::OncePerMinuteEach;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::signin::Drivers;
+use crate::signin::{Awake, Drivers, Waker, Woken};
 use crate::store::{NodeName, Unavailable};
 use metrics::counter;
 use serde_json::Value;
@@ -64,15 +64,19 @@ impl Registry {
     }
 
     /// Begins a login; its first event is there at once.
-    pub async fn start(&self, params: StartParams) -> Result<Arc<Login>, NotStarted> {
+    pub async fn start(&self, mut params: StartParams) -> Result<Arc<Login>, NotStarted> {
+        let drivers = &self.context.drivers;
+        let named = params.driver.as_deref().and_then(|name| drivers.named(name));
+        let driver = Arc::clone(named.unwrap_or_else(|| drivers.pick()));
+        params.driver = Some(driver.name().to_owned());
         let place = self.table.admit().map_err(|_| NotStarted::Busy)?;
         let epoch = u32::from_be_bytes(self.rng.bytes());
         let (id, clock) = (LoginId::new(&self.rng), self.context.clock.clone());
         let (browser, began) = (params.browser.clone(), clock.unix_ms());
         let head = self.context.sharing.is_some().then(|| Head::new(epoch, began, &params));
-        let login = Arc::new(Login::new(id, epoch, began, params, &self.context.settings, clock));
+        let login = Arc::new(Login::new(id, (epoch, began), params, driver, &self.context.settings, clock));
         login.own(1);
-        let first = login.first_event(&self.context.settings);
+        let first = login.first_event(&self.context.settings, drivers);
         let journal = match &self.context.sharing {
             Some(sharing) => Journal::shared(sharing, sharing.losses(), 1),
             None => Journal::Local,
@@ -161,6 +165,27 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether logins may be asked of this driver.
+    pub fn has_driver(&self, name: &str) -> bool {
+        self.context.drivers.named(name).is_some()
+    }
+
+    async fn wake_anywhere(&self, id: LoginId) -> Awake {
+        if let Some(login) = self.table.get(id)
+            && (login.is_owned() || login.log.is_sealed() || self.context.sharing.is_none())
+        {
+            login.wake();
+            return if login.log.is_sealed() { Awake::Over } else { Awake::Yes };
+        }
+        let Some(sharing) = &self.context.sharing else { return Awake::Over };
+        let Some(sealed) = sharing.records(id).seal_command(&RemoteCommand::Wake) else { return Awake::Unknown };
+        match timeout(STORE_DEADLINE, sharing.store.send(Sharing::log(id), sealed)).await {
+            Ok(Ok(true)) => Awake::Yes,
+            Ok(Ok(false)) => Awake::Over,
+            Ok(Err(_)) | Err(_) => Awake::Unknown,
+        }
+    }
+
     /// Logins in flight.
     pub fn active(&self) -> usize {
         self.table.active()
@@ -191,6 +216,12 @@ impl Registry {
     #[cfg(test)]
     pub(super) fn known_here(&self) -> usize {
         self.table.known()
+    }
+}
+
+impl Waker for Registry {
+    fn wake(&self, login: LoginId) -> Woken<'_> {
+        Box::pin(self.wake_anywhere(login))
     }
 }
 

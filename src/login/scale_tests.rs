@@ -5,7 +5,9 @@ use super::tests::FLOW;
 use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::signin::{BrowserInfo, Command, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run};
+use crate::signin::{
+    Asked, BrowserInfo, Command, Driver, DriverEvent, DriverName, Drivers, EventSink, Identity, Outcome, Run,
+};
 use crate::store::{Costly, Load, NodeName, Seals, Store, Vault};
 use std::fmt::Write as _;
 use std::future::ready;
@@ -53,11 +55,11 @@ impl Driver for Phone {
         "a simulation"
     }
 
-    fn run<'a>(&'a self, _: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
+    fn run<'a>(&'a self, _: Asked, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
         Box::pin(async move {
             sink.emit(DriverEvent::Connected);
-            let link = "https://max.ru/:auth/0123456789abcdef0123456789abcdef".to_owned();
-            sink.emit(DriverEvent::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 0 });
+            let link = super::tests::fresh_link();
+            sink.emit(DriverEvent::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 0, text_code: None });
             let scanned = sleep(self.stays.mul_f64(0.5 + self.rng.unit()));
             tokio::pin!(scanned);
             loop {
@@ -69,7 +71,16 @@ impl Driver for Phone {
             sink.emit(DriverEvent::Approved);
             sink.emit(DriverEvent::Finishing);
             let name = "Иван Петров".to_owned();
-            let identity = Identity { id: 7, name, first_name: None, last_name: None, phone: None, photo_url: None };
+            let identity = Identity {
+                id: 7,
+                name,
+                first_name: None,
+                last_name: None,
+                phone: None,
+                photo_url: None,
+                driver: DriverName::AccountQr,
+                apart: None,
+            };
             Outcome::SignedIn(identity)
         })
     }
@@ -150,6 +161,8 @@ impl Simulated {
                 key: None,
                 phone: false,
                 network: None,
+                driver: None,
+                address: None,
             };
             if let (true, Ok(login)) = (admitted, node.registry.start(start).await) {
                 break (node, login);

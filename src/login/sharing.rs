@@ -262,7 +262,7 @@ mod tests {
     use crate::base::clock::Clock;
     use crate::base::rng::Rng;
     use crate::base::tasks::Tasks;
-    use crate::signin::{BrowserInfo, CommandSlot, Driver, EventSink, Outcome, Run};
+    use crate::signin::{Asked, CommandSlot, Driver, EventSink, Outcome, Run};
     use crate::store::{Costly, MemoryStore, Seals};
     use futures_util::future::join_all;
     use serde_json::{Value, json};
@@ -282,7 +282,7 @@ mod tests {
             "none"
         }
 
-        fn run<'a>(&'a self, _: BrowserInfo, _: &'a dyn EventSink, _: &'a CommandSlot) -> Run<'a> {
+        fn run<'a>(&'a self, _: Asked, _: &'a dyn EventSink, _: &'a CommandSlot) -> Run<'a> {
             Box::pin(std::future::ready(Outcome::Stopped))
         }
 

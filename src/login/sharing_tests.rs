@@ -74,6 +74,8 @@ impl Node {
             key: None,
             phone: false,
             network: None,
+            driver: None,
+            address: None,
         });
         start.await
     }

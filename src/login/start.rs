@@ -7,6 +7,7 @@ use crate::texts::{Locale, Texts};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,10 @@ pub struct StartParams {
     pub phone: bool,
     /// Of the visitor, for the operator's list of failures; no finer than a provider's.
     pub network: Option<IpNet>,
+    /// Which driver asks MAX, by its name; else the first that is up.
+    pub driver: Option<String>,
+    /// Of the visitor, where a driver compares it.
+    pub address: Option<IpAddr>,
 }
 
 /// What a login is for; its grant carries it on.

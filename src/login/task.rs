@@ -109,7 +109,7 @@ async fn sign_in(
     let stage = Mutex::new(login.stage());
     let times = Mutex::default();
     let sink = LoginSink { login, journal, words, stage, began: context.clock.monotonic(), times };
-    let mut driver = context.drivers.pick().run(browser, &sink, &login.commands);
+    let mut driver = login.driver.run(login.asked(browser), &sink, &login.commands);
     let ended = end_reason(context, login, journal);
     tokio::pin!(ended);
     let mut reason = None;
@@ -377,7 +377,11 @@ impl LoginSink<'_> {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) == stage
     }
 
-    fn code(&self, link: &str, ttl: Duration, expires_unix_ms: i64) {
+    fn code(&self, link: &str, ttl: Duration, expires_unix_ms: i64, text_code: Option<&str>) {
+        // What another process began goes on, and the visitor has it before them.
+        if self.is_at(Stage::Waiting) && self.has_code(link) {
+            return;
+        }
         if self.is_at(Stage::Code) {
             let waited = self.login.clock.monotonic() - self.began;
             histogram!("max_auth_first_code_seconds").record(waited.as_secs_f64());
@@ -387,7 +391,11 @@ impl LoginSink<'_> {
             times.code = self.since_began();
         }
         drop(times);
-        let qr = (Kind::Qr, json!({"qrLink": link, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)}));
+        let mut data = json!({"qrLink": link, "expiresAt": expires_unix_ms, "ttl": super::millis(ttl)});
+        if let Some(text_code) = text_code {
+            data["textCode"] = text_code.into();
+        }
+        let qr = (Kind::Qr, data);
         let mut seen = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == Stage::Waiting {
             self.journal.append(self.login, [qr]);
@@ -400,6 +408,22 @@ impl LoginSink<'_> {
     }
 }
 
+impl LoginSink<'_> {
+    fn has_code(&self, link: &str) -> bool {
+        let last = self.login.log.last_of(Kind::Qr);
+        let told: Option<Value> = last.and_then(|event| serde_json::from_str(event.undrawn()).ok());
+        told.is_some_and(|told| told["qrLink"] == link)
+    }
+
+    fn confirm(&self, match_code: &str) {
+        let (qr, confirm) = (self.login.log.last_of(Kind::Qr), self.login.log.last_of(Kind::Confirm));
+        let is_told = confirm.zip(qr).is_some_and(|(confirm, qr)| confirm.position.offset > qr.position.offset);
+        if !is_told {
+            self.journal.append(self.login, [(Kind::Confirm, json!({"matchCode": match_code}))]);
+        }
+    }
+}
+
 impl EventSink for LoginSink<'_> {
     fn emit(&self, event: DriverEvent) {
         match event {
@@ -409,7 +433,10 @@ impl EventSink for LoginSink<'_> {
                     self.stage(Stage::Code);
                 }
             }
-            DriverEvent::Code { link, ttl, expires_unix_ms } => self.code(&link, ttl, expires_unix_ms),
+            DriverEvent::Code { link, ttl, expires_unix_ms, text_code } => {
+                self.code(&link, ttl, expires_unix_ms, text_code.as_deref());
+            }
+            DriverEvent::Confirm { match_code } => self.confirm(&match_code),
             DriverEvent::Approved => {
                 self.time_approval();
                 self.stage(Stage::Approved);

@@ -5,8 +5,11 @@ use super::*;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::observe::Counted;
-use crate::signin::{BrowserInfo, Command, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run};
+use crate::signin::{
+    Asked, BrowserInfo, Command, Driver, DriverEvent, DriverName, Drivers, EventSink, Identity, Outcome, Run,
+};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
 use tokio::time::sleep;
 
 /// Shows a code, then does `plan` until it is told to stop.
@@ -25,6 +28,12 @@ pub(super) enum Plan {
     Panic,
 }
 
+/// As MAX: no code twice.
+pub(super) fn fresh_link() -> String {
+    static CODES: AtomicU32 = AtomicU32::new(0);
+    format!("https://max.ru/:auth/{:032x}", CODES.fetch_add(1, Ordering::Relaxed))
+}
+
 impl Driver for Scripted {
     fn name(&self) -> &'static str {
         "test"
@@ -34,11 +43,16 @@ impl Driver for Scripted {
         "a test"
     }
 
-    fn run<'a>(&'a self, _: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
+    fn run<'a>(&'a self, _: Asked, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
         Box::pin(async move {
             sink.emit(DriverEvent::Connected);
-            let link = "https://max.ru/:auth/x".to_owned();
-            sink.emit(DriverEvent::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 120_000 });
+            let link = fresh_link();
+            sink.emit(DriverEvent::Code {
+                link,
+                ttl: Duration::from_secs(120),
+                expires_unix_ms: 120_000,
+                text_code: None,
+            });
             match self.plan {
                 Plan::Panic => panic!("a defect"),
                 Plan::AskPassword => sink.emit(DriverEvent::Password { hint: Some("кот".into()), wrong: false }),
@@ -72,6 +86,8 @@ impl Driver for Scripted {
                 last_name: None,
                 phone: None,
                 photo_url: None,
+                driver: DriverName::AccountQr,
+                apart: None,
             })
         })
     }
@@ -119,6 +135,8 @@ impl World {
             key: None,
             phone,
             network: None,
+            driver: None,
+            address: None,
         });
         start.await
     }

@@ -57,6 +57,10 @@ pub const OUTCOMES: &[&str] = &[
     "account-blocked",
     "max-rate-limited",
     "max-trouble",
+    "declined",
+    "expired",
+    "locked",
+    "driver-down",
     "internal",
     "server-stopped",
 ];
@@ -92,6 +96,9 @@ pub const REFUSALS: &[&str] = &[
     "other",
 ];
 
+/// Kinds of updates of a bot, and all that are not looked at.
+const UPDATES: &[&str] = &["bot_started", "message_created", "message_callback", "bot_stopped", "other"];
+
 const OAUTH_ERRORS: &[&str] = &[
     "access_denied",
     "authorization_pending",
@@ -120,6 +127,9 @@ const OAUTH_ERRORS: &[&str] = &[
 pub const TASKS: &[&str] = &[
     "backchannel-logout",
     "beat",
+    "bot-keeper",
+    "bot-polling",
+    "bot-update",
     "connection",
     "emulated-max",
     "emulator",
@@ -198,6 +208,14 @@ pub const ALL: &[Series] = &[
         "Sessions believed while the store was out of reach, so that one ended early could pass",
         &[],
     ),
+    // The official drivers.
+    gauge("max_auth_bot_up", "1 when MAX takes the bot's token and brings its updates, at the last look", &[]),
+    counter("max_auth_bot_updates_total", "What MAX brought, by kind", &[known("kind", UPDATES)]),
+    counter("max_auth_bot_updates_repeated_total", "What it brought again", &[]),
+    counter("max_auth_bot_updates_refused_total", "What was brought without the secret of the subscription", &[]),
+    counter("max_auth_bot_calls_failed_total", "Calls to MAX's Bot API that came to nothing, after their tries", &[]),
+    counter("max_auth_bot_subscriptions_lost_total", "Times somebody took the bot's subscription away", &[]),
+    counter("max_auth_mini_app_refused_total", "Openings of the mini-app that MAX did not sign, or too long ago", &[]),
     // MAX.
     gauge(
         "max_auth_upstream_up",

@@ -1,13 +1,28 @@
 //! What an app is told of a person: by scope, and by name. What is not known is left out, never null or empty.
 
+use crate::base::driver_name::DriverName;
 use crate::config::{Client, Groups, Person, Subject};
 use crate::session::SignedIn;
 use crate::store::Vault;
 use serde_json::{Map, Value, json};
 
-/// Authentication context and method (OpenID Connect Core §2): the QR code of an account of MAX.
-pub const ACR: &str = "urn:max-auth:account-qr";
-pub const AMR: [&str; 1] = ["max_qr"];
+/// Authentication context class (OpenID Connect Core §2): who asked MAX.
+pub const fn acr(driver: DriverName) -> &'static str {
+    match driver {
+        DriverName::AccountQr => "urn:max-auth:account-qr",
+        DriverName::Bot => "urn:max-auth:bot",
+        DriverName::MiniApp => "urn:max-auth:mini-app",
+    }
+}
+
+/// Authentication methods (the same): how. The official drivers ask for a number that the browser shows.
+pub const fn amr(driver: DriverName) -> &'static [&'static str] {
+    match driver {
+        DriverName::AccountQr => &["max_qr"],
+        DriverName::Bot => &["max_bot"],
+        DriverName::MiniApp => &["max_mini_app"],
+    }
+}
 
 /// Every claim and the scope that gives it.
 pub const CLAIMS: [(&str, &str); 12] = [
@@ -60,7 +75,7 @@ pub fn claims(
             "family_name" => json!(session.last_name.as_ref()?),
             // Of the subject: a number of MAX's would let apps compare their users.
             "preferred_username" => match client.subject {
-                Subject::Public => json!(format!("max{}", session.sub)),
+                Subject::Public => json!(format!("max{}", session.sub.replace([':', '_'], "-"))),
                 Subject::Pairwise => json!(username(subject)),
             },
             "picture" => json!(session.picture.as_ref()?),

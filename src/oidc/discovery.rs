@@ -1,8 +1,9 @@
 //! What clients find at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0, RFC 8414).
 
 use super::Provider;
-use super::claims::{ACR, CLAIMS};
+use super::claims::{CLAIMS, acr};
 use super::jws::algorithm_name;
+use crate::base::driver_name::DriverName;
 use crate::config::SCOPES;
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ impl Provider {
             "claims_parameter_supported": true,
             "request_parameter_supported": false,
             "request_uri_parameter_supported": false,
-            "acr_values_supported": [ACR],
+            "acr_values_supported": DriverName::ALL.map(acr),
             "prompt_values_supported": ["none", "login", "consent", "select_account"],
             "ui_locales_supported": ["ru", "en"],
             "dpop_signing_alg_values_supported": assertions,

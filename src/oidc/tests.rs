@@ -93,7 +93,16 @@ impl World {
     pub async fn signed_in(&self, id: i64) -> (SignedIn, String) {
         let (name, phone) = ("Иван Петров".to_owned(), Some("+79991234567".to_owned()));
         let (first_name, last_name) = (Some("Иван".to_owned()), None);
-        let identity = Identity { id, name, first_name, last_name, phone, photo_url: None };
+        let identity = Identity {
+            id,
+            name,
+            first_name,
+            last_name,
+            phone,
+            photo_url: None,
+            driver: crate::signin::DriverName::AccountQr,
+            apart: None,
+        };
         let (_, cookie) = self.sessions.begin(identity).unwrap();
         (self.sessions.read(&cookie).await.unwrap(), cookie)
     }

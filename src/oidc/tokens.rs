@@ -230,8 +230,8 @@ impl Provider {
             ("iat", json!(now)),
             ("auth_time", json!(family.who.session.auth_time / 1000)),
             ("sid", json!(self.sid(client, &family.who))),
-            ("acr", json!(claims::ACR)),
-            ("amr", json!(claims::AMR)),
+            ("acr", json!(claims::acr(family.who.session.driver))),
+            ("amr", json!(claims::amr(family.who.session.driver))),
         ];
         claims.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
         claims.extend(access_token.map(|token| ("at_hash".to_owned(), json!(key.half_hash(token)))));

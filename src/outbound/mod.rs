@@ -4,14 +4,14 @@
 
 use crate::upstream::{ByteStream, ConnectError, Roots, connected};
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, DATE, HOST, HeaderName, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 use url::Url;
 
@@ -100,6 +100,35 @@ pub async fn get(url: &Url, most: usize, time: Duration, networks: &[IpNet], roo
     }
 }
 
+/// What an address that the configuration names answered, whatever its status.
+#[derive(Debug)]
+pub struct Answered {
+    pub status: u16,
+    /// `Retry-After` in seconds, where it is a number.
+    pub retry_after: Option<Duration>,
+    /// Its clock, as `Date` says it.
+    pub date: Option<SystemTime>,
+    pub body: Vec<u8>,
+}
+
+/// A request to an address that a configuration names; `most` bytes of an answer, in `time` after the connection.
+pub async fn ask(
+    (method, url): (Method, &Url),
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: String,
+    (most, time): (usize, Duration),
+    roots: &Roots,
+) -> Result<Answered, NotSent> {
+    let stream = connected(url, roots, |address| !is_forbidden(address)).await?;
+    let Some(stream) = stream else { return Err(NotSent::Forbidden(IpAddr::from([169, 254, 0, 0]))) };
+    match timeout(time, exchange(stream, url, Asked { method, headers, body, most })).await {
+        Ok(Ok(answer)) if answer.is_more => Err(NotSent::Http(format!("its body is longer than {most} bytes"))),
+        Ok(Ok(Answer { status, retry_after, date, body, .. })) => Ok(Answered { status, retry_after, date, body }),
+        Ok(Err(error)) => Err(NotSent::Http(error)),
+        Err(_) => Err(NotSent::Http(format!("no answer in {time:?}"))),
+    }
+}
+
 struct Asked {
     method: Method,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -114,6 +143,8 @@ struct Answer {
     /// There was more of it than asked for.
     is_more: bool,
     max_age: Option<u64>,
+    retry_after: Option<Duration>,
+    date: Option<SystemTime>,
 }
 
 async fn exchange(stream: Box<dyn ByteStream>, url: &Url, asked: Asked) -> Result<Answer, String> {
@@ -135,6 +166,9 @@ async fn exchange(stream: Box<dyn ByteStream>, url: &Url, asked: Asked) -> Resul
     let answer = async move {
         let answer = sender.send_request(request).await.map_err(told)?;
         let (status, max_age) = (answer.status().as_u16(), max_age(answer.headers()));
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let retry_after = retry_after.map(Duration::from_secs);
+        let date = answer.headers().get(DATE).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
         let (mut rest, mut body) = (answer.into_body(), Vec::new());
         while body.len() <= most
             && let Some(frame) = rest.frame().await
@@ -143,7 +177,7 @@ async fn exchange(stream: Box<dyn ByteStream>, url: &Url, asked: Asked) -> Resul
         }
         let is_more = body.len() > most;
         body.truncate(most);
-        Ok(Answer { status, body, is_more, max_age })
+        Ok(Answer { status, body, is_more, max_age, retry_after, date })
     };
     let (answer, _) = tokio::join!(answer, connection);
     answer

@@ -251,6 +251,12 @@ static ANY: Product = Product {
             &[UpstreamUnreachable],
         ),
         advice(
+            "any-bot",
+            "see [driver.bot]: name, token_file, webhook_url; the token is used by max-auth alone (docs/how-to/official-bot.md)",
+            "проверьте [driver.bot]: name, token_file, webhook_url; токеном пользуется только max-auth (docs/ru/how-to/official-bot.md)",
+            &[BotDown],
+        ),
+        advice(
             "any-frames",
             "let bytes through in both directions after the 101 below {base}: what answers an upgrade must pass on what follows",
             "после ответа 101 ниже {base} пропускайте байты в обе стороны",

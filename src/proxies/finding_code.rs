@@ -179,6 +179,8 @@ codes! {
         "an inner address told nothing", "внутренний адрес ничего не сказал";
     UpstreamUnreachable = "upstream-unreachable", Max, Fault,
         "MAX does not answer as it should", "MAX не отвечает как следует";
+    BotDown = "bot-down", Max, Fault,
+        "MAX's Bot API, or the bot, does not work as it should", "Bot API MAX или сам бот работает не так, как должен";
     FrozenByNetwork = "frozen-by-network", Networks, Fault,
         "your host is abroad for visitors of some networks, and these freeze their connections to it",
         "для посетителей из некоторых сетей ваш сервер за границей, и эти сети замораживают соединения с ним";

@@ -78,12 +78,14 @@ async fn shown(sign_in: &SignIn, signed_in: &SignedIn, wrong: Option<(&str, &str
         }
     });
     let session = &signed_in.session;
+    let by = words.shared.ways.get(session.driver.name());
     let initial: String = session.name.trim().chars().take(1).flat_map(char::to_uppercase).collect();
     let account = Account {
         page,
         initial: &initial,
         name: &session.name,
         phone: session.phone.as_deref(),
+        by: by.map(|[name, _]| name.as_str()),
         places: &places.collect::<Vec<_>>(),
         apps: &apps.collect::<Vec<_>>(),
         emails: &emails.collect::<Vec<_>>(),

@@ -65,6 +65,10 @@ const LIGHT_WORDS: [(&str, &[&str]); 3] = [
             "warning",
             "open",
             "openHere",
+            "textCode",
+            "sendIt",
+            "pick",
+            "ways",
             "retry",
             "errorTitle",
         ],
@@ -77,7 +81,7 @@ const LIGHT_WORDS: [(&str, &[&str]); 3] = [
 fn files(texts: &Texts) -> [File; 9] {
     let script = |path, body: String| File { path, content_type: JAVASCRIPT, body: Bytes::from(body), version: None };
     let by_language = |names: &[(&str, &[&str])]| {
-        let words = Locale::ALL.map(|locale| (locale.tag().to_owned(), texts.some_of(locale, names)));
+        let words = Locale::ALL.map(|locale| (locale.tag().to_owned(), with_lines(texts.some_of(locale, names))));
         Value::Object(words.into_iter().collect())
     };
     let light = format!(
@@ -122,6 +126,17 @@ fn files(texts: &Texts) -> [File; 9] {
             version: None,
         },
     ]
+}
+
+/// Of the ways what happens on the phone: `light.js` has no room for their names, and shows the steps of an account's code.
+fn with_lines(mut words: Value) -> Value {
+    if let Some(ways) = words.get_mut("ways").and_then(Value::as_object_mut) {
+        ways.remove("account_qr");
+        for way in ways.values_mut() {
+            *way = way[1].take();
+        }
+    }
+    words
 }
 
 /// At the root, with `serve --demo`: the demo site, and the page of reference with its examples.

@@ -68,6 +68,9 @@ impl Logins {
                 ProblemCode::RequestGone,
                 "No app waits under this request, or another browser began it. Begin again at the app.",
             ),
+            StartError::Driver => {
+                Problem::invalid("driver must be one of login.drivers, such as \"account_qr\"; it may be left out.")
+            }
             StartError::RateLimited { retry_after } => Problem::later(
                 ProblemCode::RateLimited,
                 "Too many sign-ins were begun from this address (login.starts_per_minute).",

@@ -38,6 +38,10 @@ pub fn policy(script: &str, style: &str) -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or(POLICY)
 }
 
+/// An answer that says itself who may show it in a frame.
+#[derive(Clone, Copy)]
+pub struct Framed;
+
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -98,13 +102,16 @@ async fn security_headers(request: Request, next: Next) -> Response {
 fn secured(mut response: Response) -> Response {
     let says_itself = response.extensions().get::<caching::SaysItself>().is_some();
     let redirects = response.status().is_redirection();
+    let framed = response.extensions().get::<Framed>().is_some();
     let headers = response.headers_mut();
     if !says_itself {
         caching::forbid(headers);
     }
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if !framed {
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
     headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     // A redirect has no page to keep apart, and may be a step of a sign-in in a window that must keep its opener.
     if !redirects {

@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+mod app_page;
 mod caching;
 mod checklist;
 mod connection;
@@ -29,6 +30,7 @@ mod oauth2;
 mod oauth2_clients;
 mod oauth2_device;
 mod oauth2_email;
+mod official;
 mod ops;
 mod origin;
 mod pages;
@@ -45,11 +47,13 @@ mod timeouts;
 mod upgrade;
 mod visitor_network;
 mod waiting;
+mod ways;
 
 pub use crate::transport::stream_stats::StreamStats;
 pub use checklist::{Checklist, Inspection, Inspector, Verdict};
 pub use files::{Extra, demo};
 pub use listener::{Bound, Descriptors, bind};
 pub use node_status::{NodeStatus, StatusSettings};
+pub use official::OfficialPages;
 pub use ops::{OPERATOR, Ops};
 pub use router::{Parts, router};

@@ -44,6 +44,7 @@ pub const DIALOG: &[Module] = modules![
     "widget-look.js",
     "widget-elements.js",
     "widget-drawing.js",
+    "widget-ways.js",
     "widget-panel-view.js",
     "widget-panel.js",
     "widget-dialog.js",
@@ -91,6 +92,11 @@ pub fn without_comments(text: &str) -> String {
 /// How a sheet with a code looks, on the ready page and in the small dialog.
 pub fn sheet() -> String {
     tight(&without_comments(include_str!("../../web/sheet.css")))
+}
+
+/// How the mini-app looks.
+pub fn sheet_of_app() -> String {
+    sheet() + &tight(&without_comments(include_str!("../../web/app.css")))
 }
 
 /// Colours of the sheet that a page may set, and the names that it knows them by (docs/widget.md).

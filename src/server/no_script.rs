@@ -3,6 +3,7 @@
 use super::extract::{LoginPath, body_bytes, browser_info};
 use super::logins::Logins;
 use super::pages::{self, Code, Notice, Page, Password, Wait, see_other};
+use super::ways::{Ways, by, first_status};
 use crate::base::limits::{FORM_OPEN, PASSWORD};
 use crate::base::problem::{Problem, ProblemCode, whole_seconds};
 use crate::base::secret::Secret;
@@ -22,6 +23,9 @@ use std::sync::Arc;
 const REFRESH: u32 = 4;
 const REFRESH_SOON: u32 = 1;
 
+/// The same driver again would be refused again (docs/http.md).
+const DRIVER_DOWN: &str = "driver-down";
+
 /// `POST /login`: what the form without JavaScript sends.
 pub async fn begin(
     State(logins): State<Arc<Logins>>,
@@ -40,6 +44,7 @@ pub async fn begin(
     let (return_to, waiting) = (field(&form, "return_to"), field(&form, "request"));
     let again = logins.page(locale).login_for(return_to.as_deref(), waiting.as_deref());
     let request = StartRequest::of_page(browser_info(&parts.headers), return_to, waiting, locale);
+    let request = request.by_driver(field(&form, "driver"));
     let flow = logins.cookies.flow_or_new(&parts.headers, &logins.rng);
     let login = match logins.begin_plain(request, &parts.headers, peer, &flow.fingerprint, None).await {
         Ok(login) => login,
@@ -102,15 +107,16 @@ fn show(logins: &Logins, login: &Login, wrong: Option<&str>) -> Response {
         Purpose::Authorize { request } => page.login_for(None, Some(request)),
     };
     let Ok(read) = login.log.read(None) else { return over(page, None, Some(again())) };
-    let data = |kind: Kind| -> Option<Value> {
-        let event = read.events.iter().rev().find(|event| event.kind == kind)?;
-        serde_json::from_str(&event.data(Drawing::Svg)).ok()
-    };
+    let last = |kind: Kind| read.events.iter().rposition(|event| event.kind == kind);
+    let data =
+        |kind: Kind| -> Option<Value> { serde_json::from_str(&read.events.get(last(kind)?)?.data(Drawing::Svg)).ok() };
     let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
     if let Some(success) = data(Kind::Success) {
         return see_other(&text(&success, "redirect"));
     }
     if let Some(error) = data(Kind::Error) {
+        let driver = first_status(login)["driver"].as_str().filter(|_| error["code"] != DRIVER_DOWN).map(str::to_owned);
+        let again = || driver.map_or_else(again, |driver| by(&again(), &driver));
         return over(page, Some(&text(&error, "message")), (error["retry"] != false).then(again));
     }
     if login.wants_password() {
@@ -125,7 +131,11 @@ fn show(logins: &Logins, login: &Login, wrong: Option<&str>) -> Response {
     let qr = data(Kind::Qr).filter(|_| waiting);
     let code = qr.as_ref().map(|qr| code(page, qr, login.unix_ms()));
     let refresh = if waiting { REFRESH } else { REFRESH_SOON };
-    pages::answer(StatusCode::OK, &Wait { page, refresh, message: &text(&status, "message"), code })
+    // A fresh code takes the number back.
+    let confirm = data(Kind::Confirm).filter(|_| waiting && last(Kind::Confirm) > last(Kind::Qr));
+    let number = confirm.as_ref().and_then(|confirm| confirm["matchCode"].as_str());
+    let way = Ways::of(page.words, &first_status(login), &again());
+    pages::answer(StatusCode::OK, &Wait { page, refresh, message: &text(&status, "message"), code, number, way })
 }
 
 fn code<'a>(page: Page<'_>, qr: &'a Value, now_ms: i64) -> Code<'a> {
@@ -137,7 +147,8 @@ fn code<'a>(page: Page<'_>, qr: &'a Value, now_ms: i64) -> Code<'a> {
         _ => format!("{} {}:{:02}", page.words.shared.left, seconds / 60, seconds % 60),
     };
     let text = |name: &str| qr[name].as_str().unwrap_or_default();
-    Code { link: text("qrLink"), svg: text("svg"), whole, left, time }
+    let letters = qr["textCode"].as_str().and_then(|letters| letters.split_at_checked(4));
+    Code { link: text("qrLink"), svg: text("svg"), whole, left, time, text: letters }
 }
 
 /// The end without a session, and the way to begin again.

@@ -1,6 +1,7 @@
 //! Pages that need no JavaScript: one look, the visitor's language, the site's name. The markup is in `pages/`, where
 //! whatever is put in is escaped; the words are in `web/texts.js`.
 
+use super::ways::Ways;
 use crate::texts::{Locale, Texts, Words};
 use askama::Template;
 use axum::body::Body;
@@ -82,6 +83,8 @@ pub struct Account<'a> {
     pub initial: &'a str,
     pub name: &'a str,
     pub phone: Option<&'a str>,
+    /// How they signed in.
+    pub by: Option<&'a str>,
     /// Where else this person is signed in, this browser among them.
     pub places: &'a [Row],
     /// What they signed in to from here.
@@ -115,6 +118,9 @@ pub struct Wait<'a> {
     pub refresh: u32,
     pub message: &'a str,
     pub code: Option<Code<'a>>,
+    /// What is to be picked on the phone.
+    pub number: Option<&'a str>,
+    pub way: Ways<'a>,
 }
 
 /// A code to scan.
@@ -125,6 +131,8 @@ pub struct Code<'a> {
     pub whole: i64,
     pub left: i64,
     pub time: String,
+    /// What may be sent to the bot, in two groups.
+    pub text: Option<(&'a str, &'a str)>,
 }
 
 /// The cloud password is asked for.
@@ -262,6 +270,7 @@ pub fn see_other(place: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ways::Other;
     use super::*;
 
     #[test]
@@ -315,6 +324,7 @@ mod tests {
             initial: "<",
             name: EVIL,
             phone: Some(EVIL),
+            by: None,
             places: &rows,
             apps: &rows,
             emails: &emails,
@@ -335,8 +345,18 @@ mod tests {
         };
         is_tame(&email.render().unwrap());
         is_tame(&Password { page, wrong: EVIL, longest: 256 }.render().unwrap());
-        let code = Code { link: EVIL, svg: "<svg></svg>", whole: 10, left: 5, time: EVIL.to_owned() };
-        let wait = Wait { page, refresh: 4, message: EVIL, code: Some(code) }.render().unwrap();
+        let code = Code {
+            link: EVIL,
+            svg: "<svg></svg>",
+            whole: 10,
+            left: 5,
+            time: EVIL.to_owned(),
+            text: Some((EVIL, EVIL)),
+        };
+        let way = || Ways { line: Some(EVIL), others: vec![Other { name: EVIL, address: EVIL.to_owned() }] };
+        let number = Wait { page, refresh: 4, message: EVIL, code: None, number: Some(EVIL), way: way() };
+        is_tame(&number.render().unwrap());
+        let wait = Wait { number: None, code: Some(code), way: way(), ..number }.render().unwrap();
         is_tame(&wait);
         assert!(wait.contains("<svg></svg>") && wait.contains("<meta http-equiv=\"refresh\" content=\"4\">"));
     }
@@ -345,7 +365,8 @@ mod tests {
     fn what_is_not_there_leaves_nothing_behind() {
         let texts = Texts::ours();
         let page = Page::new("/b", "example.ru", &texts, Locale::Ru);
-        let wait = Wait { page, refresh: 1, message: "m", code: None }.render().unwrap();
+        let wait =
+            Wait { page, refresh: 1, message: "m", code: None, number: None, way: Ways::default() }.render().unwrap();
         assert!(wait.contains("badge busy") && !wait.contains("<ol"));
         let (names_site, failed, again) = (false, false, None);
         let notice = Notice { page, title: "t", message: "m", names_site, failed, again }.render().unwrap();
@@ -356,6 +377,7 @@ mod tests {
             initial: "",
             name: "n",
             phone: None,
+            by: None,
             places: &[],
             apps: &[],
             emails: &[],

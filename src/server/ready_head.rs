@@ -19,7 +19,7 @@ const SCRIPT: &str = include_str!("../../web/built/page.js");
 
 /// What the script says, by section of the texts.
 const WORDS: [(&str, &[&str]); 3] = [
-    ("shared", &["left", "refreshing", "finishing", "errorTitle"]),
+    ("shared", &["left", "refreshing", "finishing", "errorTitle", "pick"]),
     ("widget", &["waiting", "qrLabel", "approved", "success"]),
     ("client", &["network"]),
 ];

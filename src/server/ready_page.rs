@@ -7,6 +7,7 @@ use super::logins::Logins;
 use super::no_script::{not_begun, over};
 use super::pages::{self, Page, in_popup};
 use super::refusals::store_unavailable;
+use super::ways::{Ways, by, first_status};
 use crate::base::id::{self, Fingerprint};
 use crate::login::{Attach, Drawing, Kind, Login};
 use crate::texts::Locale;
@@ -35,6 +36,9 @@ struct Rest<'a> {
     request: Option<&'a str>,
     code: Option<Code>,
     message: &'a str,
+    way: Ways<'a>,
+    /// Which was asked for.
+    driver: Option<&'a str>,
     /// Where to begin again.
     again: &'a str,
     /// The same login, without a script.
@@ -53,6 +57,7 @@ pub struct LoginQuery {
     return_to: Option<String>,
     request: Option<String>,
     locale: Option<String>,
+    driver: Option<String>,
 }
 
 /// `GET /login`
@@ -79,7 +84,8 @@ pub async fn login(
         },
     };
     let (return_to, request) = (query.return_to.as_deref(), query.request.as_deref());
-    let again = page.login_for(return_to, request);
+    let plainly = page.login_for(return_to, request);
+    let again = query.driver.as_deref().map_or_else(|| plainly.clone(), |driver| by(&plainly, driver));
     let rest = Rest {
         page,
         client: client.as_deref(),
@@ -87,6 +93,8 @@ pub async fn login(
         request,
         code: None,
         message: &page.words.shared.connecting,
+        way: Ways::default(),
+        driver: query.driver.as_deref(),
         again: &again,
         wait: None,
         begun: "{}",
@@ -100,10 +108,11 @@ pub async fn login(
     let flow = logins.cookies.flow_or_new(&headers, &logins.rng);
     let key = id::encode(&logins.rng.bytes::<16>());
     let start = StartRequest::of_page(browser_info(&headers), query.return_to.clone(), query.request.clone(), locale);
+    let start = start.by_driver(query.driver.clone());
     let kept = Some(Fingerprint::of(key.as_bytes()));
     let login = match logins.begin_plain(start, &headers, peer, &flow.fingerprint, kept).await {
         Ok(login) => login,
-        Err(why) => return not_begun(page, &why, again),
+        Err(why) => return not_begun(page, &why, plainly),
     };
     // Until the page asks for more.
     let reader = login.attach(Attach::Begin);
@@ -111,7 +120,8 @@ pub async fn login(
     let told = Told::of(&login, &key);
     let wait = format!("{}/{}/wait", logins.base_path, login.id.text());
     let message = told.message.as_deref().unwrap_or(&page.words.shared.connecting);
-    let rest = Rest { code: told.code, message, wait: Some(&wait), begun: &told.begun, ..rest };
+    let way = Ways::of(page.words, &first_status(&login), &plainly);
+    let rest = Rest { code: told.code, message, way, wait: Some(&wait), begun: &told.begun, ..rest };
     let mut response = in_popup(head.answer(&rest.render().unwrap_or_default(), gzip), is_popup);
     drop(reader);
     if let Some(cookie) = logins.cookies.set_flow(&flow, logins.flow_life) {
@@ -161,6 +171,9 @@ impl Told {
             let code = Code { link: qr["qrLink"].as_str()?.to_owned(), png: qr["png"].as_str()?.to_owned() };
             // Just made, so that what is left is what it began with.
             begun["ttl"] = qr["ttl"].clone();
+            if let Some(text) = qr["textCode"].as_str() {
+                begun["textCode"] = text.into();
+            }
             Some(code)
         });
         let status = data(Kind::Status, Drawing::Png);
@@ -191,6 +204,8 @@ mod tests {
             request: None,
             code: None,
             message: "",
+            way: Ways::default(),
+            driver: None,
             again: "/b/login",
             wait: None,
             begun: "{}",
@@ -229,6 +244,7 @@ mod tests {
         let all = Rest {
             return_to: Some(EVIL),
             request: Some(EVIL),
+            driver: Some(EVIL),
             client: Some(EVIL),
             message: EVIL,
             ..rest(&texts, Locale::En)

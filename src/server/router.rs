@@ -8,6 +8,7 @@ use super::forward_auth::{self, ForwardAuth};
 use super::logins::{Logins, flow_life};
 use super::node_status::{NodeStatus, health_of_sign_in};
 use super::oauth2::{self, OAuth2};
+use super::official::{self, OfficialPages};
 use super::origin::AllowedOrigins;
 use super::probe::{Probes, VerifyProbes};
 use super::ready_head::ReadyHead;
@@ -51,6 +52,7 @@ pub struct Parts {
     pub texts: Arc<Texts>,
     pub ends: Arc<StreamStats>,
     pub status: Arc<NodeStatus>,
+    pub official: Option<OfficialPages>,
     pub extra: Option<Extra>,
 }
 
@@ -68,6 +70,7 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         parts.clock.clone(),
     );
     let policy = policy.counted(Arc::clone(&parts.ends));
+    let policy = policy.keeping_addresses(parts.official.as_ref().is_some_and(|official| official.keeps_addresses));
     let site = pages::site(&server.public_url);
     let verify_probes = Arc::new(VerifyProbes::new(parts.vault.clone(), parts.clock.clone()));
     let probes = Probes::new(
@@ -180,6 +183,9 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
         let path = format!("{base}/health-of-sign-in");
         routes = routes.merge(Router::new().route(&path, get(health_of_sign_in)).with_state(parts.status));
     }
+    if let Some(pages) = &parts.official {
+        routes = routes.merge(official::router(base, pages, &parts.texts));
+    }
     if let Some(Extra(extra)) = parts.extra {
         routes = routes.merge(extra);
     }
@@ -187,6 +193,13 @@ pub fn router(server: &config::Server, login: &config::Login, parts: Parts) -> R
     let routes = routes
         .fallback(move |uri: Uri, headers: HeaderMap| async move { not_found(&uri, &headers, &account) })
         .method_not_allowed_fallback(method_not_allowed);
+    let routes = match parts.official {
+        Some(OfficialPages { official, .. }) => {
+            // A layer runs once the path is matched; a router around it sees every path.
+            Router::new().fallback_service(routes).layer(from_fn_with_state(official, official::webhook))
+        }
+        None => routes,
+    };
     middleware::wrap(routes, origins)
 }
 

@@ -10,7 +10,7 @@ use crate::base::clock::Clock;
 use crate::base::id::{self, Fingerprint};
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::signin::Identity;
+use crate::signin::{DriverName, Identity};
 use crate::store::{Seal, Store, Unavailable, Vault};
 use ended::Ended;
 pub use ended::EndedBefore;
@@ -37,7 +37,7 @@ const SHORTER_NAMES: [usize; 3] = [64, 32, 16];
 /// Who is signed in, as `/session` says it.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
 pub struct BrowserSession {
-    /// MAX's user id: stable, the key to store.
+    /// MAX's user id, with the driver's name before it where the drivers' people are apart: stable, the key to store.
     pub sub: String,
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +46,9 @@ pub struct BrowserSession {
     pub last_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<String>,
+    /// Who found it out, where it is not the account QR.
+    #[serde(default, skip_serializing_if = "is_account_qr")]
+    pub driver: DriverName,
     /// E.164, only with `session.phone = true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
@@ -55,6 +58,10 @@ pub struct BrowserSession {
     /// Unix milliseconds.
     #[serde(rename = "expiresAt")]
     pub expires_at: i64,
+}
+
+fn is_account_qr(driver: &DriverName) -> bool {
+    *driver == DriverName::AccountQr
 }
 
 impl BrowserSession {
@@ -150,6 +157,7 @@ impl Sessions {
 
     /// A new session, under a new id, and the value of its cookie.
     pub fn begin(&self, identity: Identity) -> Option<(BrowserSession, String)> {
+        let sub = identity.subject();
         let (told, kept_phone) = match self.phone {
             Phone::Said => (identity.phone, None),
             Phone::Kept => (None, identity.phone),
@@ -157,7 +165,8 @@ impl Sessions {
         };
         let ttl_ms = i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX);
         let session = BrowserSession {
-            sub: identity.id.to_string(),
+            sub,
+            driver: identity.driver,
             name: identity.name,
             first_name: identity.first_name,
             last_name: identity.last_name,
@@ -285,6 +294,8 @@ mod tests {
             last_name: Some("Петров".into()),
             phone: Some("+79991234567".into()),
             photo_url: Some(format!("https://i.oneme.ru/i?r={}", "x".repeat(2000))),
+            driver: DriverName::AccountQr,
+            apart: None,
         }
     }
 

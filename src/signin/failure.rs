@@ -21,6 +21,14 @@ pub enum Failure {
     TooMany,
     /// MAX has trouble of its own.
     MaxTrouble,
+    /// The phone said that it was not them, or picked what the page does not show.
+    Declined,
+    /// The phone opened the code and never answered.
+    CodeExpired,
+    /// Whoever opened the code picked wrongly too often.
+    Locked,
+    /// MAX, or what it tells us by, does not work for this driver now.
+    DriverDown,
     /// A defect of ours.
     Internal,
 }
@@ -28,7 +36,7 @@ pub enum Failure {
 impl Failure {
     /// Each of them.
     #[cfg(test)]
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Expired,
         Self::VisitorLeft,
         Self::Cancelled,
@@ -40,6 +48,10 @@ impl Failure {
         Self::Blocked,
         Self::TooMany,
         Self::MaxTrouble,
+        Self::Declined,
+        Self::CodeExpired,
+        Self::Locked,
+        Self::DriverDown,
         Self::Internal,
     ];
 
@@ -57,6 +69,10 @@ impl Failure {
             Self::Blocked => "account-blocked",
             Self::TooMany => "max-rate-limited",
             Self::MaxTrouble => "max-trouble",
+            Self::Declined => "declined",
+            Self::CodeExpired => "expired",
+            Self::Locked => "locked",
+            Self::DriverDown => "driver-down",
             Self::Internal => "internal",
         }
     }
@@ -71,6 +87,10 @@ impl Failure {
             | Self::PasswordExhausted
             | Self::TooMany
             | Self::MaxTrouble
+            | Self::Declined
+            | Self::CodeExpired
+            | Self::Locked
+            | Self::DriverDown
             | Self::Internal => true,
             Self::QrDisabled | Self::PasswordRefused | Self::NeedsTwoFactor | Self::Blocked => false,
         }

@@ -1,5 +1,6 @@
 //! Who signed in, and in which browser.
 
+use crate::base::driver_name::DriverName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -18,6 +19,22 @@ pub struct Identity {
     pub phone: Option<String>,
     /// `https`; can stop working.
     pub photo_url: Option<String>,
+    /// Who found it out.
+    #[serde(default)]
+    pub driver: DriverName,
+    /// Whose numbers these are, where they are kept apart: nobody knows whether another one's is the same person's.
+    #[serde(default)]
+    pub apart: Option<DriverName>,
+}
+
+impl Identity {
+    /// The key to store: the number, and whose it is where it is kept apart.
+    pub fn subject(&self) -> String {
+        match self.apart {
+            Some(driver) => format!("{}:{}", driver.name(), self.id),
+            None => self.id.to_string(),
+        }
+    }
 }
 
 /// Names and phone are personal data and stay out of logs.

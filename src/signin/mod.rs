@@ -6,7 +6,8 @@ mod driver;
 mod failure;
 mod identity;
 
+pub use crate::base::driver_name::DriverName;
 pub use command::{Command, CommandSlot};
-pub use driver::{Driver, DriverEvent, Drivers, EventSink, OperatorHint, Outcome, Run};
+pub use driver::{Asked, Awake, Driver, DriverEvent, Drivers, EventSink, OperatorHint, Outcome, Run, Waker, Woken};
 pub use failure::Failure;
 pub use identity::{BrowserInfo, Identity};

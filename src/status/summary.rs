@@ -7,14 +7,14 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Nobody could help it, and it is not the visitor's account: MAX, the way to it, or we.
-pub const FAULTS: [&str; 5] =
-    ["upstream-unreachable", "qr-login-disabled", "max-rate-limited", "max-trouble", "internal"];
+pub const FAULTS: [&str; 6] =
+    ["upstream-unreachable", "qr-login-disabled", "max-rate-limited", "max-trouble", "driver-down", "internal"];
 
 /// The account does not allow it here.
 pub const ACCOUNT: [&str; 4] = ["password-not-supported", "password-wrong", "two-factor-needed", "account-blocked"];
 
 /// The visitor's own choice.
-pub const GAVE_UP: [&str; 3] = ["login-expired", "visitor-left", "cancelled"];
+pub const GAVE_UP: [&str; 6] = ["login-expired", "visitor-left", "cancelled", "declined", "expired", "locked"];
 
 /// Nothing was begun.
 pub const TURNED_AWAY: [&str; 3] = ["busy", "rate-limited", "origin-refused"];

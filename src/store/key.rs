@@ -34,10 +34,12 @@ pub enum Space {
     Person,
     /// What a node reports of how sign-ins go.
     Report,
+    /// What a phone is asked by an official driver, and what it answered.
+    Question,
 }
 
 impl Space {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Grant,
         Self::Ended,
         Self::Login,
@@ -51,6 +53,7 @@ impl Space {
         Self::SigningKey,
         Self::Person,
         Self::Report,
+        Self::Question,
     ];
 
     /// In keys.
@@ -69,6 +72,7 @@ impl Space {
             Self::SigningKey => b'k',
             Self::Person => b'p',
             Self::Report => b's',
+            Self::Question => b'b',
         }
     }
 }

@@ -49,6 +49,7 @@ pub enum Section {
     Shared,
     Widget,
     Client,
+    App,
 }
 
 impl Section {
@@ -57,6 +58,7 @@ impl Section {
             Self::Shared => "shared",
             Self::Widget => "widget",
             Self::Client => "client",
+            Self::App => "app",
         }
     }
 }
@@ -67,6 +69,8 @@ pub struct Words {
     pub shared: Shared,
     pub client: Client,
     pub events: Events,
+    pub bot: Bot,
+    pub app: App,
     pub pages: Pages,
 }
 
@@ -88,6 +92,13 @@ pub struct Shared {
     pub warning: String,
     pub open: String,
     pub open_here: String,
+    pub scan: String,
+    pub text_code: String,
+    pub send_it: String,
+    pub pick: String,
+    pub other_way: String,
+    /// By driver: its name, and what will happen on the phone.
+    pub ways: BTreeMap<String, [String; 2]>,
     pub password_title: String,
     pub password_text: String,
     pub password_send: String,
@@ -115,6 +126,35 @@ pub struct Events {
     pub errors: BTreeMap<String, String>,
 }
 
+/// What the site's bot says in MAX; `{site}`, `{browser}` and `{minutes}` are put in.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bot {
+    pub question: String,
+    pub browser: String,
+    pub pick: String,
+    pub just_ask: String,
+    pub yes: String,
+    pub not_me: String,
+    pub done: String,
+    pub wrong: String,
+    pub stopped: String,
+    pub expired: String,
+    pub used: String,
+    pub locked: String,
+    pub contact: String,
+    pub send_contact: String,
+    pub without_contact: String,
+    pub contact_wrong: String,
+    pub hello: String,
+}
+
+/// What the mini-app says before its script does.
+#[derive(Debug, Deserialize)]
+pub struct App {
+    pub checking: String,
+}
+
 /// What is served without JavaScript.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -130,6 +170,7 @@ pub struct Pages {
     pub signed_out_text: String,
     pub signed_in: String,
     pub signed_in_to: String,
+    pub signed_in_by: String,
     pub go_to_site: String,
     pub sign_out: String,
     pub sign_out_everywhere: String,

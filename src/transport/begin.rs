@@ -44,6 +44,8 @@ pub struct StartRequest {
     return_to: Option<String>,
     /// Of an app that waits for it.
     request: Option<String>,
+    /// Whom the visitor wants to be asked.
+    driver: Option<String>,
     locale: Locale,
 }
 
@@ -54,7 +56,12 @@ impl StartRequest {
 
     /// What a page begins without its script: of the browser is known what its request said.
     pub fn of_page(browser: BrowserInfo, return_to: Option<String>, request: Option<String>, locale: Locale) -> Self {
-        Self { browser, return_to, request, locale }
+        Self { browser, return_to, request, driver: None, locale }
+    }
+
+    /// The visitor chose.
+    pub fn by_driver(self, driver: Option<String>) -> Self {
+        Self { driver, ..self }
     }
 }
 
@@ -78,6 +85,8 @@ pub enum StartError {
     ReturnTo,
     /// No app waits under this `request`, or not for this browser.
     Request,
+    /// There is no such `driver` here.
+    Driver,
     RateLimited {
         retry_after: Duration,
     },
@@ -95,6 +104,7 @@ impl StartError {
         match self {
             Self::ReturnTo => ProblemCode::ReturnToRefused,
             Self::Request => ProblemCode::RequestGone,
+            Self::Driver => ProblemCode::InvalidRequest,
             Self::RateLimited { .. } => ProblemCode::RateLimited,
             Self::Busy { .. } => ProblemCode::Busy,
             Self::StoreFull { .. } => ProblemCode::StoreFull,
@@ -104,7 +114,7 @@ impl StartError {
     /// When asking again makes sense.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::ReturnTo | Self::Request => None,
+            Self::ReturnTo | Self::Request | Self::Driver => None,
             Self::RateLimited { retry_after } | Self::Busy { retry_after } | Self::StoreFull { retry_after } => {
                 Some(*retry_after)
             }
@@ -116,6 +126,7 @@ impl StartError {
         match self {
             Self::ReturnTo => &words.pages.return_to_refused,
             Self::Request => &words.pages.request_gone,
+            Self::Driver => &words.pages.wrong_text,
             Self::RateLimited { .. } => &words.client.rate_limited,
             Self::Busy { .. } | Self::StoreFull { .. } => &words.client.busy,
         }
@@ -130,11 +141,13 @@ pub fn first_message(text: &[u8]) -> Result<FirstMessage, FirstMessageError> {
         (Some(Value::Object(user_agent)), None) => {
             let return_to = text_field(&message, "returnTo")?;
             let request = text_field(&message, "request")?;
+            let driver = text_field(&message, "driver")?;
             let locale = text_field(&message, "locale")?.map(|tag| Locale::parse(&tag)).unwrap_or_default();
             Ok(FirstMessage::Begin(Box::new(StartRequest {
                 browser: browser_info(user_agent)?,
                 return_to,
                 request,
+                driver,
                 locale,
             })))
         }
@@ -199,6 +212,7 @@ pub struct StartPolicy {
     texts: Arc<Texts>,
     clock: Clock,
     ends: Arc<StreamStats>,
+    keeps_addresses: bool,
 }
 
 impl StartPolicy {
@@ -222,7 +236,13 @@ impl StartPolicy {
             texts,
             clock,
             ends: Arc::default(),
+            keeps_addresses: false,
         }
+    }
+
+    /// A driver compares the visitor's address with the phone's.
+    pub fn keeping_addresses(self, keeps_addresses: bool) -> Self {
+        Self { keeps_addresses, ..self }
     }
 
     /// Where logins are counted by network.
@@ -254,6 +274,9 @@ impl StartPolicy {
             None => self.landing.clone(),
             Some(text) => self.return_to(text).ok_or(StartError::ReturnTo)?,
         };
+        if request.driver.as_deref().is_some_and(|driver| !self.registry.has_driver(driver)) {
+            return Err(StartError::Driver);
+        }
         let times = if who.stands_for_many() { UNLISTED_PROXY_ALLOWANCE } else { 1 };
         let limited = |retry_after| {
             metrics::counter!("max_auth_rate_limited_total").increment(1);
@@ -276,7 +299,8 @@ impl StartPolicy {
         let audited = tracing::enabled!(target: AUDIT, tracing::Level::INFO);
         let agent = browser.header_user_agent.as_ref().filter(|_| audited).cloned().unwrap_or_default();
         let network = Some(network_of(who.ip));
-        let params = StartParams { browser, purpose, locale, flow, key, phone: is_phone, network };
+        let (driver, address) = (request.driver, Some(who.ip).filter(|_| self.keeps_addresses));
+        let params = StartParams { browser, purpose, locale, flow, key, phone: is_phone, network, driver, address };
         let login = self.registry.start(params).await.map_err(|why| match why {
             NotStarted::Busy => StartError::Busy { retry_after: BUSY_PAUSE },
             NotStarted::Store(Unavailable::OutOfReach(_)) => StartError::Busy { retry_after: STORE_PAUSE },
@@ -317,7 +341,7 @@ mod tests {
     use crate::base::rng::Rng;
     use crate::base::tasks::Tasks;
     use crate::login::{Admitted, Grants, Settings};
-    use crate::signin::{CommandSlot, Driver, Drivers, EventSink, Outcome, Run};
+    use crate::signin::{Asked, CommandSlot, Driver, Drivers, EventSink, Outcome, Run};
 
     struct Nobody;
     impl Driver for Nobody {
@@ -329,7 +353,7 @@ mod tests {
             "a test"
         }
 
-        fn run<'a>(&'a self, _: BrowserInfo, _: &'a dyn EventSink, _: &'a CommandSlot) -> Run<'a> {
+        fn run<'a>(&'a self, _: Asked, _: &'a dyn EventSink, _: &'a CommandSlot) -> Run<'a> {
             Box::pin(async { Outcome::Stopped })
         }
     }

@@ -172,7 +172,9 @@ async fn start<S: ByteStream>(
     let locale = request.locale();
     match context.policy.begin(request, context.who, context.flow, None, context.is_phone).await {
         Ok(login) => Ok((attach_first(&login)?, None)),
-        Err(StartError::ReturnTo | StartError::Request) => Err(Ended::Close(Close::InvalidInitialMessage)),
+        Err(StartError::ReturnTo | StartError::Request | StartError::Driver) => {
+            Err(Ended::Close(Close::InvalidInitialMessage))
+        }
         Err(
             why @ (StartError::RateLimited { retry_after }
             | StartError::Busy { retry_after }

@@ -52,14 +52,23 @@ pub enum ConnectError {
     Upgrade(String),
 }
 
+/// Russian Trusted Root CA of the Ministry of Digital Development, in which the chain of MAX's Bot API ends. SHA-256 of the certificate:
+/// `d26d2d0231b7c39f92cc738512ba54103519e4405d68b5bd703e9788ca8ecf31`. No browser outside Russia trusts it, and nothing of ours
+/// but the connection to that API does.
+const RUSSIAN_TRUSTED_ROOT_CA: &[u8] = include_bytes!("russian_trusted_root_ca.pem");
+
+/// Whose hosts that root may speak for.
+const MAX_DOMAIN: &str = "max.ru";
+
 /// The roots that MAX's certificate is checked against: Mozilla's, and `upstream.ca_file`.
 #[derive(Clone)]
 pub struct Roots(TlsConnector);
 
-/// `upstream.ca_file` cannot be used.
+/// A file of certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("upstream.ca_file {path}: {why}")]
+#[error("{key} {path}: {why}")]
 pub struct RootsError {
+    key: &'static str,
     path: PathBuf,
     why: String,
 }
@@ -69,20 +78,44 @@ impl Roots {
     pub fn load(ca_file: Option<&Path>) -> Result<Self, RootsError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = ca_file {
-            let wrong = |why: String| RootsError { path: path.to_owned(), why };
-            let mut added = 0;
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
-                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-                added += 1;
-            }
-            if added == 0 {
-                return Err(wrong("holds no certificate in PEM form".to_owned()));
+            add(&mut roots, path, "upstream.ca_file")?;
+        }
+        Ok(Self::of(roots))
+    }
+
+    /// For one host alone, that of a bot's API: what `ca_file` names instead of the usual ones, or Mozilla's and, for MAX's own hosts,
+    /// the Russian Trusted Root CA.
+    pub fn of_bot_api(host: &str, ca_file: Option<&Path>) -> Result<Self, RootsError> {
+        let mut roots = RootCertStore::empty();
+        match ca_file {
+            Some(path) => add(&mut roots, path, "driver.bot.ca_file")?,
+            None => {
+                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+                let is_max =
+                    host == MAX_DOMAIN || host.strip_suffix(MAX_DOMAIN).is_some_and(|rest| rest.ends_with('.'));
+                if is_max {
+                    roots.add_parsable_certificates(CertificateDer::from_pem_slice(RUSSIAN_TRUSTED_ROOT_CA));
+                }
             }
         }
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        Ok(Self::of(roots))
     }
+
+    fn of(roots: RootCertStore) -> Self {
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Self(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+fn add(roots: &mut RootCertStore, path: &Path, key: &'static str) -> Result<(), RootsError> {
+    let wrong = |why: String| RootsError { key, path: path.to_owned(), why };
+    let mut added = 0;
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+        added += 1;
+    }
+    if added == 0 { Err(wrong("holds no certificate in PEM form".to_owned())) } else { Ok(()) }
 }
 
 /// Who opens the connections of sign-ins.

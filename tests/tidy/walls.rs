@@ -19,7 +19,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("session", &["base", "signin", "store"]),
     ("outbound", &["base", "upstream"]),
     ("emulator", &["base", "max"]),
-    ("drivers", &["base", "config", "max", "signin", "upstream"]),
+    ("drivers", &["base", "config", "max", "outbound", "signin", "store", "texts", "upstream"]),
     ("login", &["base", "signin", "store", "texts"]),
     ("transport", &["base", "login", "probe", "signin", "store", "texts"]),
     ("oidc", &["base", "config", "login", "session", "store"]),
@@ -28,6 +28,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
         &[
             "base",
             "config",
+            "drivers",
             "login",
             "observe",
             "oidc",
@@ -46,7 +47,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
         &["base", "config", "drivers", "login", "oidc", "outbound", "server", "session", "signin", "store", "upstream"],
     ),
     // The store: `doctor --store` looks at it by the connections that `serve` makes.
-    ("doctor", &["base", "config", "drivers", "probe", "proxies", "signin", "store", "upstream"]),
+    ("doctor", &["base", "config", "drivers", "outbound", "probe", "proxies", "signin", "store", "upstream"]),
     // Its hashes are the configuration's.
     ("setup", &["base", "config", "proxies"]),
     (

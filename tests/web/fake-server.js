@@ -71,11 +71,24 @@ class Login {
   polls = 0;
   state = 'open';
   token = '';
+  /** @type {string | undefined} */
+  textCode;
 
   /** @param {any} start */
   constructor(start) {
     this.start = start;
     this.add('status', { stage: 'connecting', message: TEXT.connecting });
+  }
+  /** A server with more than one driver. @param {string[]} drivers */
+  by(drivers) {
+    const driver = drivers.includes(this.start.driver) ? this.start.driver : drivers[0];
+    Object.assign(this.events[0].data, { driver, ...(drivers.length > 1 && { drivers }) });
+    if (driver === 'bot') this.textCode = 'ABCDEFGH';
+    if (driver !== 'account_qr') this.link = `https://max.ru/a_bot?start${driver === 'bot' ? '' : 'app'}=CODE`;
+  }
+  /** Somebody opened the code. @param {string} matchCode */
+  confirm(matchCode) {
+    this.add('confirm', { matchCode });
   }
   get over() {
     return ['success', 'error'].includes(this.events.at(-1)?.event ?? '');
@@ -93,7 +106,13 @@ class Login {
   /** @param {number} ttl */
   code(ttl) {
     this.expiresAt = Date.now() + ttl;
-    this.add('qr', { qrLink: this.link, svg: simulatedCode(this.track), expiresAt: this.expiresAt, ttl });
+    this.add('qr', {
+      qrLink: this.link,
+      svg: simulatedCode(this.track),
+      expiresAt: this.expiresAt,
+      ttl,
+      textCode: this.textCode,
+    });
     this.stage('waiting');
   }
   approve() {
@@ -215,6 +234,7 @@ export async function startFakeServer({ port = 0, codeAfter = 300, ttl = 60_000 
       let text = '';
       for await (const chunk of request) text += chunk;
       const login = new Login(JSON.parse(text));
+      if (fault.drivers) login.by(fault.drivers.split(','));
       logins.set(login.id, login);
       const stage = fault.stage;
       setTimeout(() => login.stage('code'), codeAfter / 3);

@@ -241,6 +241,137 @@ for (const [locale, title, advice] of [
   });
 }
 
+test(
+  'a number takes the place of the code, is read out, cannot be selected, and goes with a fresh code',
+  { skip },
+  async () => {
+    server.fault.drivers = 'mini_app';
+    await openDialog();
+    await page.evaluate(() =>
+      document.addEventListener('max-auth-confirm', (event) =>
+        Object.assign(globalThis, { told: /** @type {CustomEvent} */ (event).detail }),
+      ),
+    );
+    login().confirm('42');
+    const dialog = page.getByRole('dialog');
+    const heading = dialog.getByRole('heading', { name: 'Pick this number on the phone', exact: true });
+    await heading.waitFor();
+    assert.deepEqual(await page.evaluate('told'), { matchCode: '42' });
+    const number = dialog.locator('.match');
+    assert.equal(await number.textContent(), '42');
+    const { size, select } = await number.evaluate((element) => {
+      const { fontSize, userSelect } = getComputedStyle(element);
+      return { size: parseFloat(fontSize), select: userSelect };
+    });
+    assert.ok(size >= 80 && select === 'none', `${size} ${select}`);
+    assert.equal(await dialog.locator('.sr-status').textContent(), 'Pick this number on the phone. 42');
+    assert.equal(await dialog.getByRole('img', { name: /QR/ }).isVisible(), false);
+    assert.equal(await dialog.getByText(/valid for/).isVisible(), false);
+    const state = () =>
+      page.evaluate(
+        () =>
+          /** @type {any} */ (document.querySelector('max-auth-button'))?.shadowRoot.querySelector('max-auth-panel')
+            .state,
+      );
+    assert.equal(await state(), 'confirm');
+    // That the server waits is no news.
+    login().stage('waiting');
+    login().confirm('17');
+    await eventually(async () => (await number.textContent()) === '17', 'the other number');
+    login().code(60_000);
+    await dialog.getByRole('img', { name: /QR/ }).waitFor();
+    assert.equal(await heading.isVisible(), false);
+    login().confirm('42');
+    await heading.waitFor();
+    login().approve();
+    await page.getByText('Анна Смирнова').waitFor();
+    assert.deepEqual(complaints, []);
+  },
+);
+
+test('what happens on the phone is said of each driver, and another one is a click away', { skip }, async () => {
+  server.fault.drivers = 'bot,mini_app,account_qr';
+  await openDialog();
+  const dialog = page.getByRole('dialog');
+  const steps = dialog.getByRole('list', { name: 'How to sign in' });
+  await dialog
+    .getByText("Point your phone's camera at the code. A chat with the site's bot opens.", { exact: false })
+    .waitFor();
+  assert.equal(await steps.isVisible(), false);
+  const bot = dialog.getByRole('button', { name: 'bot in MAX' });
+  const account = dialog.getByRole('button', { name: 'MAX web sign-in code' });
+  assert.deepEqual([await bot.count(), await account.isVisible()], [0, false]);
+  await dialog.getByText('Another way', { exact: true }).click();
+  await account.click();
+  await steps.waitFor();
+  await eventually(() => server.logins.size === 1 && login().start.driver === 'account_qr', 'a login by that driver');
+  assert.equal(server.seen.delete, 1, 'the other one was given up');
+  await dialog.getByRole('img', { name: /QR/ }).waitFor();
+  assert.equal(await dialog.getByText("Point your phone's camera at the code.").isVisible(), false);
+  await dialog.getByText('Another way', { exact: true }).click();
+  assert.equal(await bot.isVisible(), true);
+  await eventually(
+    () =>
+      page.evaluate(() => {
+        let element = document.activeElement;
+        while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+        return element?.textContent === 'Another way';
+      }),
+    'the focus stays',
+  );
+});
+
+test('a text for the bot: folded, in two groups, one word to who copies it', { skip }, async () => {
+  server.fault.drivers = 'bot';
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.origin });
+  await openDialog();
+  const dialog = page.getByRole('dialog');
+  const copy = dialog.getByRole('button', { name: 'Copy' });
+  assert.equal(await copy.isVisible(), false);
+  await dialog.getByText('Written to the bot before?').click();
+  assert.deepEqual(await dialog.locator('details b span').allTextContents(), ['ABCD', 'EFGH']);
+  await copy.click();
+  await dialog.getByRole('button', { name: 'Copied' }).waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'ABCDEFGH');
+  assert.equal(await dialog.getByText('Another way', { exact: true }).isVisible(), false, 'there is none');
+  assert.equal(await page.getByRole('link', { name: 'Open in MAX' }).getAttribute('href'), login().link);
+});
+
+test('driver="…" begins by that one; where it is down the others are offered at once', { skip }, async () => {
+  Object.assign(server.fault, { drivers: 'mini_app,bot', stage: 'error', code: 'driver-down' });
+  await page.goto(server.origin);
+  await page.evaluate(() => document.querySelector('max-auth-button')?.setAttribute('driver', 'bot'));
+  await page.getByRole('button', { name: 'Sign in with MAX' }).click();
+  await page.getByRole('heading', { name: 'This way does not work right now' }).waitFor();
+  assert.equal(login().start.driver, 'bot');
+  delete server.fault.stage;
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await eventually(() => server.seen.post === 2, 'a second login');
+  assert.equal(login().start.driver, undefined, 'the server chooses: the same would be refused again');
+  Object.assign(server.fault, { stage: 'error' });
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Sign in with MAX' }).click();
+  const other = page.getByRole('button', { name: 'Another way: MAX mini-app' });
+  await other.waitFor();
+  delete server.fault.stage;
+  await other.click();
+  await page.getByText("The site's mini-app opens.", { exact: false }).waitFor();
+  assert.equal(login().start.driver, 'mini_app');
+});
+
+for (const [code, title] of [
+  ['expired', 'Time is up'],
+  ['locked', 'Paused for a while'],
+]) {
+  test(`${code} is said so, and no other way is pressed on anybody`, { skip }, async () => {
+    Object.assign(server.fault, { drivers: 'mini_app,bot', stage: 'error', code });
+    await pressButton();
+    await page.getByRole('heading', { name: title }).waitFor();
+    await page.getByRole('button', { name: 'Try again' }).waitFor();
+    assert.equal(await page.getByRole('button', { name: /Another way/ }).count(), 0);
+  });
+}
+
 test('the title has the focus again after a new try', { skip }, async () => {
   Object.assign(server.fault, { stage: 'error', code: 'max-trouble' });
   await pressButton();

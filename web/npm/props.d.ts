@@ -1,3 +1,4 @@
+import type { Driver } from './client.js';
 import type { Texts } from './widget-look.js';
 
 export interface SharedProps {
@@ -12,6 +13,8 @@ export interface SharedProps {
   /** The app that asks, where it is not this site itself. */
   client?: string;
   texts?: Texts;
+  /** Who is to ask MAX: the server's first that works, unless told otherwise. */
+  driver?: Driver;
 }
 export interface ButtonProps extends SharedProps {
   label?: string;
@@ -32,6 +35,7 @@ type Told<Name extends `max-auth-${string}` & keyof GlobalEventHandlersEventMap>
 export interface PanelEvents {
   onStatus?: Told<'max-auth-status'>;
   onQr?: Told<'max-auth-qr'>;
+  onConfirm?: Told<'max-auth-confirm'>;
   onPassword?: Told<'max-auth-password'>;
   /** `event.preventDefault()`: the page goes on itself. */
   onSuccess?: Told<'max-auth-success'>;

@@ -1,7 +1,7 @@
 // @ts-check
 /** What the wrappers for React and Vue share: properties as attributes, and the events. */
 
-export const EVENTS = ['status', 'qr', 'password', 'success', 'error', 'close'];
+export const EVENTS = ['status', 'qr', 'confirm', 'password', 'success', 'error', 'close'];
 
 /** `onSuccess` @param {string} event */
 export const handlerOf = (event) => `on${event[0].toUpperCase()}${event.slice(1)}`;

@@ -5,7 +5,15 @@ import { defineComponent, h, shallowRef } from 'vue';
 import { EVENTS, attributesOf, handlerOf } from './props.js';
 import './widget.js';
 
-const PROPS = { returnTo: String, locale: String, base: String, theme: String, client: String, texts: Object };
+const PROPS = {
+  returnTo: String,
+  locale: String,
+  base: String,
+  theme: String,
+  client: String,
+  driver: String,
+  texts: Object,
+};
 
 /** @param {string} name @param {string} tag @param {Record<string, any>} more props @param {string[]} methods */
 const component = (name, tag, more, methods) =>

@@ -42,7 +42,9 @@ fn a_person_is_a_number_of_max_a_phone_or_a_group() {
         &format!("group:{longest}g"),
         "mail:a@b",
     ] {
-        let why = format!("{text:?} is none of \"max:401041669\", \"phone:+79990000000\" and \"group:admins\"");
+        let why = format!(
+            "{text:?} is none of \"max:401041669\", \"bot:401041669\", \"mini_app:401041669\", \"phone:+79990000000\" and \"group:admins\""
+        );
         assert_eq!(Who::parse(text), Err(why));
     }
 }

@@ -19,7 +19,7 @@ use crate::max::message::Hello;
 use crate::max::profile::Profile;
 use crate::max::session::End;
 use crate::signin::{
-    BrowserInfo, Command, CommandSlot, Driver, DriverEvent, EventSink, Failure, Identity, Outcome, Run,
+    Asked, Command, CommandSlot, Driver, DriverEvent, DriverName, EventSink, Failure, Identity, Outcome, Run,
 };
 use crate::upstream::{Dial, Endpoints, Network, Rest, Roots, Spares};
 use connector::{Connector, Trouble};
@@ -99,7 +99,7 @@ impl AccountQr {
 
 impl Driver for AccountQr {
     fn name(&self) -> &'static str {
-        "account_qr"
+        DriverName::AccountQr.name()
     }
 
     fn assurance(&self) -> &'static str {
@@ -107,8 +107,8 @@ impl Driver for AccountQr {
          second; MAX shows the visitor \"new web login\". See README, \"What this is\"."
     }
 
-    fn run<'a>(&'a self, browser: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
-        Box::pin(sign_in(&self.0, Arc::new(self.0.hello(browser)), sink, commands))
+    fn run<'a>(&'a self, asked: Asked, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
+        Box::pin(sign_in(&self.0, Arc::new(self.0.hello(asked.browser)), sink, commands))
     }
 
     /// The addresses of MAX that are broken: the next visitor of another node need not find out again.
@@ -263,6 +263,8 @@ fn identity(profile: Profile) -> Identity {
         last_name: profile.last_name.clone(),
         phone: profile.phone.clone(),
         photo_url: profile.photo_url.clone(),
+        driver: DriverName::AccountQr,
+        apart: None,
     }
 }
 

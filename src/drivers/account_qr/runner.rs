@@ -382,7 +382,7 @@ fn translate(event: SessionEvent) -> DriverEvent {
     match event {
         SessionEvent::Initialised => DriverEvent::Connected,
         SessionEvent::Code { link, ttl, unix_expires_ms } => {
-            DriverEvent::Code { link, ttl, expires_unix_ms: unix_expires_ms }
+            DriverEvent::Code { link, ttl, expires_unix_ms: unix_expires_ms, text_code: None }
         }
         SessionEvent::Approved => DriverEvent::Approved,
         SessionEvent::PasswordWanted { hint, wrong } => DriverEvent::Password { hint, wrong },

@@ -17,7 +17,7 @@ use crate::config::{self, Config, Endpoint, Flags};
 use crate::drivers::{AccountQr, OpenLogins};
 use crate::emulator::odd::KINDS;
 use crate::emulator::{self, Emulator, Options};
-use crate::signin::{BrowserInfo, CommandSlot, Driver as _, DriverEvent, EventSink, Outcome};
+use crate::signin::{Asked, CommandSlot, Driver as _, DriverEvent, EventSink, Outcome};
 use crate::upstream::Roots;
 
 /// Long enough for a login among many at once on a slow machine; a step that hears nothing waits this long.
@@ -81,7 +81,7 @@ async fn under_with(faults: Value, dialect: config::Dialect, password: bool, ope
         open.clone(),
     );
     let visiting = Visiting(CommandSlot::default());
-    let outcome = match driver.run(BrowserInfo::default(), &visiting, &visiting.0).await {
+    let outcome = match driver.run(Asked::by_nobody(&Rng::seeded(1)), &visiting, &visiting.0).await {
         Outcome::SignedIn(_) => "signed in",
         Outcome::Failed { hint: Some(_), .. } => "refused",
         Outcome::Failed { .. } => "unreachable",

@@ -9,7 +9,8 @@ use crate::base::websocket::server_socket;
 use crate::login::{Admitted, Continuations, Grants, Purpose, Settings, StartParams};
 use crate::probe::NetworkSeen;
 use crate::signin::{
-    BrowserInfo, Command, CommandSlot, Driver, DriverEvent, Drivers, EventSink, Identity, Outcome, Run,
+    Asked, BrowserInfo, Command, CommandSlot, Driver, DriverEvent, DriverName, Drivers, EventSink, Identity, Outcome,
+    Run,
 };
 use crate::texts::{Locale, Texts};
 use crate::transport::stream_stats::{StreamSource, StreamStats, StreamTransport};
@@ -33,11 +34,11 @@ impl Driver for Phone {
         "a test"
     }
 
-    fn run<'a>(&'a self, _: BrowserInfo, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
+    fn run<'a>(&'a self, _: Asked, sink: &'a dyn EventSink, commands: &'a CommandSlot) -> Run<'a> {
         Box::pin(async move {
             sink.emit(DriverEvent::Connected);
             let link = "https://max.ru/:auth/x".to_owned();
-            sink.emit(DriverEvent::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 0 });
+            sink.emit(DriverEvent::Code { link, ttl: Duration::from_secs(120), expires_unix_ms: 0, text_code: None });
             let approved = sleep(self.0);
             tokio::pin!(approved);
             loop {
@@ -47,7 +48,16 @@ impl Driver for Phone {
                 }
             }
             let name = "Иван".to_owned();
-            Outcome::SignedIn(Identity { id: 7, first_name: None, name, last_name: None, phone: None, photo_url: None })
+            Outcome::SignedIn(Identity {
+                id: 7,
+                first_name: None,
+                name,
+                last_name: None,
+                phone: None,
+                photo_url: None,
+                driver: DriverName::AccountQr,
+                apart: None,
+            })
         })
     }
 }
@@ -143,6 +153,8 @@ impl World {
             key: None,
             phone: false,
             network: None,
+            driver: None,
+            address: None,
         };
         let login = self.registry.start(start).await.unwrap();
         let reader = login.attach(Attach::Resume).unwrap();

@@ -14,7 +14,7 @@ use crate::base::websocket;
 use crate::config::{Config, Dialect, Endpoint, Flags};
 use crate::drivers::OpenLogins;
 use crate::emulator::{Emulator, Options};
-use crate::signin::{BrowserInfo, CommandSlot, Driver as _, DriverEvent, EventSink, Outcome};
+use crate::signin::{Asked, CommandSlot, Driver as _, DriverEvent, EventSink, Outcome};
 use crate::upstream::{ConnectError, Dial, Dialling};
 use axum::body::Body;
 use http::Request;
@@ -119,7 +119,7 @@ impl Site {
     }
 
     async fn sign_in(&self) -> Outcome {
-        self.driver.run(BrowserInfo::default(), &Nobody, &CommandSlot::default()).await
+        self.driver.run(Asked::by_nobody(&Rng::seeded(1)), &Nobody, &CommandSlot::default()).await
     }
 
     /// Within a minute, which costs nothing here.

@@ -1,7 +1,8 @@
 //! Connections made ahead: what they save, that there are none where nobody comes, and that one that is dead costs nothing.
 
-use super::{BrowserInfo, CommandSlot, DriverEvent, EventSink, Mutex, Ordering, ROUND_TRIP, Site, json};
+use super::{Asked, CommandSlot, DriverEvent, EventSink, Mutex, Ordering, ROUND_TRIP, Site, json};
 use crate::base::limits::UPSTREAM_SPARES;
+use crate::base::rng::Rng;
 use crate::observe::Counted;
 use crate::signin::{Driver as _, Outcome};
 use futures_util::future::join_all;
@@ -39,7 +40,7 @@ impl Site {
     /// How long a visitor waits for a code, who then leaves.
     async fn visit(&self) -> Duration {
         let visitor = Visitor { began: Instant::now(), codes: Mutex::default(), commands: CommandSlot::default() };
-        let outcome = self.driver.run(BrowserInfo::default(), &visitor, &visitor.commands).await;
+        let outcome = self.driver.run(Asked::by_nobody(&Rng::seeded(1)), &visitor, &visitor.commands).await;
         assert!(matches!(outcome, Outcome::Stopped));
         let codes = visitor.codes.into_inner().unwrap();
         assert_eq!(codes.len(), 1);
