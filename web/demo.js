@@ -11,8 +11,16 @@ const ENGLISH = {
   title: 'Sign in with MAX in one tap',
   lead: 'Press the button, scan the code in MAX and confirm on the phone. No forms, no passwords.',
   page: 'or on a page of its own',
+  ways: 'Who asks MAX',
+  wayQr: 'Web sign-in code',
+  wayQrSays: 'For everybody at once, but unofficial: the server holds full access to the account for a second.',
+  wayBot: 'Bot',
+  wayBotSays: "Official: a chat with the site's bot and a number from the screen. Nobody gets access to the account.",
+  wayApp: 'Mini-app',
+  wayAppSays: 'Official: a page of the site inside MAX and a number from the screen.',
   leave: 'Sign out',
-  got: 'You are signed in. The site received your profile only; the temporary MAX session has ended.',
+  got: 'You are signed in. The site received your profile only.',
+  gotSession: 'The temporary MAX session has ended.',
   tip: 'This demo needs no network: an emulator answers instead of MAX, and the code is confirmed on a simulated',
   tipPhone: 'phone',
   story: 'What is happening',
@@ -21,6 +29,7 @@ const ENGLISH = {
 const NAMES = {
   ru: {
     qr: 'Код показан',
+    confirm: 'Код открыли на телефоне',
     password: 'Нужен облачный пароль',
     success: 'Вход выполнен',
     error: 'Ошибка',
@@ -29,6 +38,7 @@ const NAMES = {
   },
   en: {
     qr: 'Code shown',
+    confirm: 'Opened on the phone',
     password: 'Cloud password asked',
     success: 'Signed in',
     error: 'Error',
@@ -56,17 +66,37 @@ if (locale === 'en') {
 }
 document.querySelector('max-auth-button')?.setAttribute('locale', locale);
 
+// ---- who asks MAX ---------------------------------------------------------------------------------------------------
+
+byId('ways').addEventListener('change', (event) => {
+  if (!(event.target instanceof HTMLInputElement)) return;
+  const driver = event.target.value;
+  document.querySelector('max-auth-button')?.setAttribute('driver', driver);
+  const page = document.querySelector('#out a');
+  if (page instanceof HTMLAnchorElement) page.search = `?return_to=/&driver=${driver}`;
+  for (const phone of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll('a[href^="/phone"]')))
+    phone.hash = driver === 'account_qr' ? '' : 'bot';
+});
+
+/** The pretended phone has no camera: it is told what it would see. @param {string} link */
+async function hold(link) {
+  if (/[?]start(app)?=/.test(link))
+    await fetch('/phone/bot/scan', { method: 'POST', body: JSON.stringify({ link }) }).catch(() => {});
+}
+
 // ---- who is signed in -----------------------------------------------------------------------------------------------
 
 async function showSession() {
   const response = await fetch(`${BASE}/session`, { headers: { Accept: 'application/json' } });
   const person = response.ok ? await response.json() : null;
   byId('out').hidden = Boolean(person);
+  byId('ways').hidden = Boolean(person);
   byId('in').hidden = !person;
   if (!person) return;
   const name = person.name || [person.first_name, person.last_name].filter(Boolean).join(' ') || person.sub;
   byId('name').textContent = name;
   byId('sub').textContent = `id ${person.sub}`;
+  byId('gotSession').hidden = Boolean(person.driver);
   byId('phone').textContent = person.phone ? String(person.phone).replace(/^\+?/, '+') : '';
   byId('phone').hidden = !person.phone;
   byId('face').replaceChildren(face(name, person.picture));
@@ -141,9 +171,11 @@ const on = (name, listener) =>
   document.addEventListener(name, (event) => listener(/** @type {CustomEvent} */ (event).detail));
 on('max-auth-status', (data) => tell('status', data.message ?? data.stage, `status · ${data.stage}`));
 on('max-auth-qr', (data) => {
+  void hold(data.qrLink);
   const again = story().some((line) => line.kind === 'qr');
   tell('qr', again ? names.again : names.qr, `qr · ${Math.round(data.ttl / 1000)} ${locale === 'ru' ? 'с' : 's'}`);
 });
+on('max-auth-confirm', (data) => tell('qr', names.confirm, `confirm · ${data.matchCode}`));
 on('max-auth-password', () => tell('password', names.password, 'password'));
 on('max-auth-success', () => tell('success', names.success, 'success'));
 on('max-auth-error', (data) => tell('error', data.message || names.error, `error · ${data.code}`));

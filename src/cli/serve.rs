@@ -4,13 +4,14 @@ use super::inspector::Doctor;
 use super::{CliError, block_on, cannot_run, say, stop_signal};
 use crate::app::{self, App, Kept, KeptError, Surroundings};
 use crate::base::clock::Clock;
+use crate::base::driver_name::DriverName;
 use crate::base::limits::{CONNECTIONS_PER_ADDRESS, OPS_CONNECTIONS};
 use crate::base::places::Places;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
-use crate::config::{Config, Dialect, Endpoint, Flags, Loaded, StoreKind};
+use crate::config::{Config, Dialect, Endpoint, Flags, Loaded, Official, StoreKind};
 use crate::drivers::OpenLogins;
-use crate::emulator::{self, Emulator, Options};
+use crate::emulator::{self, BotOptions, Emulator, Options, Trust};
 use crate::observe::traces::{Batch, Traces};
 use crate::observe::{self, Watched};
 use crate::outbound;
@@ -21,6 +22,7 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -210,7 +212,16 @@ fn open_logins(directory: &Path) -> Result<OpenLogins, CliError> {
 
 /// The pretended MAX on a port of its own, its phone and the demo site on the public address.
 async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks) -> Result<Extra, CliError> {
-    let options = Options { poll: DEMO_POLL, ..Options::default() };
+    let site = config.server.public_url.as_str().trim_end_matches('/').to_owned();
+    let app = Url::parse(&format!("{site}{}/app", config.server.base_path)).ok();
+    let bot = BotOptions {
+        name: emulator::BOT_NAME.to_owned(),
+        token: emulator::BOT_TOKEN.to_owned(),
+        mini_app: app,
+        clock: NonZeroU32::MIN,
+        trust: Trust::load(None).map_err(|error| CliError::CannotRun(error.to_string()))?,
+    };
+    let options = Options { poll: DEMO_POLL, bot: Some(bot), ..Options::default() };
     let emulator = Emulator::new(options, clock.clone(), rng.clone(), tasks.clone());
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = emulator::listen(anywhere, false).await.map_err(|error| cannot_run(&error))?;
@@ -218,6 +229,15 @@ async fn begin_demo(config: &mut Config, clock: &Clock, rng: &Rng, tasks: &Tasks
     let url = format!("ws://{address}/websocket").parse();
     let url = url.map_err(|_| CliError::CannotRun("the emulator has no address".to_owned()))?;
     config.upstream.endpoints = vec![Endpoint { url, dialect: Dialect::Binary }];
+    // Who chose otherwise has a reason.
+    if config.login.drivers == [DriverName::AccountQr] {
+        let parsed = |text: String| Url::parse(&text).map_err(|error| CliError::CannotRun(format!("{text}: {error}")));
+        let api = parsed(format!("http://{address}/bot-api"))?;
+        let bridge = parsed(format!("{site}/phone/bot/max-web-app.js"))?;
+        let official = Official::of_demo(emulator::BOT_NAME, emulator::BOT_TOKEN, api, bridge);
+        config.login.drivers = vec![DriverName::AccountQr, DriverName::Bot, DriverName::MiniApp];
+        config.official = Some(official);
+    }
     let phone = emulator.phone_router();
     tasks.spawn("emulator", async move { emulator.serve(listener).await });
     Ok(Extra(server::demo().merge(phone)))

@@ -16,6 +16,10 @@ const WEBHOOK_SECRET: (usize, usize) = (5, 256);
 /// Networks in a table of countries: those of all countries are some 300 000.
 const NETWORKS: usize = 1_000_000;
 
+/// Of a demo: the emulator answers on this machine, and a code is as long-lived as MAX's own.
+const DEMO_CHECK: Duration = Duration::from_secs(10);
+const DEMO_CODE: Duration = Duration::from_secs(120);
+
 /// `driver.bot.receive`
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Receive {
@@ -77,6 +81,25 @@ pub struct Bot {
     pub check_every: Duration,
     /// Of a code, and of a question.
     pub code_ttl: Duration,
+}
+
+impl Official {
+    /// A pretended bot, for a demo: both drivers, as their defaults are.
+    pub fn of_demo(name: &str, token: &str, api_url: Url, bridge_url: Url) -> Self {
+        let bot = Bot {
+            name: name.to_owned(),
+            token: Secret::new(token.to_owned()),
+            api_url,
+            ca_file: None,
+            receive: Receive::Webhook,
+            webhook_url: None,
+            secret: None,
+            check_every: DEMO_CHECK,
+            code_ttl: DEMO_CODE,
+        };
+        let mini_app = MiniApp { proximity: Proximity::Off, countries: Vec::new(), match_code: true, bridge_url };
+        Self { bot, mini_app, merge: Merge::Off }
+    }
 }
 
 impl Bot {

@@ -16,6 +16,7 @@ mod scale_tests;
 mod sharing;
 #[cfg(test)]
 mod sharing_tests;
+mod sink;
 mod start;
 mod table;
 mod task;

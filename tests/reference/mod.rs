@@ -78,7 +78,7 @@ pub fn configuration(file: &str) -> String {
                 section = name;
             }
             Setting::Key(key, default, comment) => {
-                let variable = format!("MAX_AUTH_{section}_{key}").to_uppercase();
+                let variable = format!("MAX_AUTH_{}_{key}", section.replace('.', "_")).to_uppercase();
                 let _ = write!(out, "\n### {section}.{key}\n\n{}\n", prose(&comment));
                 if (section.as_str(), key.as_str()) == ("oidc", "clients") {
                     out += "Each key of a client with its default: [apps](clients.md).\n\n";

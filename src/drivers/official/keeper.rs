@@ -94,7 +94,7 @@ impl Official {
                 );
             }
             self.api.subscribe(webhook, &KINDS, &self.settings.secret).await?;
-            tracing::info!(webhook, "MAX brings what people say to the bot");
+            tracing::debug!(webhook, "MAX brings what people say to the bot");
         }
         let others = known.iter().filter(|known| known.url != *webhook).count();
         if others > 0 && !*subscribed {
