@@ -5,7 +5,7 @@ use crate::base::rng::Rng;
 use crate::base::websocket;
 pub use crate::config::fuzzing::config;
 pub use crate::doctor::fuzzing::{encoded_stream, event_stream, http_answer, nginx_dump, saved_report};
-pub use crate::emulator::fuzzing::fault_script;
+pub use crate::emulator::fuzzing::{bot_request, fault_script};
 use crate::login::Position;
 use crate::max::binary::{self, Packing};
 use crate::max::frame::{Cmd, Dialect, Frame, Received, Wire};
@@ -27,6 +27,7 @@ type Target = (&'static str, fn(&[u8]));
 /// By the names of the files in `fuzz/fuzz_targets` and the folders in `fuzz/corpus`.
 #[cfg(test)]
 const TARGETS: &[Target] = &[
+    ("bot_request", bot_request),
     ("client_document", client_document),
     ("config", config),
     ("email_address", email_address),

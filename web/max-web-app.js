@@ -3,7 +3,8 @@
 (() => {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const initData = fragment.get('WebAppData') ?? '';
-  const from = new URL(document.currentScript?.src ?? location.href);
+  const script = document.currentScript;
+  const from = new URL(script instanceof HTMLScriptElement ? script.src : location.href);
 
   /** @type {Record<string, any>} */
   const unsafe = {};

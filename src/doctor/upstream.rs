@@ -3,6 +3,7 @@
 
 use super::finding::Finding;
 use crate::base::clock::Clock;
+use crate::base::problem::ProblemCode;
 use crate::base::rng::Rng;
 use crate::base::tasks::Tasks;
 use crate::config::{Config, Dialect, Endpoint, Receive, Upstream};
@@ -88,7 +89,7 @@ async fn webhook(url: &Url) -> Result<String, String> {
     let asked = outbound::ask((Method::POST, url), vec![json], "{}".to_owned(), (WEBHOOK_ANSWER, WEBHOOK_TIME), &roots);
     let answer = asked.await.map_err(|error| error.to_string())?;
     let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    match said["code"] == "secret-refused" {
+    match said["code"] == ProblemCode::SecretRefused.code() {
         true => Ok(format!("{url} leads to max-auth, over a certificate that MAX trusts")),
         false => Err(format!(
             "does not lead to max-auth, which is not running, or a proxy does not pass the path ({})",

@@ -1,5 +1,6 @@
-//! A script of faults, for the fuzzer.
+//! Scripts of faults, and what a bot sends, for the fuzzer.
 
+pub use super::bot::fuzzing::bot_request;
 use super::fault::Faults;
 
 pub fn fault_script(data: &[u8]) {

@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(of(&history.counts(day, NOW + day + 300)), (3, 0), "a day later");
         history.sample(&text(9, 1), NOW + 30 * day);
         assert_eq!(of(&history.counts(day, NOW + 30 * day)), (1, 0));
-        assert_eq!(history.hour.counts.len() + history.day.counts.len(), 26 * 1800);
+        assert_eq!(history.hour.counts.len() + history.day.counts.len(), WIDTH * 1800);
     }
 
     #[test]

@@ -43,7 +43,9 @@ pub trait Driver: Send + Sync {
 
 /// For whom a driver asks.
 pub struct Asked {
+    /// Whose answer it will be.
     pub login: LoginId,
+    /// Of the visitor.
     pub browser: BrowserInfo,
     /// Of the browser, where a driver compares it with the phone's.
     pub address: Option<IpAddr>,
@@ -58,6 +60,7 @@ impl Asked {
 
 /// Tells a login that there is something new for its driver, at whichever node that runs.
 pub trait Waker: Send + Sync + 'static {
+    /// Returns once it is known whether that login will hear.
     fn wake(&self, login: LoginId) -> Woken<'_>;
 }
 
@@ -136,6 +139,7 @@ pub struct OperatorHint {
 pub struct Drivers(Arc<[Arc<dyn Driver>]>);
 
 impl Drivers {
+    /// `first` is the preferred one.
     pub fn new(first: Arc<dyn Driver>, others: impl IntoIterator<Item = Arc<dyn Driver>>) -> Self {
         Self(std::iter::once(first).chain(others).collect())
     }
@@ -150,10 +154,12 @@ impl Drivers {
         self.0.iter().find(|driver| driver.is_up()).unwrap_or(&self.0[0])
     }
 
+    /// As in `login.drivers`; `None` for what is not among them.
     pub fn named(&self, name: &str) -> Option<&Arc<dyn Driver>> {
         self.0.iter().find(|driver| driver.name() == name)
     }
 
+    /// The preferred first.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Driver>> {
         self.0.iter()
     }

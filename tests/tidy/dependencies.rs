@@ -29,6 +29,7 @@ fn every_dependency_has_its_paragraph() {
         "puppeteer-core",
         "openid-client",
         "@auth/core",
+        "@maxhub/max-bot-api",
         "jose",
         "prettier",
         "terser",

@@ -24,6 +24,7 @@ const FILES = {
   '/widget.md': '../docs/widget.md',
   '/phone': 'phone.html',
   '/phone/phone.js': 'phone.js',
+  '/phone/phone-bot.js': 'phone-bot.js',
   '/phone/phone.css': 'phone.css',
   // Here each module is asked for by itself; the server joins them.
   ...Object.fromEntries(

@@ -97,6 +97,8 @@ async fn sign_in(
             Look::Open if left(questions, &kept) >= WORTH_KEEPING => goes_on = Some(kept),
             Look::Open | Look::Late => {}
         }
+        // What was opened meanwhile is told behind the code.
+        commands.wake();
     }
     loop {
         let question = match goes_on.take() {
@@ -152,6 +154,9 @@ async fn wait(
             Look::Late => return Some(failed(Failure::CodeExpired, None)),
             Look::Claimed(left) if !claimed => {
                 (claimed, until) = (true, Instant::now() + left);
+                if let Some(match_code) = question.match_code() {
+                    sink.emit(DriverEvent::Confirm { match_code: match_code.to_owned() });
+                }
             }
             Look::Claimed(_) if is_over => until = Instant::now() + LOOK,
             Look::Open if is_over => return None,
@@ -192,9 +197,6 @@ async fn look(official: &Arc<Official>, question: &Question, sink: &dyn EventSin
         }
         (None, Some(claim)) if questions.is_late(&claim) => Look::Late,
         (None, Some(claim)) => {
-            if let Some(match_code) = question.match_code() {
-                sink.emit(DriverEvent::Confirm { match_code: match_code.to_owned() });
-            }
             let until = claim.at.saturating_add(i64::try_from(questions.ttl().as_millis()).unwrap_or(i64::MAX));
             let left = until.saturating_sub(questions.unix_ms()).saturating_add(1);
             Look::Claimed(Duration::from_millis(u64::try_from(left).unwrap_or_default()))

@@ -74,6 +74,8 @@ fn shaped(bot: &Bot, state: &mut State, person: i64, mut update: Value, effect: 
             }
         }
         Effect::NullPayload if update.get("payload").is_none() => update["payload"] = Value::Null,
+        Effect::EmptyPayload if update.get("payload").is_none() => update["payload"] = "".into(),
+        Effect::NoMessage if update.get("callback").is_some() => update["message"] = Value::Null,
         Effect::UserIdMoved => {
             if update.get("user_id").is_some() {
                 remove(&mut update, &["user_id"]);

@@ -124,6 +124,8 @@ enum Harm {
     BotAdded,
     Bare,
     NullPayload,
+    EmptyPayload,
+    NoMessage,
     UserIdMoved,
     Fail,
     AnswerLost,
@@ -169,8 +171,11 @@ pub(super) enum Effect {
     UnknownFields,
     /// Without `username`, `last_name`, `user_locale`, and what else may be missing.
     Bare,
-    /// `payload` is null where it was missing.
+    /// `payload` is null, or the empty text, where it was missing.
     NullPayload,
+    EmptyPayload,
+    /// A press of a button on a message that is gone: `message` is null.
+    NoMessage,
     /// `user_id` at the top where it was missing, and the other way round.
     UserIdMoved,
     /// A delivery: not sent, and tried again as if it had failed.
@@ -315,6 +320,8 @@ impl Spec {
             Harm::BotAdded => Effect::BotAdded,
             Harm::Bare => Effect::Bare,
             Harm::NullPayload => Effect::NullPayload,
+            Harm::EmptyPayload => Effect::EmptyPayload,
+            Harm::NoMessage => Effect::NoMessage,
             Harm::UserIdMoved => Effect::UserIdMoved,
             Harm::Fail => Effect::Fail,
             Harm::AnswerLost => Effect::AnswerLost,

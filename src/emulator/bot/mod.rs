@@ -8,6 +8,8 @@ mod api;
 mod delivery;
 mod events;
 mod fault;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod init_data;
 mod link;
 mod message;
