@@ -27,7 +27,7 @@ async function opened({ missing = ['*/dialog.js*'], html, ...options } = {}) {
   if (html) await page.evaluate((text) => document.body.insertAdjacentHTML('afterbegin', text), html);
   await page.evaluate(() => {
     window.told = [];
-    for (const name of ['status', 'qr', 'success', 'error', 'close'])
+    for (const name of ['status', 'qr', 'confirm', 'success', 'error', 'close'])
       window.addEventListener(`max-auth-${name}`, ({ detail }) => window.told.push([name, detail]));
   });
   return { profile, page, stop: profile.stop };
@@ -101,6 +101,46 @@ test('signed in without leaving the page: the events of the other dialog, and th
   );
   assert.equal(told.at(-1)[1].session.sub, '401041669');
   await eventually(async () => !(await page.locator('max-auth-panel').isVisible()), 'it closes by itself');
+  await stop();
+});
+
+test('the number, the line of the driver and the text for the bot, in small', async () => {
+  const { page, stop } = await opened({ colorScheme: 'dark' });
+  let socket;
+  let last = '';
+  // Of a bot, which nobody has here.
+  await page.routeWebSocket(/./, (from) => {
+    socket = from;
+    from.connectToServer().onMessage((text) => {
+      const message = JSON.parse(text);
+      last = message.id ?? last;
+      if (message.data?.login) message.data.driver = 'bot';
+      if (message.event === 'qr') message.data.textCode = 'ABCDEFGH';
+      from.send(JSON.stringify(message));
+    });
+  });
+  await page
+    .locator('max-auth-button')
+    .first()
+    .evaluate((button) => button.setAttribute('driver', 'account_qr'));
+  await page.locator('max-auth-button').first().click();
+  await page.getByText('Откроется чат с ботом сайта. Бот спросит число с этого экрана.', { exact: true }).waitFor();
+  const panel = page.locator('max-auth-panel');
+  assert.equal(await panel.locator('ol').isVisible(), false, 'those steps are of another code');
+  await panel.getByText('Уже писали боту?').click();
+  assert.deepEqual(await panel.locator('i').allTextContents(), ['ABCD', 'EFGH']);
+  await screenshot(page, 'light-bot');
+  await page.getByText('Ждём подтверждения в MAX', { exact: true }).waitFor();
+  await eventually(async () => (await panel.evaluate(({ state }) => state)) === 'waiting', 'all events');
+  await page.waitForTimeout(300); // the status behind the code
+  const [epoch, offset] = last.split('-');
+  socket.send(JSON.stringify({ id: `${epoch}-${Number(offset) + 1}`, event: 'confirm', data: { matchCode: '42' } }));
+  await panel.locator('.pick b', { hasText: '42' }).waitFor();
+  assert.equal(await panel.locator('.state').textContent(), '42Выберите это число на телефоне');
+  assert.equal(await panel.evaluate(({ state }) => state), 'confirm');
+  assert.deepEqual((await page.evaluate(() => window.told)).at(-1), ['confirm', { matchCode: '42' }]);
+  assert.equal(await panel.locator('.code').isVisible(), false);
+  await screenshot(page, 'light-pick');
   await stop();
 });
 

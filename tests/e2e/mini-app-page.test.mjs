@@ -11,11 +11,20 @@ import { BASE_PATH, startServer } from '../harness/server.mjs';
 import { Cleanup } from '../harness/story.mjs';
 import { eventually } from '../harness/time.mjs';
 
+/** What the bot itself says is not needed here. */
+const WITH_A_BOT = {
+  LOGIN_DRIVERS: '["account_qr", "mini_app"]',
+  DRIVER_BOT_NAME: 'a_bot',
+  DRIVER_BOT_TOKEN: 'a-token-of-nobody',
+  DRIVER_BOT_API_URL: 'http://127.0.0.1:1/bot-api',
+  DRIVER_BOT_RECEIVE: 'poll',
+};
+
 const cleanup = new Cleanup();
 let server;
 let browser;
 before(async () => {
-  server = cleanup.add(await startServer({ args: ['--demo'] }));
+  server = cleanup.add(await startServer({ args: ['--demo'], settings: WITH_A_BOT }));
   browser = cleanup.add(await startBrowser());
 });
 after(() => cleanup.run());

@@ -156,6 +156,51 @@ test('a server that has lost the login begins a fresh one in the same page', asy
   await profile.stop();
 });
 
+/** The next event of the login comes from us: nobody here has a bot. */
+async function injecting(page) {
+  const carried = { socket: null, last: '' };
+  await page.routeWebSocket(/./, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((text) => {
+      carried.last = JSON.parse(text).id ?? carried.last;
+      socket.send(text);
+    });
+    carried.socket = socket;
+  });
+  return async (event, data) => {
+    await eventually(() => carried.socket, 'a socket');
+    // The page began with some of them.
+    const begun = JSON.parse(await page.locator('#login').textContent());
+    const [epoch, offset] = (carried.last || begun.after).split('-');
+    carried.last = `${epoch}-${Number(offset) + 1}`;
+    carried.socket.send(JSON.stringify({ id: carried.last, event, data }));
+  };
+}
+
+test('a number takes the place of the code, is read out with what to do, and goes with a fresh code', async () => {
+  for (const [name, options] of [
+    ['pick', {}],
+    ['pick-phone-dark', { viewport: { width: 390, height: 800 }, colorScheme: 'dark' }],
+  ]) {
+    let tell;
+    const { profile, page } = await opened({ ...options, prepare: async (page) => (tell = await injecting(page)) });
+    await page.locator('.code img').waitFor();
+    const png = await page.locator('.code img').getAttribute('src');
+    await tell('confirm', { matchCode: '42' });
+    const status = page.getByRole('status').filter({ visible: true });
+    await page.locator('.pick b', { hasText: '42' }).waitFor();
+    assert.equal(await status.textContent(), '42Выберите это число на телефоне');
+    assert.equal(await page.locator('.code').isVisible(), false);
+    assert.equal(await page.locator('.pick b').evaluate((digits) => getComputedStyle(digits).userSelect), 'none');
+    await screenshot(page, `ready-${name}`);
+    await tell('qr', { png, qrLink: 'https://max.ru/a_bot?start=C', ttl: 60_000, expiresAt: Date.now() + 60_000 });
+    await page.locator('.code img').waitFor();
+    await page.getByText('Ждём подтверждения в MAX', { exact: true }).waitFor();
+    assert.equal(await page.locator('.pick').count(), 0);
+    await profile.stop();
+  }
+});
+
 test('an error is said, with a way to begin again', async () => {
   const server = cleanup.add(
     await startServer({ upstream: [[pair.emulator.url, 'json']], settings: { LOGIN_TTL: '3s' } }),
