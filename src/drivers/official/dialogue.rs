@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// What seals the meaning of a button.
 const BUTTON: &[u8] = b"button of the bot";
@@ -19,6 +20,10 @@ const BUTTON: &[u8] = b"button of the bot";
 /// Codes that one person may try, and answers of the bot to what is no code: so many at once, and one more in [`EACH`].
 const TRIES: u32 = 10;
 const EACH: Duration = Duration::from_secs(6);
+
+/// Before a step is done again that the store did not take: MAX was told that the update arrived, and brings it no more.
+const STORE_PAUSES: [Duration; 4] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
 
 /// What a button means.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,10 +51,21 @@ enum To<'a> {
 
 impl Official {
     pub(super) async fn hear(self: &Arc<Self>, update: Update) {
+        let mut pauses = STORE_PAUSES.into_iter();
+        while let Err(error) = self.heard(&update).await {
+            match pauses.next() {
+                Some(pause) => sleep(pause).await,
+                None => return tracing::warn!("what somebody said to the bot could not be worked on: {error}"),
+            }
+        }
+    }
+
+    /// Each step may be done again: what was decided stays so.
+    async fn heard(self: &Arc<Self>, update: &Update) -> Result<(), Unavailable> {
         let locale = update.locale.as_deref().map(Locale::parse).unwrap_or_default();
         let phrases = Phrases { words: self.texts.of(locale), site: &self.settings.site };
         let user = update.user.user_id;
-        let heard = match &update.what {
+        match &update.what {
             What::Started(Some(code)) => self.opened(code, user, &phrases).await,
             What::Said(text) => {
                 let code = text.strip_prefix("/start").map_or(text.as_str(), str::trim);
@@ -59,12 +75,9 @@ impl Official {
                 }
             }
             What::Started(None) => self.greeted(user, &phrases).await,
-            What::Contact(card) => self.given(card, &update, &phrases).await,
-            What::Pressed { callback, payload } => self.pressed(callback, payload, &update, &phrases).await,
+            What::Contact(card) => self.given(card, update, &phrases).await,
+            What::Pressed { callback, payload } => self.pressed(callback, payload, update, &phrases).await,
             What::Stopped => Ok(()),
-        };
-        if let Err(error) = heard {
-            tracing::warn!("what somebody said to the bot could not be worked on: {error}");
         }
     }
 

@@ -86,7 +86,11 @@ impl Official {
         }
         let Some(webhook) = self.settings.webhook.as_ref().filter(|_| self.settings.has_bot) else { return Ok(()) };
         let known = self.api.subscriptions().await?;
-        if !known.iter().any(|known| known.url == *webhook) {
+        let is_there = known.iter().any(|known| known.url == *webhook);
+        // One of before has the secret of before, which may have been another.
+        let is_ours =
+            *subscribed || self.questions.is_subscribed(webhook, &self.settings.secret).await.unwrap_or_default();
+        if !is_there || !is_ours {
             if *subscribed {
                 metrics::counter!("max_auth_bot_subscriptions_lost_total").increment(1);
                 tracing::warn!(
@@ -94,6 +98,8 @@ impl Official {
                 );
             }
             self.api.subscribe(webhook, &KINDS, &self.settings.secret).await?;
+            // Without this the next start subscribes once more, which does no harm.
+            let _ = self.questions.subscribed(webhook, &self.settings.secret).await;
             tracing::debug!(webhook, "MAX brings what people say to the bot");
         }
         let others = known.iter().filter(|known| known.url != *webhook).count();

@@ -2,7 +2,7 @@
 
 use super::init_data::{InitData, is_their_phone};
 use super::proximity::is_near;
-use super::question::{Answer, Judged, Opened, Verdict};
+use super::question::{Answer, Judged, Opened, Verdict, is_link_code};
 use super::{Official, Person, update};
 use crate::base::id::{self, Fingerprint};
 use crate::config::Proximity;
@@ -103,6 +103,10 @@ impl Official {
         };
         let data = InitData::read(init_data, self.settings.token.expose(), self.vault.unix_ms()).map_err(refused)?;
         let code = data.start_param.ok_or(AppError::CodeMissing)?;
+        if !is_link_code(&code) {
+            // Those that people type are for the dialogue, where guesses are counted.
+            return Err(AppError::CodeExpired);
+        }
         let name = id::encode(Fingerprint::of(data.hash.as_bytes()).bytes());
         if !self.questions.is_first("init-data", &name).await? {
             return Err(AppError::Used);

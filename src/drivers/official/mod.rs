@@ -23,6 +23,7 @@ mod tests;
 mod update;
 
 use crate::base::id::LoginId;
+use crate::base::repeat::OncePerMinute;
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::base::tasks::Tasks;
@@ -81,6 +82,7 @@ pub struct Official {
     /// Logins, once there are some: they are made after the drivers, and hold them.
     waker: OnceLock<Weak<dyn Waker>>,
     updates: Arc<Semaphore>,
+    strangers: OncePerMinute,
 }
 
 impl Official {
@@ -125,6 +127,7 @@ impl Official {
             tasks,
             waker: OnceLock::new(),
             updates: Arc::new(Semaphore::new(UPDATES)),
+            strangers: OncePerMinute::default(),
         })
     }
 

@@ -10,9 +10,14 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long it is known after its end that there was such a code: MAX brings again what it could not deliver, the third time
-/// after ten minutes.
+/// How long an update is known: MAX brings again what it could not deliver, the third time after ten minutes.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
+
+/// How long a subscription is known to be ours; then it is made once more.
+const SUBSCRIBED: Duration = Duration::from_secs(30 * 86_400);
+
+/// Beyond the times of a code and its answer: whoever comes later finds nothing, which says the same to them.
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// Of a code that people type. No vowels, so no words; nothing that looks like something else.
 const LETTERS: &[u8; 28] = b"23456789BCDFGHJKMNPQRSTVWXYZ";
@@ -91,6 +96,12 @@ struct CodeOf {
     code: String,
 }
 
+/// A subscription of ours, by a pseudonym of its secret.
+#[derive(Serialize, Deserialize)]
+struct Subscribed {
+    by: String,
+}
+
 /// What somebody found who opened a code.
 #[derive(Debug, PartialEq)]
 pub enum Opened {
@@ -139,9 +150,9 @@ impl Questions {
         self.ttl
     }
 
-    /// How long the records of one live: as long as its code and an answer may take, and then some.
+    /// Of the records of one.
     fn life(&self) -> Duration {
-        self.ttl * 2 + REMEMBERED
+        self.ttl * 2 + MARGIN
     }
 
     fn key(parts: &[&str]) -> Key {
@@ -201,7 +212,7 @@ impl Questions {
     async fn find(&self, text: &str) -> Result<Option<Question>, Unavailable> {
         let code = match typed(text) {
             Some(typed) => self.vault.get::<CodeOf>(Self::key(&["text", &typed])).await?.map(|found| found.code),
-            None if text.len() == LINK_CODE => Some(text.to_owned()),
+            None if is_link_code(text) => Some(text.to_owned()),
             None => None,
         };
         match code {
@@ -308,6 +319,17 @@ impl Questions {
         Ok(question.filter(|_| open))
     }
 
+    /// Whether the subscription of this address was made with this secret, as far as the store knows.
+    pub async fn is_subscribed(&self, url: &str, secret: &str) -> Result<bool, Unavailable> {
+        let kept: Option<Subscribed> = self.vault.get(Self::key(&["subscribed", url])).await?;
+        Ok(kept.is_some_and(|kept| kept.by == self.vault.pseudonym(secret.as_bytes())))
+    }
+
+    pub async fn subscribed(&self, url: &str, secret: &str) -> Result<(), Unavailable> {
+        let by = self.vault.pseudonym(secret.as_bytes());
+        self.vault.put(Self::key(&["subscribed", url]), &Subscribed { by }, SUBSCRIBED).await
+    }
+
     /// True for the first who comes with it, at any node, as long as it could come again.
     pub async fn is_first(&self, what: &str, name: &str) -> Result<bool, Unavailable> {
         #[derive(Serialize)]
@@ -323,9 +345,12 @@ fn typed(text: &str) -> Option<String> {
     (plain.len() == TEXT_CODE && plain.bytes().all(|letter| LETTERS.contains(&letter))).then_some(plain)
 }
 
+/// Whether this could be the code of a link.
+pub fn is_link_code(text: &str) -> bool {
+    text.len() == LINK_CODE && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
 /// Whether a text that somebody wrote to the bot could be a code.
 pub fn looks_like_code(text: &str) -> bool {
-    let linked =
-        text.len() == LINK_CODE && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    linked || typed(text).is_some()
+    is_link_code(text) || typed(text).is_some()
 }

@@ -27,6 +27,13 @@ impl Official {
         let known: bool = secret.is_some_and(|secret| secret.ct_eq(self.settings.secret.as_bytes()).into());
         if !known {
             metrics::counter!("max_auth_bot_updates_refused_total").increment(1);
+            if let Some(times) = self.strangers.due() {
+                tracing::warn!(
+                    times,
+                    "somebody brought an update without the secret of our subscription: a stranger, or MAX by a subscription that \
+                     another program made"
+                );
+            }
             return Err(Refused::Secret);
         }
         let update: Value = serde_json::from_slice(body).map_err(|_| Refused::Shape)?;
