@@ -29,7 +29,10 @@ pub struct Failures(Mutex<VecDeque<Failed>>);
 impl Failures {
     /// Whoever walked away, gave up or waited until it was over has not failed.
     pub fn note(&self, unix_ms: i64, login: LoginId, failure: Failure, max_code: Option<&str>, network: Option<IpNet>) {
-        if matches!(failure, Failure::VisitorLeft | Failure::Cancelled | Failure::Expired) {
+        if matches!(
+            failure,
+            Failure::VisitorLeft | Failure::Cancelled | Failure::Expired | Failure::Declined | Failure::CodeExpired
+        ) {
             return;
         }
         let login = login.short().to_string();

@@ -3,17 +3,23 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, readFileSync, readSync, readdirSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { startBotEmulator } from '../harness/bot.mjs';
+import { fetchWhole } from '../harness/http.mjs';
+import { BINARY } from '../harness/paths.mjs';
+import { freePort, run, tempFolder } from '../harness/process.mjs';
 import { startRelay } from '../harness/relay.mjs';
-import { BASE_PATH, startEmulator, startServer } from '../harness/server.mjs';
+import { BASE_PATH, environment, startEmulator, startServer } from '../harness/server.mjs';
 import { Cleanup, signIn, untilCode } from '../harness/story.mjs';
 import { eventually, pause } from '../harness/time.mjs';
 import { Visitor, loginOf, trackOf } from '../harness/visitor.mjs';
 
 const CANARY = `An_CANARY_${randomBytes(12).toString('hex')}`;
 const PASSWORD = `correct horse ${randomBytes(4).toString('hex')}`;
+const BOT_CANARY = `bot_CANARY_${randomBytes(12).toString('hex')}`;
+const HOOK_SECRET = `hook-CANARY-${randomBytes(12).toString('hex')}`;
 const ORIGIN = 'https://example.ru';
 
 const cleanup = new Cleanup();
@@ -30,6 +36,7 @@ const secrets = {
   grant: new Set(),
   phone: new Set(),
   password: new Set([PASSWORD]),
+  bot: new Set([BOT_CANARY, HOOK_SECRET]),
 };
 
 before(async () => {
@@ -37,11 +44,12 @@ before(async () => {
   relay = cleanup.add(await startRelay(emulator.port));
 });
 
-async function start({ settings = {}, upstream = relay.port } = {}) {
+async function start({ settings = {}, upstream = relay.port, port } = {}) {
   const server = cleanup.add(
     await startServer({
       upstream: [[`ws://127.0.0.1:${upstream}/websocket`, servers.length % 2 ? 'json' : 'binary']],
       publicUrl: ORIGIN,
+      port,
       settings: {
         LOGIN_GRACE: '1s',
         LOGIN_GRACE_PHONE: '1s',
@@ -261,6 +269,91 @@ test('a cloud password: refused, wrong, right', async () => {
   }
 });
 
+describe('by the bot, whose token is all that the server has', () => {
+  const settingsOf = (bot, name, hook) => ({
+    LOGIN_DRIVERS: '["bot", "mini_app"]',
+    DRIVER_BOT_NAME: 'emulator_bot',
+    DRIVER_BOT_TOKEN_FILE: fileOf('token', BOT_CANARY),
+    DRIVER_BOT_SECRET_FILE: fileOf('secret', HOOK_SECRET),
+    DRIVER_BOT_API_URL: bot.api,
+    DRIVER_BOT_WEBHOOK_URL: hook,
+    DRIVER_BOT_CHECK_EVERY: '1s',
+    SERVER_NODE: name,
+  });
+  const fileOf = (name, text) => {
+    const path = join(tempFolder(name), name);
+    writeFileSync(path, `${text}\n`, { mode: 0o600 });
+    return path;
+  };
+  let bot;
+  let server;
+  let settings;
+  before(async () => {
+    bot = cleanup.add(await startBotEmulator({ args: ['--bot-token', BOT_CANARY] }));
+    const port = await freePort();
+    settings = settingsOf(bot, 'bot', `http://127.0.0.1:${port}/hook`);
+    server = await start({ settings, port });
+    await eventually(async () => (await bot.botStats()).subscriptions.length === 1, 'the subscription');
+  });
+
+  async function asked(person) {
+    const visitor = server.visitor();
+    const stream = await visitor.startWs({ driver: 'bot' });
+    const { qrLink, textCode } = (await stream.until('qr')).data;
+    await person.start(new URL(qrLink).searchParams.get('start'));
+    const { matchCode } = (await stream.until('confirm')).data;
+    const keys = await eventually(async () => {
+      const all = (await person.dialog()).messages.at(-1).buttons.flat();
+      return all.some(({ text }) => text === matchCode) && all;
+    }, 'the question');
+    return { visitor, stream, textCode, keys, matchCode };
+  }
+
+  test('a sign-in with a phone number, a wrong pick, a forged contact, a wrong secret, MAX that refuses', async () => {
+    const person = bot.person(700);
+    const { visitor, stream, keys, matchCode } = await asked(person);
+    await person.press(keys.find(({ text }) => text === matchCode).payload);
+    await eventually(
+      async () => (await person.dialog()).messages.at(-1).buttons.flat().length === 2,
+      'the phone asked',
+    );
+    for (const kind of ['forged', 'forwarded', 'own']) await person.contact(kind);
+    const success = await stream.until('success');
+    assert.equal((await visitor.callback(success.data.token)).status, 303);
+    note(visitor, stream);
+    const wrong = await asked(bot.person(701));
+    await bot.person(701).press(wrong.keys.find(({ text }) => text.length === 2 && text !== wrong.matchCode).payload);
+    assert.equal((await wrong.stream.outcome()).data.code, 'declined');
+    note(wrong.visitor, wrong.stream);
+    for (const secret of ['x', HOOK_SECRET.slice(1)]) {
+      const answer = await fetchWhole(`${server.address}/hook`, {
+        method: 'POST',
+        headers: { 'x-max-bot-api-secret': secret },
+        body: '{}',
+      });
+      assert.equal(answer.status, 401);
+    }
+    await bot.botFault([{ on: 'me', do: 'refuse', status: 401, times: 20 }]);
+    await eventually(() => server.lines.some((line) => /bot does not work/.test(line)), 'the keeper to say so');
+    await bot.botFault([]);
+  });
+
+  test('what the operator is shown', async () => {
+    for (const args of [
+      ['config', 'show'],
+      ['config', 'check'],
+      ['doctor', '--upstream'],
+    ]) {
+      const env = environment({ ...settings, STORE_PATH: tempFolder('state') });
+      for (const more of [{}, { DRIVER_BOT_TOKEN_FILE: '', DRIVER_BOT_TOKEN: BOT_CANARY }]) {
+        const { output } = await run(BINARY, args, { env: { ...env, ...environment(more) } });
+        assert.ok(!output.includes(BOT_CANARY), args.join(' '));
+        assert.ok(output.length > 20, args.join(' '));
+      }
+    }
+  });
+});
+
 describe('the server is stopped in the middle of a login', () => {
   for (const [name, act] of Object.entries({
     'while the code is shown': async () => {},
@@ -327,14 +420,16 @@ describe('and afterwards nothing of it is found', () => {
   test('the token and the password in no answer', () => {
     for (const { heard, jar } of visitors) {
       for (const text of [...heard, ...jar.seen])
-        assert.deepEqual(found(text, ['token', 'password']), [], text.slice(0, 500));
+        assert.deepEqual(found(text, ['token', 'password', 'bot']), [], text.slice(0, 500));
     }
   });
 
   test('in no metric', async () => {
-    const text = await servers[0].metrics();
-    assert.ok(text.length > 100);
-    assert.deepEqual(found(text, Object.keys(secrets)), []);
+    for (const server of servers.filter(({ child }) => child.exitCode === null)) {
+      const text = await server.metrics();
+      assert.ok(text.length > 100);
+      assert.deepEqual(found(text, Object.keys(secrets)), []);
+    }
   });
 
   test('in no file', () => {

@@ -183,7 +183,7 @@ impl Questions {
 
     fn choices(&self) -> (Vec<String>, usize) {
         let mut numbers: Vec<u32> = NUMBERS.collect();
-        let draw = |below: usize| usize::try_from(u32::from_be_bytes(self.vault.bytes()) as usize % below).unwrap_or(0);
+        let draw = |below: usize| u32::from_be_bytes(self.vault.bytes()) as usize % below;
         let choices = (0..CHOICES).map(|_| numbers.swap_remove(draw(numbers.len())).to_string()).collect();
         (choices, draw(CHOICES))
     }
