@@ -5,6 +5,7 @@ use super::{Login, Server, value};
 use crate::base::driver_name::DriverName;
 use crate::base::secret::Secret;
 use ipnet::IpNet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Value;
@@ -67,6 +68,8 @@ pub struct Bot {
     pub name: String,
     /// Of the bot: whoever has it is the bot.
     pub token: Secret,
+    /// Others on this machine can read its file.
+    pub token_is_open: bool,
     /// Without a slash at its end.
     pub api_url: Url,
     /// Certificates (PEM) that are trusted there instead of the usual ones.
@@ -89,6 +92,7 @@ impl Official {
         let bot = Bot {
             name: name.to_owned(),
             token: Secret::new(token.to_owned()),
+            token_is_open: false,
             api_url,
             ca_file: None,
             receive: Receive::Webhook,
@@ -153,6 +157,11 @@ pub(super) fn read(
         }
     });
     let token = token(settings, is_needed);
+    let token_is_open = settings.read("driver.bot.token_file", |value| {
+        let path = value::optional_text(value)?.filter(|_| is_needed);
+        let mode = path.and_then(|path| std::fs::metadata(path).ok()).map(|file| file.permissions().mode());
+        Ok(mode.is_some_and(|mode| mode & 0o077 != 0))
+    });
     let api_url = settings.read("driver.bot.api_url", |value| {
         let text = value::text(value)?;
         let url = web_address(text.trim_end_matches('/'))?;
@@ -172,11 +181,11 @@ pub(super) fn read(
     let code_ttl = settings.read("driver.bot.code_ttl", value::positive_duration);
     let (webhook_url, mini_app, merge) = (webhook_url?, mini_app?, merge?);
     let (name, token, api_url, ca_file, receive) = (name?, token?, api_url?, ca_file?, receive?);
-    let (secret, check_every, code_ttl) = (secret?, check_every?, code_ttl?);
+    let (secret, check_every, code_ttl, token_is_open) = (secret?, check_every?, code_ttl?, token_is_open?);
     let Some(token) = token.filter(|_| is_needed) else { return Some(None) };
     let server = server?;
     let ca_file = ca_file.map(PathBuf::from);
-    let bot = Bot { name, token, api_url, ca_file, receive, webhook_url, secret, check_every, code_ttl };
+    let bot = Bot { name, token, token_is_open, api_url, ca_file, receive, webhook_url, secret, check_every, code_ttl };
     let used = bot.webhook(server);
     let by_webhook = receive == Receive::Webhook && login?.drivers.contains(&DriverName::Bot);
     if by_webhook && !is_here(&used) && (used.scheme() != "https" || used.port().is_some()) {

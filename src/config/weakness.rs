@@ -48,10 +48,21 @@ impl Config {
                 .to_owned(),
         );
         let official = self.official.as_ref();
+        let has = |driver| self.login.drivers.contains(&driver);
         say(
             official.is_some_and(|official| !official.mini_app.match_code),
             "driver.mini_app.match_code = false: whoever sends a person a link is signed in as them by one \"yes\""
                 .to_owned(),
+        );
+        say(
+            official.is_some() && has(DriverName::AccountQr),
+            "login.drivers has account_qr beside the bot: whoever begins a login chooses, and by account_qr no number on the screen \
+             stands between a relayed code and the person"
+                .to_owned(),
+        );
+        say(
+            official.is_some_and(|official| official.bot.token_is_open),
+            "driver.bot.token_file can be read by other users of this machine (chmod 600): whoever has the token is the bot".to_owned(),
         );
         say(
             official.is_some_and(|official| official.merge == Merge::All),
@@ -59,7 +70,6 @@ impl Config {
              where it is not, somebody signs in as somebody else"
                 .to_owned(),
         );
-        let has = |driver| self.login.drivers.contains(&driver);
         say(
             official.is_some_and(|official| official.merge == Merge::Off) && has(DriverName::Bot) && has(DriverName::MiniApp),
             "identity.merge = false with both bot and mini_app: a person who uses one today and the other tomorrow is two people \

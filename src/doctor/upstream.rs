@@ -90,7 +90,8 @@ async fn webhook(url: &Url) -> Result<String, String> {
     let answer = asked.await.map_err(|error| error.to_string())?;
     let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     match said["code"] == ProblemCode::SecretRefused.code() {
-        true => Ok(format!("{url} leads to max-auth, over a certificate that MAX trusts")),
+        true if url.scheme() == "https" => Ok(format!("{url} leads to max-auth, over a certificate that MAX trusts")),
+        true => Ok(format!("{url} leads to max-auth, on this machine only")),
         false => Err(format!(
             "does not lead to max-auth, which is not running, or a proxy does not pass the path ({})",
             answer.status

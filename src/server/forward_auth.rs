@@ -157,7 +157,8 @@ impl ForwardAuth {
         let groups = self.sign_in.groups.of(&person(signed_in)).join(",");
         let encoded = |text: &str| utf8_percent_encode(text, &RESERVED).to_string();
         let said = [
-            ("x-auth-user", Some(encoded(&session.sub))),
+            // Digits, perhaps with a driver before them.
+            ("x-auth-user", Some(session.sub.clone())),
             ("x-auth-name", Some(encoded(&session.name))),
             // Names of groups are made of letters, digits, - _ and . only.
             ("x-auth-groups", Some(groups)),

@@ -193,6 +193,10 @@ impl Api {
         self.call(Method::POST, "/subscriptions", &[], Some(&body)).await.map(drop)
     }
 
+    pub async fn unsubscribe(&self, url: &str) -> Result<(), ApiError> {
+        self.call(Method::DELETE, "/subscriptions", &[("url", url)], None).await.map(drop)
+    }
+
     /// A new message to a person.
     pub async fn send(&self, user: i64, message: &Value) -> Result<(), ApiError> {
         let user = user.to_string();
@@ -202,6 +206,12 @@ impl Api {
     /// In place of the message whose button was pressed.
     pub async fn answer(&self, callback: &str, message: &Value) -> Result<(), ApiError> {
         let body = json!({"message": message});
+        self.call(Method::POST, "/answers", &[("callback_id", callback)], Some(&body)).await.map(drop)
+    }
+
+    /// Beside the message, which stays as it is.
+    pub async fn notify(&self, callback: &str, text: &str) -> Result<(), ApiError> {
+        let body = json!({"notification": text});
         self.call(Method::POST, "/answers", &[("callback_id", callback)], Some(&body)).await.map(drop)
     }
 

@@ -203,6 +203,11 @@ impl Official {
                 self.wake(&question).await;
                 phrases.say(if answer == Answer::NotMe { &words.stopped } else { &words.wrong })
             }
+            // The question stays with whom it was put to.
+            (Judged::Others, _) => {
+                let _ = self.api.notify(callback, &words.used).await;
+                return Ok(());
+            }
             _ => phrases.say(&words.expired),
         };
         self.say(to, &message).await;

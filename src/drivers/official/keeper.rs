@@ -84,8 +84,22 @@ impl Official {
             );
             return Err(Wrong { state: State::Token, why });
         }
-        let Some(webhook) = self.settings.webhook.as_ref().filter(|_| self.settings.has_bot) else { return Ok(()) };
+        if !self.settings.has_bot {
+            return Ok(());
+        }
         let known = self.api.subscriptions().await?;
+        let Some(webhook) = &self.settings.webhook else {
+            return match known.first() {
+                None => Ok(()),
+                Some(other) => {
+                    let why = format!(
+                        "driver.bot.receive is \"poll\", but MAX brings updates to {}: polls get nothing",
+                        other.url
+                    );
+                    Err(Wrong { state: State::Trouble, why })
+                }
+            };
+        };
         let is_there = known.iter().any(|known| known.url == *webhook);
         // One of before has the secret of before, which may have been another.
         let is_ours =
@@ -96,6 +110,10 @@ impl Official {
                 tracing::warn!(
                     "somebody took the bot's subscription away (a sample that runs with the same token?); it is made again"
                 );
+            }
+            if is_there {
+                // Whether MAX would take another secret for the same address is written nowhere.
+                self.api.unsubscribe(webhook).await?;
             }
             self.api.subscribe(webhook, &KINDS, &self.settings.secret).await?;
             // Without this the next start subscribes once more, which does no harm.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// MAX takes two questions a second.
-const BETWEEN: Duration = Duration::from_millis(550);
+/// MAX takes two questions a second; on a bad line some come closer together than they were sent.
+const BETWEEN: Duration = Duration::from_millis(750);
 
 /// After trouble.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

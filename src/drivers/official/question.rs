@@ -126,8 +126,10 @@ pub enum Answer<'a> {
 pub enum Judged {
     Right,
     Wrong,
-    /// Too late, not theirs, or decided before.
+    /// Too late, or decided before.
     Stale,
+    /// Another person was asked.
+    Others,
 }
 
 #[derive(Clone)]
@@ -279,10 +281,11 @@ impl Questions {
     ) -> Result<(Judged, Option<Question>), Unavailable> {
         let stale = Ok((Judged::Stale, None));
         let Some(question): Option<Question> = self.vault.get(Self::key(&["code", code])).await? else { return stale };
-        let claim = self.claim(code).await?;
-        if !claim.is_some_and(|claim| claim.user == user && !self.is_late(&claim))
-            || self.verdict(code).await?.is_some()
-        {
+        let Some(claim) = self.claim(code).await? else { return stale };
+        if claim.user != user {
+            return Ok((Judged::Others, None));
+        }
+        if self.is_late(&claim) || self.verdict(code).await?.is_some() {
             return stale;
         }
         let is_right = match answer {

@@ -324,8 +324,13 @@ async fn a_code_belongs_to_whoever_opens_it_first_and_only_they_can_answer() {
     let right = world.platform.button(&world.shown("confirm").unwrap()).unwrap();
     start(&official, &world.code(), 500).await;
     assert!(world.platform.last().starts_with("Somebody else has opened this code."), "{}", world.platform.last());
+    let said = world.platform.messages().len();
     press(&official, &right, 500).await;
-    assert!(world.platform.last().starts_with("This code is over."), "{}", world.platform.last());
+    assert_eq!(
+        world.platform.messages().pop().unwrap(),
+        json!({"notification": Texts::ours().of(crate::texts::Locale::En).bot.used})
+    );
+    assert_eq!(world.platform.messages().len(), said + 1, "nothing in place of the question");
     press(&official, &right, PERSON).await;
     assert_eq!(running.ends().await, "bot:400 Вася П. ");
 }
