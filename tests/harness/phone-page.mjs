@@ -51,8 +51,8 @@ export class PhonePage {
   /** The bot's question, word by word; the numbers in it. */
   async asked({ bot }, site = '127.0.0.1') {
     const question = bot.question.replace('{site}', site);
-    await eventually(async () => (await this.said()).at(-1)?.startsWith(question), 'the question').catch(async (error) =>
-      assert.equal((await this.said()).join('\n---\n'), question, error.message),
+    await eventually(async () => (await this.said()).at(-1)?.startsWith(question), 'the question').catch(
+      async (error) => assert.equal((await this.said()).join('\n---\n'), question, error.message),
     );
     const browser = bot.browser.replace('{browser}', 'Chrome, Linux');
     assert.equal((await this.said()).at(-1), `${question}\n${browser}\n\n${bot.pick}`);

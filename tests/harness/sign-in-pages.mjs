@@ -155,9 +155,10 @@ export class ReadyPage extends SignInPage {
     await this.nobody();
   }
 
-  async choose(driver) {
+  async choose(driver, { offered = false } = {}) {
     const before = await this.peek();
-    await this.page.getByText(this.words.shared.otherWay, { exact: true }).click();
+    // Unfolded already, where the way that was asked for is down.
+    if (!offered) await this.page.getByText(this.words.shared.otherWay, { exact: true }).click();
     await this.page.getByRole('link', { name: this.words.shared.ways[driver][0], exact: true }).click();
     this.driver = driver;
     return this.freshLink(before);
@@ -173,8 +174,7 @@ export class PlainPage extends SignInPage {
   async open() {
     const { page, server, driver, language } = this;
     await page.goto(`${server.direct}/login?${new URLSearchParams({ locale: language, driver })}`);
-    await page.getByRole('link', { name: this.words.pages.withoutScript, exact: true }).click();
-    await page.waitForURL(/\/wait$/);
+    await this.#plainly();
     return this;
   }
 
@@ -207,5 +207,10 @@ export class PlainPage extends SignInPage {
     await this.nobody();
   }
 
-  again = () => this.page.getByRole('link', { name: this.words.shared.retry, exact: true }).click();
+  again = () => this.page.getByRole('link', { name: this.words.shared.retry, exact: true }).click().then(this.#plainly);
+
+  #plainly = async () => {
+    await this.page.getByRole('link', { name: this.words.pages.withoutScript, exact: true }).click();
+    await this.page.waitForURL(/\/wait$/);
+  };
 }
