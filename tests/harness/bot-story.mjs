@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { TEXTS } from '../../web/texts.js';
 import { TEXTS as ON_THE_PHONE } from '../../web/texts-phone.js';
 import { startWithBot } from './bot-double.mjs';
-import { TOKEN, startBotEmulator } from './bot.mjs';
+import { TOKEN, phoneOf, startBotEmulator } from './bot.mjs';
 import { PHONE, PhonePage } from './phone-page.mjs';
 import { freePort, tempFolder } from './process.mjs';
-import { BASE_PATH } from './server.mjs';
+import { BASE_PATH, startServer } from './server.mjs';
 import { Widget } from './sign-in-pages.mjs';
 import { eventually } from './time.mjs';
 
@@ -43,6 +43,13 @@ export async function startWorld(cleanup, browser, { emulator: emulatorOptions =
   return new World({ browser, server, emulator });
 }
 
+/** `serve --demo`: site and phone share an address, so that the phone may frame the mini-app. */
+export async function startDemo(cleanup, browser, settings = {}) {
+  const server = cleanup.add(await startServer({ args: ['--demo'], settings }));
+  const { address } = server;
+  return new World({ browser, server, emulator: { address, person: (id) => phoneOf(address, id) } });
+}
+
 export class World {
   #open = new Set();
 
@@ -57,7 +64,7 @@ export class World {
   }
 
   /** A visitor's page, the sign-in begun. */
-  async visitor(language, driver = 'bot', Kind = Widget, options = {}) {
+  async visitor(language, driver = 'bot', Kind = Widget, { at, ...options } = {}) {
     const { server } = this;
     const profile = await this.#profile({
       home: server.address,
@@ -66,12 +73,14 @@ export class World {
       ...options,
     });
     const page = await profile.page();
-    return new Kind({ page, profile, words: WORDS[language], server, driver, language }).open();
+    return new Kind({ page, profile, words: WORDS[language], server, driver, language, at }).open();
   }
 
   /** A person with a phone; without `id` somebody who was not there before. */
-  async phone(language, { id = ++people, address = this.emulator.address, person = this.emulator.person(id) } = {}) {
-    await person?.change({ locale: language });
+  async phone(language, { id = ++people } = {}) {
+    const { address } = this.emulator;
+    const person = this.emulator.person(id);
+    await person.change({ locale: language });
     const profile = await this.#profile({ ...PHONE, locale: LOCALES[language] });
     const page = await profile.page();
     await page.goto(`${address}/phone?person=${id}#bot`);

@@ -18,6 +18,13 @@ export class PhonePage {
     await this.page.getByRole('button', { name: 'Открыть' }).click();
   }
 
+  /** The camera saw the code by itself: the demo's page shows it to the phone. */
+  async openSeen(link) {
+    const seen = this.page.getByRole('textbox', { name: 'Ссылка из QR-кода' });
+    await eventually(async () => (await seen.inputValue()) === link, 'the phone to see the code');
+    await this.page.getByRole('button', { name: 'Открыть' }).click();
+  }
+
   async stop() {
     await this.page.getByRole('button', { name: 'Остановить' }).click();
     await this.page.getByRole('button', { name: 'Начать' }).waitFor();

@@ -6,8 +6,8 @@ import { BASE_PATH } from './server.mjs';
 import { eventually } from './time.mjs';
 
 class SignInPage {
-  constructor({ page, profile, words, server, driver, language }) {
-    Object.assign(this, { page, profile, words, server, driver, language });
+  constructor({ page, profile, words, server, driver, language, at }) {
+    Object.assign(this, { page, profile, words, server, driver, language, at });
   }
 
   /** The session of this browser. */
@@ -25,6 +25,11 @@ class SignInPage {
     const session = await this.session();
     await this.page.getByText(session.name, { exact: true }).waitFor();
     return session;
+  }
+
+  /** All numbers of two digits that can be read. */
+  async numbersShown() {
+    return [...new Set((await this.whole.innerText()).match(/\b\d\d\b/g))];
   }
 
   /** Not signed in. */
@@ -72,6 +77,7 @@ export class Widget extends SignInPage {
   }
 
   panel = this.page.locator('max-auth-panel');
+  whole = this.panel.locator('.panel');
   links = this.page.locator('max-auth-panel a[part=link]');
 
   async textCode() {
@@ -115,17 +121,44 @@ export class Widget extends SignInPage {
   again = () => this.panel.getByRole('button', { name: this.words.shared.retry, exact: true }).click();
 }
 
+/** The widget on the page of `serve --demo`, where the visitor says who is to ask. */
+export class DemoSite extends Widget {
+  static kind = 'the demo';
+
+  async open() {
+    const { page, server, driver, language, words } = this;
+    const ways = { ru: { bot: 'Бот', mini_app: 'Мини-приложение' }, en: { bot: 'Bot', mini_app: 'Mini-app' } };
+    await page.goto(`${server.address}/?locale=${language}`);
+    await page.getByRole('radio', { name: new RegExp(`^${ways[language][driver]}`) }).check();
+    await page.getByRole('button', { name: words.shared.button, exact: true }).click();
+    await page.getByRole('heading', { name: words.shared.title, exact: true }).waitFor();
+    return this;
+  }
+
+  /** Back on the site, which says who it is; the account page says which way. */
+  async signedIn() {
+    const session = await eventually(async () => {
+      const answer = await this.session();
+      return answer.name && answer;
+    }, 'the session');
+    await this.page.locator('#name').getByText(session.name, { exact: true }).waitFor();
+    await this.page.goto(`${this.server.base}/account`);
+    return super.signedIn();
+  }
+}
+
 export class ReadyPage extends SignInPage {
   static kind = 'the ready page';
 
   async open() {
     const { page, server, driver, language } = this;
     const query = new URLSearchParams({ locale: language, ...(driver && { driver }) });
-    await page.goto(`${server.direct}/login?${query}`);
+    await page.goto(this.at ?? `${server.direct}/login?${query}`);
     await page.getByRole('heading', { name: this.words.shared.title, exact: true }).waitFor();
     return this;
   }
 
+  whole = this.page.locator('main');
   links = this.page.locator('a.link');
 
   async textCode() {
@@ -178,6 +211,7 @@ export class PlainPage extends SignInPage {
     return this;
   }
 
+  whole = this.page.locator('main');
   links = this.page.getByRole('link', { name: this.words.shared.open });
 
   async textCode() {
