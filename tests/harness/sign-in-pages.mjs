@@ -62,6 +62,8 @@ class SignInPage {
 
 export class Widget extends SignInPage {
   static kind = 'the widget';
+  /** A page that a test made up counts as one of the internet, which asks before it may speak to this machine. */
+  static options = { permissions: ['local-network-access'] };
 
   async open() {
     const { page, server, driver, language } = this;
