@@ -283,7 +283,9 @@ export class Panel {
     if (!view) return;
     const seconds = Math.ceil((this.#retryAt - Date.now()) / 1000);
     view.again.disabled = seconds > 0;
-    view.again.textContent = seconds > 0 ? `${view.text.retryIn} ${seconds} ${view.text.second}` : view.text.retry;
+    // A person who is locked waits for up to an hour.
+    const wait = seconds < 60 ? `${seconds} ${view.text.second}` : clockOf(seconds);
+    view.again.textContent = seconds > 0 ? `${view.text.retryIn} ${wait}` : view.text.retry;
     if (seconds <= 0) window.clearInterval(this.#ticker);
   }
 
@@ -355,8 +357,7 @@ export class Panel {
     }
     view.frame.classList.toggle('low', seconds <= 10);
     view.frame.classList.toggle('stale', seconds === 0);
-    view.left.textContent =
-      seconds > 0 ? `${view.text.left} ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}` : '';
+    view.left.textContent = seconds > 0 ? `${view.text.left} ${clockOf(seconds)}` : '';
     setText(view.status, seconds > 0 ? view.text.waiting : view.text.refreshing);
   }
 }
@@ -366,6 +367,9 @@ function stageOf(stage) {
   const known = /** @type {State[]} */ (['connecting', 'code', 'waiting', 'approved', 'finishing']);
   return known.find((state) => state === stage) ?? null;
 }
+
+/** Minutes and seconds. @param {number} seconds */
+const clockOf = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 
 /** Tells a screen reader once, not at every tick. @param {HTMLElement} element @param {string} text */
 function setText(element, text) {

@@ -103,9 +103,10 @@ export class Phone {
  */
 export async function startWithBot(
   double,
-  { drivers = ['bot'], receive = 'webhook', bot = {}, miniApp = {}, settings = {}, isReached = true } = {},
+  { drivers = ['bot'], receive = 'webhook', bot = {}, miniApp = {}, settings = {}, isReached = true, port } = {},
 ) {
-  const [port, nowhere] = [await freePort(), await freePort()];
+  port ??= await freePort();
+  const nowhere = await freePort();
   const folder = tempFolder('bot-settings');
   const file = (name, text, mode = 0o600) => {
     writeFileSync(join(folder, name), text, { mode });

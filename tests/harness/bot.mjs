@@ -12,7 +12,7 @@ export async function startBotEmulator({ args = [], ...options } = {}) {
   return Object.assign(emulator, {
     api,
     /** The phone of one person; without an id, of the emulator's own account. */
-    person: (id) => phone(emulator.address, id),
+    person: (id) => phoneOf(emulator.address, id),
     botStats: () => asked(`${emulator.address}/phone/bot/stats`),
     /** Replaces the fault script. `more`: `limits`, `noMarker`, `forget`. */
     botFault: (faults, more = {}) => asked(`${emulator.address}/phone/bot/fault`, { faults, ...more }),
@@ -27,7 +27,8 @@ export async function startBotEmulator({ args = [], ...options } = {}) {
   });
 }
 
-function phone(address, id) {
+/** The phone of a person at an emulator with a bot, or at a demo. */
+export function phoneOf(address, id) {
   const base = `${address}/phone/bot`;
   const who = id === undefined ? '' : `person=${id}`;
   const at = (path, query = '') => `${base}/${path}?${[who, query].filter(Boolean).join('&')}`;
