@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { LANGUAGES, WORDS, done, startWorld } from '../harness/bot-story.mjs';
+import { LANGUAGES, WORDS, done, isTold, startWorld } from '../harness/bot-story.mjs';
 import { screenshot, startBrowser } from '../harness/browser.mjs';
 import { ReadyPage, Widget } from '../harness/sign-in-pages.mjs';
 import { Cleanup } from '../harness/story.mjs';
@@ -71,7 +71,7 @@ describe('what comes too late', () => {
     const words = WORDS[language];
     const literally = LITERALLY[language];
 
-    for (const Kind of [Widget, ReadyPage])
+    for (const Kind of [Widget, ReadyPage].filter((each) => isTold(each.kind, language)))
       test(`nobody opens it: a fresh code by itself; opened and not answered: over (${Kind.kind}, ${language})`, async () => {
         const [site, phone] = [await world.visitor(language, 'bot', Kind), await world.phone(language)];
         const first = await site.link();
@@ -188,7 +188,7 @@ describe('MAX refuses the token', () => {
     eventually(async () => new RegExp(`^max_auth_bot_up ${up}$`, 'm').test(await world.server.metrics()), `up: ${up}`);
 
   for (const language of LANGUAGES)
-    for (const Kind of [Widget, ReadyPage])
+    for (const Kind of [Widget, ReadyPage].filter((each) => isTold(each.kind, language)))
       test(`the page offers the other ways, and one click leads on (${Kind.kind}, ${language})`, async () => {
         const refused = { do: 'refuse', status: 401, code: 'verify.token', message: 'Invalid access_token' };
         await world.emulator.botFault([{ on: 'any', times: 1_000_000, ...refused }]);
