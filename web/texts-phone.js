@@ -8,7 +8,8 @@ export const TEXTS = {
     "bot": {
       "question": "Вход на {site}",
       "browser": "Браузер: {browser}",
-      "pick": "Выберите число, которое видите на странице входа. Если вы её не открывали или число вам кто-то назвал, нажмите «Это не я».",
+      "pick":
+        "Выберите число, которое видите на странице входа. Если вы её не открывали или число вам кто-то назвал, нажмите «Это не я».",
       "justAsk": "Это вы открыли страницу входа?",
       "yes": "Да, войти",
       "notMe": "Это не я",
@@ -80,7 +81,8 @@ export const TEXTS = {
     "bot": {
       "question": "Sign in to {site}",
       "browser": "Browser: {browser}",
-      "pick": "Pick the number that you see on the sign-in page. If you did not open it, or somebody told you the number, press “Not me”.",
+      "pick":
+        "Pick the number that you see on the sign-in page. If you did not open it, or somebody told you the number, press “Not me”.",
       "justAsk": "Did you open the sign-in page?",
       "yes": "Yes, sign in",
       "notMe": "Not me",
