@@ -61,7 +61,10 @@ impl Official {
             metrics::gauge!("max_auth_bot_up").set(u8::from(state == State::Fine));
             if self.health.set(state) {
                 match &why {
-                    Some(why) => tracing::error!("the bot does not work; visitors are asked by another driver: {why}"),
+                    Some(why) => tracing::error!(
+                        "the bot does not work, and visitors are asked by another of login.drivers, if there is one (max-auth \
+                         doctor --upstream looks closer): {why}"
+                    ),
                     None => tracing::info!("the bot works again"),
                 }
             }
